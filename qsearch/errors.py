@@ -1,0 +1,61 @@
+"""Every failure a user can meet, each with its exit code.
+
+The command line catches `QsearchError` in one place, prints its message and
+exits with `exit_code`; anything else is a bug in qsearch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import ClassVar
+
+
+class QsearchError(Exception):
+    """Base of all errors whose message is meant for the user."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(QsearchError):
+    """A configuration file, a command-line option or a quantizer string that cannot be used."""
+
+    exit_code = 2
+
+
+class ModelError(QsearchError):
+    """A model, or a model file, that qsearch cannot read, quantize or price."""
+
+    exit_code = 3
+
+
+class DatasetError(QsearchError):
+    """A data set that cannot be loaded or does not fit the model."""
+
+    exit_code = 4
+
+
+class OutputError(QsearchError):
+    """A run directory that cannot be written, or holds something else."""
+
+    exit_code = 5
+
+
+class SearchError(QsearchError):
+    """A search that ended without a single usable trial."""
+
+    exit_code = 6
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str | None:
+    """The allowed name closest to `name`, or None when nothing is close."""
+    candidates = list(allowed)
+    by_lower = {candidate.lower(): candidate for candidate in reversed(candidates)}
+    matches = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return by_lower[matches[0]] if matches else None
+
+
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the nearest allowed name, or an empty string."""
+    match = nearest(name, allowed)
+    return f"; did you mean {match!r}?" if match else ""

@@ -1,0 +1,82 @@
+"""What a trial is: for each layer, its quantizers and its number of filters. Plain data, no Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+
+from qsearch.quantizers.spec import QuantizerSpec
+
+
+class Role(Enum):
+    """A place in a layer that can carry a quantizer.
+
+    A depthwise kernel has the role KERNEL, as it is the layer's only kernel.
+    """
+
+    KERNEL = "kernel"
+    BIAS = "bias"
+    ACTIVATION = "activation"
+    GAMMA = "gamma"
+    BETA = "beta"
+    MEAN = "mean"
+    VARIANCE = "variance"
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """One layer of a plan. A layer that has a plan becomes a Q layer, even with no quantizer in it.
+
+    Attributes:
+        quantizers: by role; a role that is absent stays unquantized.
+        filters: output filters (units of a dense layer); None keeps the reference's.
+    """
+
+    quantizers: Mapping[Role, QuantizerSpec] = field(default_factory=dict)
+    filters: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "quantizers", MappingProxyType(dict(self.quantizers)))
+
+    def __hash__(self) -> int:
+        return hash((frozenset(self.quantizers.items()), self.filters))
+
+    def __reduce__(self) -> tuple[type[LayerPlan], tuple[object, ...]]:
+        return (LayerPlan, (dict(self.quantizers), self.filters))
+
+    def to_dict(self) -> dict[str, str | int]:
+        """`{"kernel": "quantized_bits(4,0,1,alpha=1.0)", "filters": 24}`: what files and reports show."""
+        shown: dict[str, str | int] = {role.value: str(spec) for role, spec in self.quantizers.items()}
+        if self.filters is not None:
+            shown["filters"] = self.filters
+        return shown
+
+
+@dataclass(frozen=True)
+class QuantizationPlan:
+    """The quantized layers of a model by name; layers that are not in it stay as they are."""
+
+    layers: Mapping[str, LayerPlan] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.layers.items()))
+
+    def __reduce__(self) -> tuple[type[QuantizationPlan], tuple[object, ...]]:
+        return (QuantizationPlan, (dict(self.layers),))
+
+    def __contains__(self, layer: str) -> bool:
+        return layer in self.layers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.layers)
+
+    def get(self, layer: str) -> LayerPlan | None:
+        return self.layers.get(layer)
+
+    def to_dict(self) -> dict[str, dict[str, str | int]]:
+        return {name: layer.to_dict() for name, layer in self.layers.items()}
