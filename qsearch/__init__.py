@@ -1,3 +1,63 @@
-"""qsearch."""
+"""qsearch: the mixed-precision version of a Keras model that uses the least energy for the accuracy kept.
+
+    import qsearch
+    result = qsearch.run("config.yaml")
+    model = qsearch.quantize_model(qsearch.build_model("mnist"), {"QConv2D": {"kernel_quantizer": "ternary"}})
+    print(qsearch.estimate_energy(model, reference=None).total)      # pJ
+
+Keras and TensorFlow are imported with the first name that needs them.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# Keras reads this once, when it is imported; the layers are written for TensorFlow.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from qsearch import layers as layers
+    from qsearch import quantizers as quantizers
+    from qsearch.datasets import load_dataset as load_dataset
+    from qsearch.energy.public import estimate_energy as estimate_energy
+    from qsearch.models import build_model as build_model
+    from qsearch.models import load_model as load_model
+    from qsearch.quantize.dictionary import quantize_model as quantize_model
+    from qsearch.runner.pipeline import run as run
+
+_PUBLIC = {
+    "build_model": "qsearch.models",
+    "estimate_energy": "qsearch.energy.public",
+    "load_dataset": "qsearch.datasets",
+    "load_model": "qsearch.models",
+    "quantize_model": "qsearch.quantize.dictionary",
+    "run": "qsearch.runner.pipeline",
+}
+_ROOMS = ("layers", "quantizers")
+
+__all__ = [
+    "build_model",
+    "estimate_energy",
+    "layers",
+    "load_dataset",
+    "load_model",
+    "quantize_model",
+    "quantizers",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    if name in _ROOMS:
+        return import_module(f"qsearch.{name}")
+    raise AttributeError(f"module 'qsearch' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

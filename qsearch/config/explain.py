@@ -1,0 +1,107 @@
+"""Validation errors in the words of a person: what was found, what is allowed, the nearest valid name."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from qsearch.config.names import NOT_YET
+from qsearch.config.yaml_source import Path, Problem, Source
+from qsearch.errors import did_you_mean
+
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "text",
+    "list": "a list",
+    "tuple": "a list",
+    "dict": "a section of 'key: value' lines",
+    "model": "a section of 'key: value' lines",
+}
+_BOUNDS = {
+    "greater_than": "> {gt}",
+    "greater_than_equal": ">= {ge}",
+    "less_than": "< {lt}",
+    "less_than_equal": "<= {le}",
+}
+
+
+def explain(error: ValidationError, source: Source, root: type[BaseModel]) -> list[Problem]:
+    """One located problem per error."""
+    return [_problem(detail, source, root) for detail in error.errors(include_url=False)]
+
+
+def _problem(detail: ErrorDetails, source: Source, root: type[BaseModel]) -> Problem:
+    path = _path(detail["loc"], source.data, missing=detail["type"] == "missing")
+    if detail["type"] == "extra_forbidden":
+        return source.key_problem(path, _unknown_key(str(path[-1]), path, root))
+    if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        path = (*path, "type")
+    return source.problem(path, _text(detail))
+
+
+def _path(loc: tuple[int | str, ...], data: Any, missing: bool) -> Path:
+    """`loc` without the steps that only the validator takes (the chosen member of a union, "[key]")."""
+    path: list[int | str] = []
+    for index, step in enumerate(loc):
+        known = step in data if isinstance(data, dict) else isinstance(data, list) and step in range(len(data))
+        if known:
+            data = data[step]
+        elif not (missing and index == len(loc) - 1):
+            continue
+        path.append(step)
+    return tuple(path)
+
+
+def _text(detail: ErrorDetails) -> str:
+    kind, found, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == "missing":
+        return "is missing, and has no default"
+    if kind == "literal_error":
+        allowed = _literals(context["expected"])
+        near = did_you_mean(found, allowed) if isinstance(found, str) else ""
+        return f"found {found!r}, allowed: {', '.join(allowed)}{near}"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        allowed = _literals(context.get("expected_tags", "'energy', 'bits'"))
+        tag = str(context.get("tag", ""))
+        near = did_you_mean(tag, allowed) if tag else ""
+        return f"found {repr(tag) if tag else 'nothing'}, allowed: {', '.join(allowed)}{near}"
+    if kind == "value_error":
+        return str(context["error"])
+    if kind in _BOUNDS:
+        return f"found {found!r}, must be {_BOUNDS[kind].format(**context)}"
+    if kind == "string_too_short":
+        return "found an empty text"
+    expected = next((words for name, words in _KINDS.items() if kind.startswith(f"{name}_")), None)
+    return f"found {found!r}, expected {expected}" if expected else f"found {found!r}: {detail['msg']}"
+
+
+def _unknown_key(key: str, path: Path, root: type[BaseModel]) -> str:
+    if path[:-1] == ("run",) and key in NOT_YET:
+        return f"is for {NOT_YET[key]}, which this version does not have yet; remove it"
+    allowed = _keys_at(path[:-1], root)
+    return f"unknown key, allowed: {', '.join(allowed)}{did_you_mean(key, allowed)}"
+
+
+def _keys_at(path: Path, root: type[BaseModel]) -> list[str]:
+    """The keys of the section at `path`, followed through the schema's field types."""
+    models = [root]
+    for step in path:
+        fields = [model.model_fields[str(step)] for model in models if str(step) in model.model_fields]
+        models = [found for field in fields for found in _models_in(field.annotation)]
+    keys = [key for model in models for key in model.model_fields]
+    return list(dict.fromkeys(keys))
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for argument in get_args(annotation) for found in _models_in(argument)]
+
+
+def _literals(expected: str) -> list[str]:
+    """`['a', 'b']` from pydantic's "'a', 'b' or 'c'"."""
+    return [part.strip().strip("'") for part in expected.replace(" or ", ", ").split(",")]

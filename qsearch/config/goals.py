@@ -1,0 +1,90 @@
+"""`goal:` what a cheaper model is worth. Keys and defaults are those of AutoQKeras' forgiving factors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from qsearch.config.fields import AsPair, Bool, Count, NotNegative, Positive, Real, Text, Whole, one_of
+from qsearch.config.names import BITS_CLASSES, MEMORIES, NUMBER_TYPES, PROCESSES
+from qsearch.config.section import Section
+from qsearch.errors import ConfigError
+from qsearch.quantizers.spec import parse
+
+Memory = Annotated[Text, BeforeValidator(one_of(MEMORIES))]
+NumberType = Annotated[Text, BeforeValidator(one_of(NUMBER_TYPES))]
+
+
+def _source(value: str) -> str:
+    """A number type, or any quantizer: the format of one model input."""
+    if value not in NUMBER_TYPES:
+        try:
+            parse(value)
+        except ConfigError as error:
+            raise ValueError(f"found {value!r}, allowed: {', '.join(NUMBER_TYPES)} or a quantizer; {error}") from None
+    return value
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _rate(value: float) -> float:
+    if value <= 1:
+        raise ValueError(f"found {value!r}, must be greater than 1: the factor in cost that is worth delta percent")
+    return value
+
+
+class Forgiveness(Section):
+    """delta = delta_p/100 · log_rate(stress · reference / trial), delta_n when the trial costs more."""
+
+    delta_p: NotNegative = 8.0
+    delta_n: NotNegative = 8.0
+    rate: Annotated[Real, AfterValidator(_rate)] = 2.0
+    stress: Positive = 1.0
+
+
+class EnergyParams(Forgiveness):
+    """Pairs are [reference, trial], as in AutoQKeras."""
+
+    process: Annotated[Text, BeforeValidator(one_of(PROCESSES))] = "horowitz"
+    parameters_on_memory: Annotated[tuple[Memory, Memory], AsPair] = ("fixed", "fixed")
+    activations_on_memory: Annotated[tuple[Memory, Memory], AsPair] = ("dram", "dram")
+    rd_wr_on_io: Annotated[tuple[Bool, Bool], AsPair] = (True, True)
+    min_sram_size: Annotated[tuple[Whole, Whole], AsPair] = (0, 0)
+    source_quantizers: Annotated[
+        tuple[Annotated[Text, AfterValidator(_source)], ...] | None, BeforeValidator(_listed)
+    ] = None
+    reference_internal: NumberType = "fp32"
+    reference_accumulator: NumberType = "fp32"
+    reference_activations: Literal["internal", "accumulator"] = "internal"
+
+
+class EnergyGoalConfig(Section):
+    type: Literal["energy"]
+    params: EnergyParams = EnergyParams()
+
+
+Counted = Literal["parameters", "activations"]
+
+
+_EVERYTHING: Mapping[str, tuple[Counted, ...]] = {"default": ("parameters", "activations")}
+
+
+class BitsParams(Forgiveness):
+    input_bits: Count = 8
+    output_bits: Count = 8
+    ref_bits: Count = 8
+    config: dict[Annotated[str, BeforeValidator(one_of(BITS_CLASSES))], tuple[Counted, ...]] = Field(
+        default_factory=lambda: dict(_EVERYTHING)
+    )
+
+
+class BitsGoalConfig(Section):
+    type: Literal["bits"]
+    params: BitsParams = BitsParams()
+
+
+GoalConfig = Annotated[EnergyGoalConfig | BitsGoalConfig, Field(discriminator="type")]

@@ -1,0 +1,138 @@
+"""One file -> one `Config`, or one error that tells everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from qsearch.config.check import check_limits
+from qsearch.config.explain import explain
+from qsearch.config.limits import Limits, QuantizationConfig
+from qsearch.config.schema import Config
+from qsearch.config.yaml_source import Path, Place, Problem, Source, dotted, parse_source, read_source
+from qsearch.errors import ConfigError
+
+_MOVED = ("goal", "quantization_config", "limit")
+"""AutoQKeras' run_config holds these; in a file they stand beside `run:`."""
+
+
+@dataclass(frozen=True)
+class LoadedConfig:
+    """A valid configuration together with the file it came from."""
+
+    config: Config
+    source: Source
+
+    def error(self, path: Path, text: str) -> ConfigError:
+        """A located error about a value that only the model or the data show to be wrong."""
+        return ConfigError(str(self.source.problem(path, text)))
+
+    def key_error(self, path: Path, text: str) -> ConfigError:
+        """The same about a key."""
+        return ConfigError(str(self.source.key_problem(path, text)))
+
+
+def load_config(path: str | FilePath, overrides: Sequence[str] = ()) -> LoadedConfig:
+    """Read and check a configuration file.
+
+    Args:
+        path: a YAML file.
+        overrides: `"run.max_trials=3"` and the like, as given to `--set`.
+
+    Raises:
+        ConfigError: every problem of the file, one line each.
+    """
+    return check(_override(read_source(FilePath(path)), overrides))
+
+
+def check(source: Source) -> LoadedConfig:
+    """The configuration that `source` states.
+
+    Raises:
+        ConfigError: every problem, one line each.
+    """
+    problems = list(source.problems)
+    if not isinstance(source.data, dict):
+        found = source.problem((), f"found {source.data!r}, expected sections such as 'dataset:' and 'model:'")
+        raise ConfigError(str(found))
+    source = _lift(source, problems)
+    config = None
+    try:
+        config = Config.model_validate(source.data)
+    except ValidationError as error:
+        problems += explain(error, source, Config)
+    problems += _check_across(source)
+    if problems or config is None:
+        problems.sort(key=lambda problem: (problem.place.line or 0, problem.place.column or 0))
+        raise ConfigError("\n".join(str(problem) for problem in problems))
+    if config.run.output_dir is None:
+        stem = FilePath(source.name).stem or "run"
+        config = config.model_copy(update={"run": config.run.model_copy(update={"output_dir": f"runs/{stem}"})})
+    return LoadedConfig(config, source)
+
+
+def to_yaml(config: Config) -> str:
+    """The resolved configuration as a file that loads to the same configuration."""
+    return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False, width=110)
+
+
+_LIMITS: TypeAdapter[Limits] = TypeAdapter(Limits)
+
+
+def _check_across(source: Source) -> list[Problem]:
+    """Limits against quantizers, as soon as these two sections are valid, whatever else is wrong."""
+    try:
+        limits = _LIMITS.validate_python(source.data.get("limit", {}))
+        quantizers = QuantizationConfig.model_validate(source.data.get("quantization_config", {}))
+    except ValidationError:
+        return []
+    return [source.problem(path, text) for path, text in check_limits(limits, quantizers)]
+
+
+def _lift(source: Source, problems: list[Problem]) -> Source:
+    """Move `run.goal` and its like to where the schema has them, places included."""
+    run = source.data.get("run")
+    moved = [key for key in _MOVED if isinstance(run, dict) and key in run]
+    if not moved:
+        return source
+    data = {**source.data, "run": {key: value for key, value in run.items() if key not in _MOVED}}
+    places, keys = dict(source.places), dict(source.keys)
+    for key in moved:
+        if key in source.data:
+            problems.append(source.key_problem(("run", key), f"given twice; the other at {source.keys[(key,)]}"))
+            continue
+        data[key] = run[key]
+        places.update({path[1:]: place for path, place in source.places.items() if path[:2] == ("run", key)})
+        keys.update({path[1:]: place for path, place in source.keys.items() if path[:2] == ("run", key)})
+    return replace(source, data=data, places=places, keys=keys)
+
+
+def _override(source: Source, overrides: Sequence[str]) -> Source:
+    data: Any = source.data
+    places: dict[Path, Place] = dict(source.places)
+    for text in overrides:
+        dotted_key, equals, value_text = text.partition("=")
+        keys = tuple(dotted_key.strip().split("."))
+        if not equals or not all(keys):
+            raise ConfigError(f"--set {text!r}: expected key=value, e.g. --set run.max_trials=3")
+        value = parse_source(value_text.strip() or "null", f"--set {dotted_key.strip()}").data
+        data = _with(data, keys, value, text)
+        stale = [path for path in places if path[: len(keys)] == keys]
+        for path in stale:
+            del places[path]
+        places[keys] = Place(f"--set {text}")
+    return replace(source, data=data, places=places)
+
+
+def _with(data: Any, keys: tuple[str, ...], value: Any, text: str, above: tuple[str, ...] = ()) -> Any:
+    """`data` with the value at `keys` changed; sections that are not there yet are made."""
+    if not keys:
+        return value
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"--set {text!r}: {dotted(above)} holds {data!r}, and no section to set {keys[0]!r} in")
+    return {**data, keys[0]: _with(data.get(keys[0], {}), keys[1:], value, text, (*above, keys[0]))}
