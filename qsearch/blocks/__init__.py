@@ -1,0 +1,1 @@
+"""Regexes -> blocks -> schedule."""

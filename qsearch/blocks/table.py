@@ -1,0 +1,93 @@
+"""`blocks:` applied to a model: which layers each pattern takes, their share of the cost, the trials they get."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from qsearch.config import LoadedConfig
+from qsearch.errors import ConfigError, did_you_mean
+from qsearch.search.space import SearchSpace
+
+MINIMUM_TRIALS = 10
+"""AutoQKeras' least number of trials of a block."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A pattern and the layers it takes.
+
+    Attributes:
+        layers: by name, the number of candidates; 1 for a layer that is not searched.
+        share: part of the reference's cost, 0 to 1.
+        trials: int(max(10, max_trials · cost / (stress · reference cost))), Coelho et al. 2021.
+    """
+
+    pattern: str
+    layers: Mapping[str, int]
+    share: float
+    trials: int
+
+
+@dataclass(frozen=True)
+class BlockTable:
+    """Blocks in the order in which they would be searched, and the layers that do not belong to exactly one."""
+
+    blocks: tuple[Block, ...]
+    unmatched: tuple[str, ...]
+    matched_twice: Mapping[str, tuple[str, ...]]
+
+
+def block_table(
+    loaded: LoadedConfig, layers: Sequence[str], space: SearchSpace, costs: Mapping[str, float], reference: float
+) -> BlockTable:
+    """The blocks of a model.
+
+    Args:
+        layers: names of the layers that `layer_indexes` admits, in Keras' order.
+        costs: what each layer adds to the reference's cost; absent means nothing.
+        reference: the reference's cost, times stress.
+
+    Raises:
+        ConfigError: no blocks, or patterns that match nothing.
+    """
+    run = loaded.config.run
+    if not run.blocks:
+        raise loaded.error(
+            ("run", "blocks"), 'is missing: list patterns of layer names, e.g. blocks: ["^.*_0$", "^dense"]'
+        )
+    matched = {pattern: [name for name in layers if re.match(pattern, name)] for pattern in run.blocks}
+    empty = [
+        str(
+            loaded.error(
+                ("run", "blocks", index),
+                f"pattern {pattern!r} matches no layer{did_you_mean(re.sub(r'[^A-Za-z0-9_]', '', pattern), layers)}",
+            )
+        )
+        for index, pattern in enumerate(run.blocks)
+        if not matched[pattern]
+    ]
+    if empty:
+        raise ConfigError("\n".join(empty))
+    searched = {layer.name: space.candidates(layer) for layer in space.layers}
+    total = sum(costs.values())
+    blocks = []
+    for pattern in run.blocks:
+        cost = sum(costs.get(name, 0.0) for name in matched[pattern])
+        blocks.append(
+            Block(
+                pattern,
+                {name: searched.get(name, 1) for name in matched[pattern]},
+                cost / total if total else 0.0,
+                int(max(MINIMUM_TRIALS, run.max_trials * cost / reference)) if reference else MINIMUM_TRIALS,
+            )
+        )
+    if run.schedule_block == "cost":
+        blocks.sort(key=lambda block: -block.share)  # stable: equal costs keep the file's order
+    owners = {name: tuple(p for p in run.blocks if name in matched[p]) for name in layers}
+    return BlockTable(
+        tuple(blocks),
+        tuple(name for name, patterns in owners.items() if not patterns),
+        {name: patterns for name, patterns in owners.items() if len(patterns) > 1},
+    )

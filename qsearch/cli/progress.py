@@ -1,0 +1,120 @@
+"""How a run shows its progress: bars in a terminal, one plain line per trial elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from qsearch.report.units import duration, energy
+from qsearch.search.trials import AnyTrial, Candidate, FailedTrial, Observer, SkippedTrial, Trial
+
+
+@contextmanager
+def observe(plain: bool) -> Iterator[Observer]:
+    """An observer that fits the terminal, for the length of a run."""
+    console = Console()
+    if plain or not console.is_terminal:
+        yield _PlainObserver(console)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[info]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield _LiveObserver(console, progress)
+
+
+class _Clock:
+    """Time left, from the mean time of the trials so far."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+
+    def left(self, number: int, total: int) -> str:
+        elapsed = time.monotonic() - self.started
+        return duration(elapsed / number * (total - number)) if number else "?"
+
+
+def _line(trial: AnyTrial, best: Trial | None, number: int, total: int, left: str) -> str:
+    head = f"trial {number}/{total}"
+    if isinstance(trial, SkippedTrial):
+        return f"trial {trial.id} skipped: same plan as trial {trial.same_as}"
+    if isinstance(trial, FailedTrial):
+        return f"{head}: failed: {trial.reason}"
+    target, value = next((name, value) for name, value in trial.metrics.items() if _is_target(name))
+    shown = (
+        f"{head}: {target.removeprefix('val_')} {value:.4f}, {energy(trial.candidate.energy)}, score {trial.score:.4f}"
+    )
+    if best is not None:
+        mark = "best so far" if best is trial else f"best {best.score:.4f}, trial {best.candidate.id}"
+        shown += f" ({mark})"
+    return f"{shown}, {duration(trial.seconds)}, {left} left"
+
+
+def _is_target(name: str) -> bool:
+    return name.startswith("val_") and name != "val_loss"
+
+
+class _PlainObserver:
+    """One line per stage and per trial."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.clock = _Clock()
+
+    def stage(self, title: str) -> None:
+        self.clock = _Clock()
+        self._print(title)
+
+    def trial_started(self, candidate: Candidate, number: int, total: int) -> None:
+        """Nothing: the line comes when the trial ends."""
+
+    def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+        """Nothing: too many lines for a log."""
+
+    def trial_ended(self, trial: AnyTrial, best: Trial | None, number: int, total: int) -> None:
+        self._print(_line(trial, best, number, total, self.clock.left(number, total)))
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class _LiveObserver(_PlainObserver):
+    """Bars of trials and epochs below the lines."""
+
+    def __init__(self, console: Console, progress: Progress) -> None:
+        super().__init__(console)
+        self.progress = progress
+        self.trials: TaskID | None = None
+        self.epochs: TaskID | None = None
+
+    def stage(self, title: str) -> None:
+        super().stage(title)
+        for task in (self.trials, self.epochs):
+            if task is not None:
+                self.progress.remove_task(task)
+        self.trials = self.epochs = None
+
+    def trial_started(self, candidate: Candidate, number: int, total: int) -> None:
+        if self.trials is None:
+            self.trials = self.progress.add_task("trials", total=total, info="")
+        if self.epochs is not None:
+            self.progress.reset(self.epochs)
+
+    def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+        info = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        if self.epochs is None:
+            self.epochs = self.progress.add_task("epochs", total=epochs, info=info)
+        self.progress.update(self.epochs, completed=epoch, total=epochs, info=info)
+
+    def trial_ended(self, trial: AnyTrial, best: Trial | None, number: int, total: int) -> None:
+        super().trial_ended(trial, best, number, total)
+        if self.trials is not None:
+            shown = "" if best is None else f"best {best.score:.4f}, {energy(best.candidate.energy)}, "
+            self.progress.update(self.trials, completed=number, info=f"{shown}{self.clock.left(number, total)} left")

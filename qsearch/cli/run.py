@@ -1,0 +1,56 @@
+"""`qsearch run CONFIG`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qsearch.config import load_config
+from qsearch.report.units import cost, duration, energy
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path), default="qsearch.yaml")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, e.g. --set run.max_trials=3."
+)
+@click.option("--output-dir", metavar="FOLDER", help="Short for --set run.output_dir=FOLDER.")
+@click.option("--plain", is_flag=True, help="One plain line per trial, as when the output is no terminal.")
+@click.pass_context
+def run(context: click.Context, config: Path, overrides: tuple[str, ...], output_dir: str | None, plain: bool) -> int:
+    """Search the best quantized version of a model, as CONFIG (default: qsearch.yaml) says."""
+    if output_dir is not None:
+        overrides = (*overrides, f"run.output_dir={output_dir}")
+    loaded = load_config(config, overrides)  # every mistake in the file is told before TensorFlow is imported
+    from qsearch.cli.progress import observe
+    from qsearch.runner.pipeline import run_loaded
+
+    with observe(plain) as observer:
+        result = run_loaded(loaded, observer)
+    _show(result.summary, result.run_directory)
+    return 130 if result.summary["interrupted"] else 0
+
+
+def _show(summary: dict[str, Any], folder: Path) -> None:
+    target, unit = summary["target_metric"], summary["unit"]
+    counts = summary["trials"]
+    click.echo(
+        f"\n{counts['completed']} trials completed, {counts['failed']} failed, {counts['skipped']} skipped "
+        f"in {duration(summary['seconds'])}; {summary['ended']}"
+    )
+    for name in ("reference", "best"):
+        model = summary[name]
+        if model is None:
+            continue
+        metric = model["test"].get(target, float("nan"))
+        shown = f"{name:<9}  {target} {metric:.4f} on the test set, energy {energy(model['energy'])}"
+        if unit != "pJ":
+            shown += f", {cost(model['cost'], unit)}"
+        click.echo(shown)
+    if summary["best"] is not None:
+        click.echo(f"{'saving':<9}  {summary['best']['energy_ratio']:.4g} times less energy than the reference")
+    for note in summary["notes"]:
+        click.echo(f"note: {note}")
+    click.echo(f"results in {folder} (start with report.md)")

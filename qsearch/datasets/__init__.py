@@ -1,0 +1,6 @@
+"""Data sets as arrays. Libraries that hold the data are imported when it is loaded."""
+
+from qsearch.datasets.dataset import Dataset, Split
+from qsearch.datasets.load import DATASETS, load_dataset
+
+__all__ = ["DATASETS", "Dataset", "Split", "load_dataset"]

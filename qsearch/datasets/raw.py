@@ -1,0 +1,100 @@
+"""Images and labels as their sources give them."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import warnings
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import getproxies
+
+import numpy
+from numpy.typing import NDArray
+
+from qsearch.errors import DatasetError
+
+DIGITS_TEST_SAMPLES = 360
+
+_HOSTS = {
+    "mnist": "storage.googleapis.com",
+    "fashion_mnist": "fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+    "cifar10": "www.cs.toronto.edu",
+    "cifar100": "www.cs.toronto.edu",
+}
+"""Where tensorflow-datasets downloads each data set from."""
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Images (samples, height, width, channels) with values 0 to `scale`, and class numbers."""
+
+    train_x: NDArray[Any]
+    train_y: NDArray[Any]
+    test_x: NDArray[Any]
+    test_y: NDArray[Any]
+    scale: float
+
+
+def digits() -> Raw:
+    """scikit-learn's bundled 8x8 digits: 1,437 to train, 360 to test, the same stratified shuffle every time."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    bunch = load_digits()
+    images = bunch.images[..., numpy.newaxis]
+    train_x, test_x, train_y, test_y = train_test_split(
+        images, bunch.target, test_size=DIGITS_TEST_SAMPLES, random_state=0, stratify=bunch.target
+    )
+    return Raw(train_x, train_y, test_x, test_y, 16.0)
+
+
+def from_tfds(name: str) -> Raw:
+    """A data set of tensorflow-datasets, from `TFDS_DATA_DIR` or its default folder, downloaded where it is missing.
+
+    Raises:
+        DatasetError: it is not there and cannot be downloaded.
+    """
+    folder = Path(os.environ.get("TFDS_DATA_DIR") or Path("~/tensorflow_datasets")).expanduser()
+    try:
+        # It announces downloads on the standard output, which belongs to the command line.
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            parts = _load(name, folder)
+    except Exception as error:  # tfds, its downloader and TensorFlow's file system raise errors of many kinds
+        raise DatasetError(
+            f"data set {name!r}: not in {folder}, and it could not be downloaded ({_first_line(error)}); "
+            f"point TFDS_DATA_DIR at a folder with a prepared copy, which holds {name}/<version>/dataset_info.json"
+        ) from None
+    (train_x, train_y), (test_x, test_y) = parts
+    return Raw(train_x, train_y, test_x, test_y, 256.0)
+
+
+def _check_network(name: str) -> None:
+    """Without a network tensorflow-datasets retries for minutes; a name that does not resolve says it at once."""
+    if not getproxies():
+        socket.getaddrinfo(_HOSTS[name], 443)
+
+
+def _load(name: str, folder: Path) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    import tensorflow_datasets
+
+    tensorflow_datasets.disable_progress_bar()
+    if not tensorflow_datasets.builder(name, data_dir=str(folder)).is_prepared():
+        _check_network(name)
+    parts = []
+    for split in ("train", "test"):
+        found = tensorflow_datasets.as_numpy(
+            tensorflow_datasets.load(name, split=split, batch_size=-1, data_dir=str(folder))
+        )
+        images = found["image"]
+        parts.append((images if images.ndim == 4 else images[..., numpy.newaxis], found["label"]))
+    return parts
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__

@@ -1,0 +1,7 @@
+"""Reference networks and model files. Keras is imported when a model is made."""
+
+from qsearch.models.build import build_model
+from qsearch.models.files import load_model
+from qsearch.models.presets import MODELS
+
+__all__ = ["MODELS", "build_model", "load_model"]

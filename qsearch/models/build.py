@@ -1,0 +1,42 @@
+"""A model by its registry name."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+from qsearch.errors import ModelError, did_you_mean
+from qsearch.models.presets import MODELS
+
+if TYPE_CHECKING:
+    import keras
+
+
+def build_model(name: str, **options: Any) -> keras.Model:
+    """The reference network of that name, with freshly initialised weights.
+
+    Initial weights follow Keras' global seed (`keras.utils.set_random_seed`).
+
+    Args:
+        name: mnist, fashion_mnist, cifar10, cifar100 or digits.
+        options: fields of `BlockNetwork` to change, e.g. filters=[16, [32, 32]].
+
+    Raises:
+        ModelError: unknown name or option, or options that make no network.
+    """
+    if name not in MODELS:
+        raise ModelError(f"model {name!r}: unknown, allowed: {', '.join(MODELS)}{did_you_mean(name, MODELS)}")
+    known = [field.name for field in fields(MODELS[name])]
+    for option in options:
+        if option not in known:
+            raise ModelError(
+                f"model {name!r}: unknown option {option!r}, allowed: {', '.join(known)}{did_you_mean(option, known)}"
+            )
+    if "filters" in options:
+        options["filters"] = tuple(
+            tuple(block) if isinstance(block, list | tuple) else block for block in options["filters"]
+        )
+    try:
+        return replace(MODELS[name], **options).build(name)
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"model {name!r}: {str(error).strip().partition(chr(10))[0]}") from None

@@ -1,0 +1,108 @@
+"""report.md: what a run found, for people. Made from result.json, energy.json and trials.jsonl alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from qsearch.report.units import cost, duration, energy
+
+Json = Mapping[str, Any]
+
+SHOWN_TRIALS = 10
+
+
+def markdown(result: Json, energies: Json, trials: Sequence[Json]) -> str:
+    """The report of one run.
+
+    Args:
+        result: the content of result.json.
+        energies: the content of energy.json.
+        trials: the lines of trials.jsonl.
+    """
+    parts = [f"# {result['model']} on {result['dataset']}", _summary(result)]
+    if result["best"] is not None:
+        parts += ["## The best model, layer by layer", _layers(result["best"]["plan"], energies)]
+    parts += [f"## The best {SHOWN_TRIALS} trials", _trials(result, trials)]
+    failed = [trial for trial in trials if trial["status"] == "failed"]
+    if failed:
+        parts += ["## Failed trials", _table(("trial", "reason"), ((str(t["id"]), t["reason"]) for t in failed))]
+    parts += ["## Notes", "\n".join(f"- {note}" for note in result["notes"]) or "None."]
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(result: Json) -> str:
+    target, unit = result["target_metric"], result["unit"]
+    rows = [("reference", _figures(result["reference"], target, unit))]
+    if result["best"] is not None:
+        rows.append((f"best: trial {result['best']['trial']}", _figures(result["best"], target, unit)))
+    headings = ("", f"{target}, selection set", f"{target}, test set", "cost", "energy", "parameters")
+    text = _table(headings, ((name, *figures) for name, figures in rows))
+    if result["best"] is not None:
+        text += f"\n\nThe best model uses {result['best']['energy_ratio']:.4g} times less energy than the reference."
+    selected = (
+        "The winner was selected on the test set (`validation: test`), so its test figure is optimistic."
+        if result["validation"] == "test"
+        else f"The winner was selected on {result['validation']} of the training set, held out; "
+        "the test set was used once, at the end."
+    )
+    counts = result["trials"]
+    return (
+        f"{text}\n\n{selected}\n\n{counts['completed']} trials completed, {counts['failed']} failed, "
+        f"{counts['skipped']} skipped, in {duration(result['seconds'])}; {result['ended']}."
+    )
+
+
+def _figures(model: Json, target: str, unit: str) -> tuple[str, ...]:
+    return (
+        _number(model["selection"].get(target)),
+        _number(model["test"].get(target)),
+        cost(model["cost"], unit),
+        energy(model["energy"]),
+        f"{model['parameters']:,}",
+    )
+
+
+def _layers(plan: Json, energies: Json) -> str:
+    reference, best = energies["reference"]["layers"], energies["best"]["layers"]
+    rows = (
+        (
+            name,
+            ", ".join(f"{role}: `{value}`" for role, value in plan.get(name, {}).items()) or "-",
+            _energy(reference.get(name)),
+            _energy(layer),
+        )
+        for name, layer in best.items()
+    )
+    return _table(("layer", "chosen", "reference", "best"), rows)
+
+
+def _energy(layer: Json | None) -> str:
+    return "-" if layer is None else energy(layer["total"])
+
+
+def _trials(result: Json, trials: Sequence[Json]) -> str:
+    target = f"val_{result['target_metric']}"
+    completed = sorted((t for t in trials if t["status"] == "completed"), key=lambda t: -t["score"])[:SHOWN_TRIALS]
+    if not completed:
+        return "No trial was completed."
+    rows = (
+        (
+            str(t["id"]),
+            _number(t["score"]),
+            _number(t["metrics"].get(target)),
+            energy(t["energy"]),
+            duration(t["seconds"]),
+        )
+        for t in completed
+    )
+    return _table(("trial", "score", target, "energy", "time"), rows)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

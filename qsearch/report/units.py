@@ -1,0 +1,37 @@
+"""Numbers in the units a person would choose."""
+
+from __future__ import annotations
+
+_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_ENERGIES = ((1e12, "J"), (1e9, "mJ"), (1e6, "uJ"), (1e3, "nJ"))
+
+
+def energy(picojoules: float) -> str:
+    """`204.4 nJ` for 204399.67 pJ: four significant digits."""
+    for scale, unit in _ENERGIES:
+        if picojoules >= scale:
+            return f"{picojoules / scale:.4g} {unit}"
+    return f"{picojoules:.4g} pJ"
+
+
+def bits(count: float) -> str:
+    """`1.25 Mbit` for 1,250,000 bits."""
+    for scale, prefix in _PREFIXES:
+        if count >= scale:
+            return f"{count / scale:.4g} {prefix}bit"
+    return f"{count:.4g} bit"
+
+
+def cost(value: float, unit: str) -> str:
+    """A cost in its goal's unit, `pJ` or `bits`."""
+    return energy(value) if unit == "pJ" else bits(value)
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `2 min 5 s` or `1 h 12 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

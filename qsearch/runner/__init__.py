@@ -1,0 +1,1 @@
+"""The one direct pass from a configuration to a run directory."""

@@ -1,0 +1,105 @@
+"""The run directory: part of the public face, its layout described in README.md.
+
+    config.yaml        the resolved configuration, which loads again
+    environment.json   versions, platform, seed
+    trials.jsonl       one line per finished trial, written as it finishes
+    best/model.keras   the best model so far, trained; at the end the final one
+    best/plan.yaml     its quantizers and filters per layer
+    energy.json        reference and best, per layer, pJ
+    result.json        the headline figures
+    report.md          the same for people
+
+Every file but the journal is written aside and renamed, so that a killed process leaves
+whole files; the journal is appended to, line by line, each on disk before the search goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import yaml
+
+from qsearch.errors import OutputError
+from qsearch.plan import QuantizationPlan
+from qsearch.search.trials import AnyTrial
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Files of one run. Create it with `create_directory`."""
+
+    path: Path
+
+    @property
+    def model_path(self) -> Path:
+        return self.path / "best" / "model.keras"
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file whole, or not at all."""
+        target = self.path / name
+        target.parent.mkdir(exist_ok=True)
+        aside = target.with_name(f".{target.name}.partial")
+        with aside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(target)
+
+    def write_json(self, name: str, data: Mapping[str, Any]) -> None:
+        self.write_text(name, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+    def append_trial(self, trial: AnyTrial) -> None:
+        """Add a trial to the journal; it is on disk when this returns."""
+        with (self.path / "trials.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(trial.to_dict(), allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def save_best(self, model: keras.Model, plan: QuantizationPlan) -> None:
+        """Replace the best model and its plan."""
+        folder = self.model_path.parent
+        folder.mkdir(exist_ok=True)
+        aside = folder / ".partial.model.keras"
+        model.save(aside)
+        aside.replace(self.model_path)
+        self.write_text("best/plan.yaml", yaml.safe_dump(plan.to_dict(), sort_keys=False))
+
+
+def create_directory(output_dir: str, fresh_name: bool) -> RunDirectory:
+    """Make a new folder for a run; an earlier run's is never written to.
+
+    Args:
+        output_dir: where; folders above it are made too.
+        fresh_name: when it exists and is not empty, take the first free of output_dir_1, output_dir_2, ...
+
+    Raises:
+        OutputError: it cannot be made or written, or is taken and `fresh_name` is false.
+    """
+    path = Path(output_dir)
+    try:
+        if path.exists() and not path.is_dir():
+            raise OutputError(f"run.output_dir: {path} is a file, expected a folder or a new name")
+        if path.is_dir() and any(path.iterdir()):
+            if not fresh_name:
+                raise OutputError(
+                    f"run.output_dir: {path} holds an earlier run; name another, or set run.overwrite: true"
+                )
+            number = 1
+            while path.with_name(f"{path.name}_{number}").exists():
+                number += 1
+            path = path.with_name(f"{path.name}_{number}")
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"run.output_dir: {path} cannot be written: {error.strerror}; name a folder that you may write to"
+        ) from None
+    return RunDirectory(path)

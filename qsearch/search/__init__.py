@@ -1,0 +1,1 @@
+"""Limits -> space -> trials. The only room that knows KerasTuner."""

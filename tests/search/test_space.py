@@ -1,0 +1,55 @@
+"""Values -> plans."""
+
+from __future__ import annotations
+
+from qsearch.plan import LayerPlan, QuantizationPlan, Role
+from qsearch.quantizers import parse
+from qsearch.search.space import FILTER_FACTORS, Dimension, SearchedLayer, SearchSpace
+
+SPACE = SearchSpace(
+    (
+        Dimension("k", ("binary", "quantized_bits(4,0,1,alpha=1.0)")),
+        Dimension("a", ("quantized_relu(3,1)",)),
+        Dimension("f", FILTER_FACTORS),
+    ),
+    (
+        SearchedLayer("c0", "Conv2D", {Role.KERNEL: "k"}, filters=3, filters_dimension="f"),
+        SearchedLayer("c1", "Conv2D", {Role.KERNEL: "k"}, {Role.BIAS: parse("ternary")}),
+        SearchedLayer("a0", "Activation", {Role.ACTIVATION: "a"}),
+        SearchedLayer("bn", "BatchNormalization"),
+    ),
+)
+
+
+def test_size_is_the_number_of_combinations() -> None:
+    assert SPACE.size == 2 * 1 * 5
+    assert [SPACE.candidates(layer) for layer in SPACE.layers] == [10, 2, 1, 1]
+
+
+def test_values_become_a_plan() -> None:
+    kernel = parse("quantized_bits(4,0,1,alpha=1.0)")
+    plan = SPACE.plan({"k": str(kernel), "a": "quantized_relu(3,1)", "f": 1.5})
+    assert plan == QuantizationPlan(
+        {
+            "c0": LayerPlan({Role.KERNEL: kernel}, 4),
+            "c1": LayerPlan({Role.KERNEL: kernel, Role.BIAS: parse("ternary")}),
+            "a0": LayerPlan({Role.ACTIVATION: parse("quantized_relu(3,1)")}),
+            "bn": LayerPlan(),
+        }
+    )
+    assert plan.to_dict()["c0"] == {"kernel": "quantized_bits(4,0,1,alpha=1.0)", "filters": 4}
+
+
+def test_filters_are_rounded_down_and_at_least_one() -> None:
+    base = {"k": "binary", "a": "quantized_relu(3,1)"}
+    filters = [SPACE.plan({**base, "f": factor}).layers["c0"].filters for factor in FILTER_FACTORS]
+    assert filters == [1, 2, 3, 4, 6]
+    single = SearchSpace((Dimension("f", (0.5,)),), (SearchedLayer("c", "Conv2D", filters=1, filters_dimension="f"),))
+    assert single.plan({"f": 0.5}).layers["c"].filters == 1
+
+
+def test_equal_plans_from_different_values_are_equal_and_hash_alike() -> None:
+    one = SPACE.plan({"k": "binary", "a": "quantized_relu(3,1)", "f": 0.5})
+    other = SPACE.plan({"k": "binary()", "a": "quantized_relu(3,1,0)", "f": 0.5})
+    assert one == other
+    assert hash(one) == hash(other)
