@@ -76,7 +76,7 @@ class AveragePooling:
 
 @dataclass(frozen=True)
 class DataMover:
-    """A layer that hands on the numbers it gets: max pooling, Flatten, Reshape, padding, up-sampling.
+    """A layer that hands on the numbers it gets: max pooling, Flatten, Reshape, up-sampling.
 
     `kind` is the Keras class name, for reports and for the rules that tell them apart.
     """
@@ -91,9 +91,13 @@ class Dropout:
 
 @dataclass(frozen=True)
 class Unknown:
-    """A layer that qsearch has no rule for; it is listed as unpriced."""
+    """A layer without a rule of its own: it pays for reading its inputs, and the report names it.
+
+    `keeps_channels` tells that its output has its input's last axis, as with ReLU() and ZeroPadding2D.
+    """
 
     kind: str
+    keeps_channels: bool = False
 
 
 Operation = (
@@ -116,7 +120,8 @@ class Node:
     """One call of a layer.
 
     Attributes:
-        name: the layer's name.
+        name: unique; the layer's name, with `:1`, `:2` appended for a layer's later calls.
+        layer: the layer's name.
         class_name: the Keras class, for people: Conv2D, Dense, MaxPooling2D, ...
         operation: what it does.
         inputs: names of the nodes whose outputs it reads, in call order.
@@ -126,6 +131,7 @@ class Node:
     """
 
     name: str
+    layer: str
     class_name: str
     operation: Operation
     inputs: tuple[str, ...]

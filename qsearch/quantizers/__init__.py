@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["SIGNATURES", "QuantizerSpec", "get", "parse"]
 
 
-def get(identifier: Any) -> Quantizer:
+def get(identifier: Any) -> Quantizer | None:
     """The quantizer named by `identifier`; see `qsearch.quantizers.lookup.get`."""
     from qsearch.quantizers.lookup import get as lookup  # imports Keras: only when a quantizer is really needed
 

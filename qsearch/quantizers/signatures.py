@@ -68,10 +68,6 @@ ALPHA = Kind(
     "None, a number, a list of numbers, 'auto' or 'auto_po2'",
 )
 AXES = Kind(lambda v: v is None or _is_integer(v) or _list_of(INTEGER)(v), "None, an axis or a list of axes")
-COUNTS = Kind(
-    lambda v: v is None or POSITIVE_INTEGER.accepts(v) or _list_of(POSITIVE_INTEGER)(v),
-    "None, a whole number >= 1 or a list of them",
-)
 LOG2_ROUNDING = Kind(lambda v: v in ("rnd", "floor"), "'rnd' or 'floor'")
 
 _BITS = Parameter("bits", 8, POSITIVE_INTEGER)
@@ -83,11 +79,6 @@ _NOISE = Parameter("qnoise_factor", 1.0, NUMBER)
 _REAL_SIGMOID = Parameter("use_real_sigmoid", True, FLAG)
 _UNROLLS = Parameter("number_of_unrolls", 5, POSITIVE_INTEGER)
 _THRESHOLD = Parameter("threshold", None, _optional(NOT_NEGATIVE))
-_GROUPS = (
-    Parameter("elements_per_scale", None, COUNTS),
-    Parameter("min_po2_exponent", None, _optional(INTEGER)),
-    Parameter("max_po2_exponent", None, _optional(INTEGER)),
-)
 _PO2_TAIL = (
     _STOCHASTIC,
     Parameter("quadratic_approximation", False, FLAG),
@@ -106,7 +97,6 @@ SIGNATURES: Mapping[str, tuple[Parameter, ...]] = {
         _STOCHASTIC,
         _SCALE_AXIS,
         _NOISE,
-        *_GROUPS,
     ),
     "quantized_relu": (
         _BITS,
@@ -120,7 +110,7 @@ SIGNATURES: Mapping[str, tuple[Parameter, ...]] = {
     ),
     "quantized_po2": (_BITS, _MAX_VALUE, *_PO2_TAIL),
     "quantized_relu_po2": (_BITS, _MAX_VALUE, Parameter("negative_slope", 0, SLOPE), *_PO2_TAIL),
-    "binary": (Parameter("use_01", False, FLAG), _ALPHA, _STOCHASTIC, _SCALE_AXIS, *_GROUPS),
+    "binary": (Parameter("use_01", False, FLAG), _ALPHA, _STOCHASTIC, _SCALE_AXIS),
     "stochastic_binary": (_ALPHA, Parameter("temperature", 6.0, POSITIVE), _REAL_SIGMOID),
     "ternary": (_ALPHA, _THRESHOLD, _STOCHASTIC, _UNROLLS),
     "stochastic_ternary": (_ALPHA, _THRESHOLD, Parameter("temperature", 8.0, POSITIVE), _REAL_SIGMOID, _UNROLLS),

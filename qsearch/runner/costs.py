@@ -3,23 +3,98 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from qsearch.config.goals import BitsGoalConfig, BitsParams, EnergyGoalConfig, EnergyParams
-from qsearch.energy.estimate import EnergySettings, price_plan, price_reference
-from qsearch.energy.process import process
+from qsearch.config.goals import BitsGoalConfig, EnergyGoalConfig, EnergyParams
+from qsearch.energy.estimate import EnergySettings
+from qsearch.energy.process import process_named
 from qsearch.energy.report import EnergyReport
 from qsearch.goal import BitsGoal, CostReport, EnergyGoal, ForgivingFactor, Goal
 from qsearch.graph.model_graph import ModelGraph
 from qsearch.plan import QuantizationPlan
-from qsearch.quantizers.formats import SOURCE_FORMATS, NumberFormat, source_format
+from qsearch.quantizers.formats import SOURCE_FORMATS, source_format
 from qsearch.search.loop import Price
 
 SEED_ENERGY = EnergyParams(
     parameters_on_memory=("sram", "sram"),
     activations_on_memory=("sram", "sram"),
     rd_wr_on_io=(False, False),
-    source_quantizers=("int8",),
     reference_internal="int8",
     reference_accumulator="int32",
 )
-"""What energies are priced with when the goal is bits: the seed's settings."""
+"""What energies are priced with where the goal is bits: the seed's settings."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Prices of one model.
+
+    Attributes:
+        goal: what the search saves.
+        energy_goal: the same, or the seed's energy settings where the goal is bits: every trial tells its energy.
+    """
+
+    graph: ModelGraph
+    goal: Goal
+    energy_goal: EnergyGoal
+
+    @property
+    def unit(self) -> str:
+        return self.goal.unit
+
+    @cached_property
+    def reference(self) -> CostReport:
+        return self.goal.reference(self.graph)
+
+    @cached_property
+    def reference_energy(self) -> EnergyReport:
+        return self.energy_goal.reference(self.graph)
+
+    def energy(self, plan: QuantizationPlan) -> EnergyReport:
+        return self.energy_goal.trial(self.graph, plan)
+
+    def price(self, plan: QuantizationPlan) -> Price:
+        """A plan's cost, its energy, and its delta."""
+        cost = self.goal.trial(self.graph, plan).total
+        energy = cost if self.goal is self.energy_goal else self.energy(plan).total
+        return Price(cost, energy, self.goal.forgiving.delta(self.reference.total, cost))
+
+
+def costs_of(config: EnergyGoalConfig | BitsGoalConfig, graph: ModelGraph) -> Costs:
+    """The prices that a `goal:` section asks for."""
+    if isinstance(config, EnergyGoalConfig):
+        goal = _energy_goal(config.params)
+        return Costs(graph, goal, goal)
+    params = config.params
+    bits = BitsGoal(
+        ForgivingFactor(params.delta_p, params.delta_n, params.rate, params.stress),
+        params.config,
+        params.input_bits,
+        params.output_bits,
+        params.ref_bits,
+    )
+    return Costs(graph, bits, _energy_goal(SEED_ENERGY))
+
+
+def _energy_goal(params: EnergyParams) -> EnergyGoal:
+    """AutoQKeras reads the reference's input as `reference_internal`, the trials' as `source_quantizers` says."""
+    sources = None if params.source_quantizers is None else tuple(source_format(t) for t in params.source_quantizers)
+    return EnergyGoal(
+        ForgivingFactor(params.delta_p, params.delta_n, params.rate, params.stress),
+        _settings(params, 0, (SOURCE_FORMATS[params.reference_internal],)),
+        _settings(params, 1, sources),
+    )
+
+
+def _settings(params: EnergyParams, index: int, sources: tuple[object, ...] | None) -> EnergySettings:
+    return EnergySettings(
+        process=process_named(params.process),
+        weights_on_memory=params.parameters_on_memory[index],  # type: ignore[arg-type]
+        activations_on_memory=params.activations_on_memory[index],  # type: ignore[arg-type]
+        min_sram_size=params.min_sram_size[index],
+        rd_wr_on_io=params.rd_wr_on_io[index],
+        sources=sources,  # type: ignore[arg-type]
+        internal=SOURCE_FORMATS[params.reference_internal],
+        accumulator=SOURCE_FORMATS[params.reference_accumulator],
+        activations=params.reference_activations,
+    )

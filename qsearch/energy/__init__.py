@@ -1,0 +1,1 @@
+"""What a plan costs: processes, memory, operators, per-layer report."""

@@ -1,0 +1,257 @@
+"""Graph + plan -> energy. Nothing here needs a Keras model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from qsearch.energy.memory import Memory, MemoryModel
+from qsearch.energy.operators import addition_energy, operation_energy
+from qsearch.energy.process import PROCESSES, Process
+from qsearch.energy.report import Counted, EnergyReport, LayerEnergy
+from qsearch.energy.types import LayerTypes, Unquantized, layer_types, pooling_area
+from qsearch.errors import ConfigError, ModelError, did_you_mean
+from qsearch.graph.model_graph import (
+    Activation,
+    AveragePooling,
+    BatchNormalization,
+    Convolution,
+    DataMover,
+    Dense,
+    DepthwiseConvolution,
+    Dropout,
+    Input,
+    Merge,
+    ModelGraph,
+    Node,
+    Unknown,
+)
+from qsearch.graph.resize import with_filters
+from qsearch.plan import QuantizationPlan
+from qsearch.quantizers.formats import DEFAULT_FORMAT, SOURCE_FORMATS, Kind, NumberFormat
+
+
+@dataclass(frozen=True)
+class EnergySettings:
+    """The design that a model is priced for.
+
+    Attributes:
+        sources: formats of the model's inputs; one stands for all, None means 8 bits.
+        internal, accumulator, activations: what numbers without a quantizer are; see `Unquantized`.
+        min_sram_size: bits.
+
+    Raises:
+        ConfigError: an unknown memory.
+    """
+
+    process: Process = PROCESSES["horowitz"]
+    weights_on_memory: Memory = "sram"
+    activations_on_memory: Memory = "sram"
+    min_sram_size: int = 0
+    rd_wr_on_io: bool = False
+    sources: tuple[NumberFormat, ...] | None = None
+    internal: NumberFormat = SOURCE_FORMATS["int8"]
+    accumulator: NumberFormat = SOURCE_FORMATS["int32"]
+    activations: Literal["internal", "accumulator"] = "internal"
+
+    def __post_init__(self) -> None:
+        allowed = get_args(Memory)
+        for name, found in (("weights", self.weights_on_memory), ("activations", self.activations_on_memory)):
+            if found not in allowed:
+                near = did_you_mean(str(found), allowed)
+                raise ConfigError(f"{name}_on_memory: found {found!r}, allowed: {', '.join(allowed)}{near}")
+
+
+def price_reference(graph: ModelGraph, settings: EnergySettings) -> EnergyReport:
+    """The energy of a model without any quantizer: all its numbers are as `settings` says.
+
+    Raises:
+        ConfigError: the number of source formats is neither one nor that of the model's inputs.
+    """
+    return _Pricer(graph, QuantizationPlan(), settings, reference=True).report()
+
+
+def price_plan(graph: ModelGraph, plan: QuantizationPlan, settings: EnergySettings) -> EnergyReport:
+    """The energy of a model with a plan's quantizers and filters.
+
+    Args:
+        graph: the reference model; or a quantized one together with the plan read from it.
+
+    Raises:
+        ConfigError: as `price_reference`.
+        ModelError: the plan names a layer that the graph lacks, or its filters do not fit together.
+    """
+    known = {node.layer for node in graph.nodes}
+    for name in plan:
+        if name not in known:
+            raise ModelError(f"plan: {graph.name} has no layer {name!r}{did_you_mean(name, known)}")
+    return _Pricer(with_filters(graph, plan), plan, settings, reference=False).report()
+
+
+_MULTIPLY_ADD = (Dense, Convolution, DepthwiseConvolution)
+
+
+class _Pricer:
+    """One walk over a graph, producers before consumers."""
+
+    def __init__(self, graph: ModelGraph, plan: QuantizationPlan, settings: EnergySettings, reference: bool) -> None:
+        self.graph = graph
+        self.plan = plan
+        self.settings = settings
+        self.reference = reference
+        self.rest = Unquantized(settings.internal, settings.accumulator, settings.activations)
+        self.memory = MemoryModel(settings.process, settings.min_sram_size, settings.rd_wr_on_io)
+        self.formats: dict[str, NumberFormat] = {}
+        self.from_outside: set[str] = set()
+        self.last = _last_nodes(graph)
+
+    def report(self) -> EnergyReport:
+        sources = iter(self._sources())
+        layers: dict[str, LayerEnergy] = {}
+        notes: list[str] = []
+        for node in self.graph.nodes:
+            if isinstance(node.operation, Input):
+                self.formats[node.name] = next(sources)
+                self.from_outside.add(node.name)
+            elif isinstance(node.operation, Dropout):
+                self.formats[node.name] = self.formats[node.inputs[0]]
+                if node.inputs[0] in self.from_outside:
+                    self.from_outside.add(node.name)
+            else:
+                layers[node.name] = self._layer(node)
+                notes.extend(self._notes(node))
+        return EnergyReport(layers, sum(layer.total for layer in layers.values()), tuple(notes))
+
+    def _sources(self) -> tuple[NumberFormat, ...]:
+        count = sum(isinstance(node.operation, Input) for node in self.graph.nodes)
+        sources = self.settings.sources or (DEFAULT_FORMAT,)
+        if len(sources) == 1:
+            return sources * count
+        if len(sources) != count:
+            raise ConfigError(
+                f"source_quantizers: found {len(sources)} formats, but {self.graph.name} has {count} inputs; "
+                "give one for each, or one for all"
+            )
+        return sources
+
+    def _layer(self, node: Node) -> LayerEnergy:
+        plan = None if self.reference else self.plan.get(node.layer)
+        inputs = tuple(self.formats[name] for name in node.inputs)
+        types = layer_types(node, inputs, plan, self.rest, self.reference)
+        self.formats[node.name] = types.output
+        count = operation_count(node)
+        return LayerEnergy(
+            name=node.name,
+            class_name=_class_name(node, plan is not None),
+            inputs=_rounded(self._reads(node, types)),
+            parameters=_rounded(self._parameters(node, types)),
+            op_cost=_rounded(self._operations(node, types, count)),
+            outputs=_rounded(self._writes(node, types)),
+            counted=_counted(node),
+            operations=count,
+            input_formats=inputs,
+            output_format=types.output,
+            weight_format=types.weight,
+            bias_format=types.bias,
+            accumulator_format=types.accumulator,
+        )
+
+    def _reads(self, node: Node, types: LayerTypes) -> float:
+        outside = any(name in self.from_outside for name in node.inputs)
+        memory = self.memory.io if outside else self.settings.activations_on_memory
+        return sum(
+            self.memory.access(math.prod(shape) * item.bits, memory)
+            for shape, item in zip(node.input_shapes, types.inputs, strict=True)
+        )
+
+    def _writes(self, node: Node, types: LayerTypes) -> float:
+        memory = self.memory.io if node.name in self.last else self.settings.activations_on_memory
+        return self.memory.access(math.prod(node.output_shape) * types.output.bits, memory)
+
+    def _parameters(self, node: Node, types: LayerTypes) -> float:
+        memory = self.settings.weights_on_memory
+        if types.constants:
+            channels = next(iter(node.weights.values()))[0]
+            return sum(self.memory.access(channels * item.bits, memory) for item in types.constants)
+        if types.weight is None:
+            return 0.0
+        energy = self.memory.access(math.prod(node.weights["kernel"]) * types.weight.bits, memory)
+        if types.bias is not None:
+            energy += self.memory.access(math.prod(node.weights["bias"]) * types.bias.bits, memory)
+        return energy
+
+    def _operations(self, node: Node, types: LayerTypes, count: int) -> float:
+        process = self.settings.process
+        each = sum(operation_energy(operator, carried, process) for operator, carried in types.operators)
+        if isinstance(node.operation, (*_MULTIPLY_ADD, AveragePooling)) and types.accumulator is not None:
+            each += addition_energy(types.accumulator, process)
+        if isinstance(node.operation, Merge):
+            each *= len(node.inputs) - 1
+        return count * each
+
+    def _notes(self, node: Node) -> Iterator[str]:
+        operation, plan = node.operation, self.plan.get(node.layer)
+        if isinstance(operation, DataMover):
+            yield f"{node.name}: passes its input's format through"
+        elif isinstance(operation, Unknown):
+            yield f"{node.name}: no rule for {operation.kind}; only the reading of its inputs is priced"
+        elif isinstance(operation, BatchNormalization) and plan is not None and not self.reference:
+            if self.formats[node.name].kind is Kind.FLOAT:
+                yield f"{node.name}: batch norm without quantizers hands on {self.formats[node.name]}"
+        elif isinstance(operation, Merge) and operation.kind == "Dot":
+            yield f"{node.name}: the products of Dot are not priced"
+
+
+def operation_count(node: Node) -> int:
+    """Operations of one inference: multiplications of a layer with weights, values handled by any other."""
+    values = math.prod(node.output_shape)
+    match node.operation:
+        case Dense(units=units):
+            return math.prod(node.input_shapes[0]) * units
+        case Convolution(groups=groups):
+            del groups  # the kernel's shape already has input channels per group
+            return values * math.prod(node.weights["kernel"][:-1])
+        case DepthwiseConvolution():
+            return values * math.prod(node.weights["kernel"][:-2])
+        case AveragePooling():
+            return values * pooling_area(node)
+        case DataMover(kind="UpSampling2D"):
+            return values
+        case Unknown():
+            return 0
+        case _:
+            return max(math.prod(shape) for shape in node.input_shapes)
+
+
+def _class_name(node: Node, quantized: bool) -> str:
+    """The same for a plan on the reference model and for the quantized model that it makes."""
+    return f"Q{node.class_name.removeprefix('Q')}" if quantized else node.class_name
+
+
+def _counted(node: Node) -> Counted:
+    match node.operation:
+        case Activation():
+            return Counted.OUTPUTS
+        case BatchNormalization():
+            return Counted.PARAMETERS
+        case Merge(kind="Add" | "Subtract") | DataMover(kind="MaxPooling2D"):
+            return Counted.OPERATIONS
+        case _:
+            return Counted.INPUTS | Counted.PARAMETERS | Counted.OPERATIONS
+
+
+def _last_nodes(graph: ModelGraph) -> frozenset[str]:
+    """Nodes whose output leaves the model, seen through dropout."""
+    nodes: Mapping[str, Node] = {node.name: node for node in graph.nodes}
+    last = set()
+    for name in graph.outputs:
+        while isinstance(nodes[name].operation, Dropout):
+            name = nodes[name].inputs[0]
+        last.add(name)
+    return frozenset(last)
+
+
+def _rounded(energy: float) -> float:
+    return float(f"{energy:.2f}")

@@ -1,0 +1,68 @@
+"""Energy constants of a process, as data with their source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from qsearch.errors import ConfigError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Process:
+    """Energies in pJ; polynomials by falling power.
+
+    Attributes:
+        fixed_add: of the width G in bits of a fixed-point adder.
+        fixed_mul: of the width G of a fixed-point multiplier.
+        float_add, float_mul: by width, 16 or 32 bits.
+        sram_word: of log2 of the memory's bits, for one access of a 64-bit word.
+        dram_bit: one bit read from or written to DRAM.
+        source: where the numbers come from.
+    """
+
+    name: str
+    fixed_add: tuple[float, ...]
+    fixed_mul: tuple[float, ...]
+    float_add: Mapping[int, float]
+    float_mul: Mapping[int, float]
+    sram_word: tuple[float, ...]
+    dram_bit: float
+    source: str
+
+
+PROCESSES: Mapping[str, Process] = MappingProxyType(
+    {
+        "horowitz": Process(
+            name="horowitz",
+            fixed_add=(0.003125, 0.0),
+            fixed_mul=(0.002994791667, 0.001041666667, 0.0),
+            float_add=MappingProxyType({16: 0.4, 32: 0.9}),
+            float_mul=MappingProxyType({16: 1.1, 32: 3.7}),
+            sram_word=(9.02427321e-4, -2.68847858e-2, 0.208900804, 0.0),
+            dram_bit=20.3125,
+            source="M. Horowitz, Computing's energy problem (and what we can do about it), ISSCC 2014, 45 nm, "
+            "doi:10.1109/ISSCC.2014.6757323; polynomials as in QKeras' QTools",
+        )
+    }
+)
+
+
+def process_named(name: str) -> Process:
+    """The process of that name.
+
+    Raises:
+        ConfigError: unknown name.
+    """
+    if name not in PROCESSES:
+        raise ConfigError(f"process {name!r}: unknown, allowed: {', '.join(PROCESSES)}{did_you_mean(name, PROCESSES)}")
+    return PROCESSES[name]
+
+
+def polynomial(coefficients: tuple[float, ...], x: float) -> float:
+    """The value at x of a polynomial given by falling power."""
+    value = 0.0
+    for coefficient in coefficients:
+        value = value * x + coefficient
+    return value

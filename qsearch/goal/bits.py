@@ -1,0 +1,138 @@
+"""The bits goal: the size of parameters and activations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from qsearch.goal.forgiving_factor import ForgivingFactor
+from qsearch.graph.model_graph import (
+    Activation,
+    BatchNormalization,
+    Convolution,
+    Dense,
+    DepthwiseConvolution,
+    Input,
+    ModelGraph,
+    Node,
+)
+from qsearch.graph.resize import with_filters
+from qsearch.plan import LayerPlan, QuantizationPlan, Role
+from qsearch.quantizers.formats import number_format
+
+
+@dataclass(frozen=True)
+class LayerBits:
+    """Bits of one layer that count."""
+
+    parameters: int
+    activations: int
+
+    @property
+    def total(self) -> float:
+        return float(self.parameters + self.activations)
+
+    def to_dict(self) -> dict[str, float]:
+        return {"parameters": self.parameters, "activations": self.activations, "total": self.total}
+
+
+@dataclass(frozen=True)
+class BitsReport:
+    """Bits by layer and in all."""
+
+    layers: Mapping[str, LayerBits]
+
+    @property
+    def total(self) -> float:
+        return sum(layer.total for layer in self.layers.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"total": self.total, "layers": {name: layer.to_dict() for name, layer in self.layers.items()}}
+
+
+@dataclass(frozen=True)
+class BitsGoal:
+    """Save bits.
+
+    Attributes:
+        input_bits, output_bits: of a value of the model's inputs, and of softmax or sigmoid outputs.
+        ref_bits: of every number without a quantizer.
+        counted: by class name ("Dense", "QDense", ...) or "default", which of "parameters" and "activations"
+            count. A class without an entry falls to "default"; without that the layer is left out.
+    """
+
+    unit: ClassVar[str] = "bits"
+    forgiving: ForgivingFactor
+    counted: Mapping[str, tuple[str, ...]]
+    input_bits: int = 8
+    output_bits: int = 8
+    ref_bits: int = 8
+
+    def reference(self, graph: ModelGraph) -> BitsReport:
+        return self._report(graph, QuantizationPlan())
+
+    def trial(self, graph: ModelGraph, plan: QuantizationPlan) -> BitsReport:
+        return self._report(with_filters(graph, plan), plan)
+
+    def _report(self, graph: ModelGraph, plan: QuantizationPlan) -> BitsReport:
+        stored: set[str] = set()
+        layers: dict[str, LayerBits] = {}
+        for node in graph.nodes:
+            layers[node.name] = self._layer(node, plan.get(node.layer), node.layer not in stored)
+            stored.add(node.layer)
+        return BitsReport(layers)
+
+    def _layer(self, node: Node, plan: LayerPlan | None, first_call: bool) -> LayerBits:
+        """A layer that is called several times stores its parameters once."""
+        counted = self._counted(node, plan)
+        return LayerBits(
+            self._parameters(node, plan) if "parameters" in counted and first_call else 0,
+            self._activations(node, plan) if "activations" in counted else 0,
+        )
+
+    def _counted(self, node: Node, plan: LayerPlan | None) -> tuple[str, ...]:
+        name = node.class_name.removeprefix("Q")
+        key = name if plan is None else f"Q{name}"
+        return self.counted.get(key, self.counted.get("default", ()))
+
+    def _parameters(self, node: Node, plan: LayerPlan | None) -> int:
+        match node.operation:
+            case Dense() | Convolution() | DepthwiseConvolution():
+                roles = {"kernel": Role.KERNEL, "bias": Role.BIAS}
+            case BatchNormalization():
+                # AutoQKeras counts gamma and beta, which a design keeps; mean and variance fold into them.
+                roles = {"gamma": Role.GAMMA, "beta": Role.BETA}
+            case _:
+                return 0
+        return sum(
+            math.prod(shape) * self._bits(plan, roles[name]) for name, shape in node.weights.items() if name in roles
+        )
+
+    def _activations(self, node: Node, plan: LayerPlan | None) -> int:
+        values = math.prod(node.output_shape)
+        match node.operation:
+            case Input():
+                return values * self.input_bits
+            case Dense(activation=function) | Convolution(activation=function):
+                return values * self._function_bits(function, plan)
+            case DepthwiseConvolution(activation=function):
+                return values * self._function_bits(function, plan)
+            case Activation(function=function):
+                short = function in ("softmax", "sigmoid") and (plan is None or Role.ACTIVATION not in plan.quantizers)
+                return values * (self.output_bits if short else self._function_bits(function, plan))
+            case _:
+                return 0
+
+    def _function_bits(self, function: str, plan: LayerPlan | None) -> int:
+        """A convention of AutoQKeras: an inline softmax has output_bits only where its layer is quantized."""
+        if plan is not None and Role.ACTIVATION in plan.quantizers:
+            return number_format(plan.quantizers[Role.ACTIVATION]).bits
+        if function == "linear":
+            return 0
+        return self.output_bits if function == "softmax" and plan is not None else self.ref_bits
+
+    def _bits(self, plan: LayerPlan | None, role: Role) -> int:
+        spec = None if plan is None else plan.quantizers.get(role)
+        return self.ref_bits if spec is None else number_format(spec).bits

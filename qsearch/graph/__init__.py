@@ -1,0 +1,1 @@
+"""A Keras model as plain data: nodes, shapes, formats."""

@@ -1,0 +1,120 @@
+"""A plan's filters applied to a graph: shapes after widths have changed, without building a model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from qsearch.errors import ModelError
+from qsearch.graph.model_graph import (
+    Activation,
+    AveragePooling,
+    BatchNormalization,
+    Convolution,
+    DataMover,
+    Dense,
+    DepthwiseConvolution,
+    Dropout,
+    Input,
+    Merge,
+    ModelGraph,
+    Node,
+    Operation,
+    Shape,
+    Unknown,
+)
+from qsearch.plan import QuantizationPlan
+
+
+def with_filters(graph: ModelGraph, plan: QuantizationPlan) -> ModelGraph:
+    """The graph with the plan's filters and units, all shapes and weight shapes following.
+
+    Raises:
+        ModelError: layers whose widths no longer fit together, named with the way out.
+    """
+    if all(plan.layers[name].filters is None for name in plan):
+        return graph
+    shapes: dict[str, Shape] = {}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        resized = _resize(node, tuple(shapes[name] for name in node.inputs), plan)
+        shapes[node.name] = resized.output_shape
+        nodes.append(resized)
+    return ModelGraph(graph.name, tuple(nodes), graph.outputs)
+
+
+def _resize(node: Node, inputs: tuple[Shape, ...], plan: QuantizationPlan) -> Node:
+    layer = plan.get(node.layer)
+    operation = _operation(node.operation, None if layer is None else layer.filters)
+    if operation == node.operation and inputs == node.input_shapes:
+        return node
+    weights = dict(node.weights)
+    channels = inputs[0][-1] if inputs else 0
+    match operation:
+        case Dense(units=units):
+            output: Shape = (*inputs[0][:-1], units)
+            weights["kernel"] = (channels, units)
+        case Convolution(filters=filters, groups=groups):
+            if channels % groups or filters % groups:
+                raise _error(
+                    node, f"{channels} input channels and {filters} filters are not multiples of its {groups} groups"
+                )
+            output = (*node.output_shape[:-1], filters)
+            weights["kernel"] = (*operation.kernel_size, channels // groups, filters)
+        case DepthwiseConvolution(depth_multiplier=multiplier):
+            output = (*node.output_shape[:-1], channels * multiplier)
+            weights["kernel"] = (*operation.kernel_size, channels, multiplier)
+        case BatchNormalization():
+            output = inputs[0]
+            weights = dict.fromkeys(weights, (channels,))
+        case Activation() | Dropout() | Input():
+            output = inputs[0]
+        case Merge():
+            output = _merged(node, operation, inputs)
+        case AveragePooling():
+            output = (*node.output_shape[:-1], channels)
+        case DataMover(kind="Flatten"):
+            output = (math.prod(inputs[0]),)
+        case DataMover(kind="Reshape"):
+            raise _error(node, f"cannot reshape {inputs[0]} as it did {node.input_shapes[0]}")
+        case DataMover() | Unknown(keeps_channels=True):
+            output = (*node.output_shape[:-1], channels)
+        case Unknown(kind=kind):
+            raise _error(
+                node, f"what a {kind} layer does with {inputs[0]} in place of {node.input_shapes[0]} is not known"
+            )
+    if "bias" in weights and isinstance(operation, Dense | Convolution | DepthwiseConvolution):
+        weights["bias"] = (output[-1],)
+    return replace(node, operation=operation, input_shapes=inputs, output_shape=output, weights=weights)
+
+
+def _operation(operation: Operation, filters: int | None) -> Operation:
+    match operation:
+        case Dense() if filters is not None:
+            return replace(operation, units=filters)
+        case Convolution() if filters is not None:
+            return replace(operation, filters=filters)
+        case _:
+            return operation
+
+
+def _merged(node: Node, merge: Merge, inputs: tuple[Shape, ...]) -> Shape:
+    if merge.kind == "Concatenate":
+        axis = merge.axis - 1 if merge.axis > 0 else merge.axis  # Keras counts the batch axis
+        joined = list(inputs[0])
+        joined[axis] = sum(shape[axis] for shape in inputs)
+        return tuple(joined)
+    if merge.kind == "Dot" or len(set(map(len, inputs))) > 1:
+        raise _error(node, "inputs of this kind cannot change their width")
+    sides = []
+    for sizes in zip(*inputs, strict=True):
+        found = set(sizes) - {1}
+        if len(found) > 1:
+            shown = " and ".join(f"{name} {shape}" for name, shape in zip(node.inputs, inputs, strict=True))
+            raise _error(node, f"{merge.kind} needs equal widths, but got {shown}")
+        sides.append(found.pop() if found else 1)
+    return tuple(sides)
+
+
+def _error(node: Node, problem: str) -> ModelError:
+    return ModelError(f"layer {node.layer!r}: {problem}; name the layers before it in tune_filters_exceptions")

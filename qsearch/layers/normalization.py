@@ -1,0 +1,119 @@
+"""QBatchNormalization."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from qsearch.layers.constraints import clip_for
+from qsearch.layers.roles import plan_of, text
+from qsearch.plan import LayerPlan, Role
+from qsearch.quantizers import get
+from qsearch.quantizers.base import Quantizer
+
+_PARTS: Mapping[str, Role | None] = {
+    "beta_quantizer": Role.BETA,
+    "gamma_quantizer": Role.GAMMA,
+    "mean_quantizer": Role.MEAN,
+    "variance_quantizer": Role.VARIANCE,
+    "inverse_quantizer": None,
+}
+
+
+@keras.saving.register_keras_serializable(package="qsearch")
+class QBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
+    """Batch normalization with quantized parameters.
+
+    inv = Q_inv(Q_γ(γ) / √(Q_v(v) + ε)),  y = x · inv + (Q_β(β) − Q_μ(μ) · inv)
+
+    In training μ and v are the batch's (biased) moments, quantized by the same quantizers; the moving averages
+    take them unquantized. With no quantizer at all this is Keras' BatchNormalization. Defaults are QKeras'.
+
+    Raises:
+        ValueError: an inverse quantizer together with one of gamma or variance.
+    """
+
+    def __init__(
+        self,
+        beta_quantizer: Any = "quantized_po2(5)",
+        gamma_quantizer: Any = "quantized_relu_po2(6,2048)",
+        mean_quantizer: Any = "quantized_po2(5)",
+        variance_quantizer: Any = "quantized_relu_po2(6,quadratic_approximation=True)",
+        inverse_quantizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        self_scaling = {"gamma_quantizer": gamma_quantizer, "variance_quantizer": variance_quantizer}
+        in_use = {name: _for_weights(get(item)) for name, item in self_scaling.items()}
+        beta, gamma = get(beta_quantizer), in_use["gamma_quantizer"]
+        given = {
+            "beta_constraint": keras.constraints.serialize(keras.constraints.get(beta_constraint)),
+            "gamma_constraint": keras.constraints.serialize(keras.constraints.get(gamma_constraint)),
+        }
+        if beta is not None and beta_constraint is None:
+            beta_constraint = clip_for(beta)
+        if gamma is not None and gamma_constraint is None:
+            gamma_constraint = clip_for(gamma)
+        super().__init__(beta_constraint=beta_constraint, gamma_constraint=gamma_constraint, **kwargs)
+        if inverse_quantizer is not None and (gamma_quantizer is not None or variance_quantizer is not None):
+            raise ValueError("inverse_quantizer needs gamma_quantizer=None and variance_quantizer=None")
+        self.beta_quantizer = beta
+        self.gamma_quantizer = get(gamma_quantizer)
+        self.mean_quantizer = get(mean_quantizer)
+        self.variance_quantizer = get(variance_quantizer)
+        self.inverse_quantizer = get(inverse_quantizer)
+        self._in_use: dict[str, Quantizer | None] = in_use
+        self._given = given
+
+    @property
+    def plan(self) -> LayerPlan:
+        return plan_of({role: getattr(self, name) for name, role in _PARTS.items() if role is not None})
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        if all(getattr(self, name) is None for name in _PARTS):
+            return super().call(inputs, training=training, mask=mask)
+        x = ops.cast(inputs, "float32")
+        axes = [axis for axis in range(len(x.shape)) if axis != self.axis % len(x.shape)]
+        if training and self.trainable:
+            mean, variance = ops.moments(x, axes=axes)
+            self._update(self.moving_mean, mean)
+            self._update(self.moving_variance, variance)
+        else:
+            mean, variance = self.moving_mean, self.moving_variance
+        inverse, shift = self._affine(mean, variance, training)
+        shape = [1] * len(x.shape)
+        shape[self.axis] = -1
+        y = x * ops.reshape(inverse, shape) + ops.reshape(shift, shape)
+        return ops.cast(y, self.compute_dtype)
+
+    def _affine(self, mean: Any, variance: Any, training: bool | None) -> tuple[Any, Any]:
+        """(inv, Q_β(β) − Q_μ(μ) · inv), one value per channel."""
+        mean = _apply(self.mean_quantizer, mean, training)
+        variance = _apply(self._in_use["variance_quantizer"], variance, training)
+        inverse = ops.rsqrt(variance + self.epsilon)
+        if self.scale:
+            inverse = inverse * _apply(self._in_use["gamma_quantizer"], self.gamma, training)
+        inverse = _apply(self.inverse_quantizer, inverse, training)
+        shift = -mean * inverse
+        if self.center:
+            shift = shift + _apply(self.beta_quantizer, self.beta, training)
+        return inverse, shift
+
+    def _update(self, average: Any, batch: Any) -> None:
+        average.assign(average * self.momentum + ops.cast(batch, average.dtype) * (1.0 - self.momentum))
+
+    def get_config(self) -> dict[str, Any]:
+        quantizers = {name: text(getattr(self, name)) for name in _PARTS}
+        return {**super().get_config(), **self._given, **quantizers}
+
+
+def _for_weights(quantizer: Quantizer | None) -> Quantizer | None:
+    return None if quantizer is None else quantizer.for_weights()
+
+
+def _apply(quantizer: Quantizer | None, x: Any, training: bool | None) -> Any:
+    return x if quantizer is None else quantizer(x, training=training)

@@ -1,0 +1,46 @@
+"""The quantizers of a layer by role: reading arguments, writing configs, the layer's plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from qsearch.plan import LayerPlan, Role
+from qsearch.quantizers import SIGNATURES, get
+from qsearch.quantizers.base import Quantizer
+from qsearch.quantizers.spec import QuantizerSpec
+
+
+def activation_of(identifier: Any) -> Any:
+    """A quantizer where `identifier` names one, else the Keras activation."""
+    if isinstance(identifier, Quantizer | QuantizerSpec):
+        return get(identifier)
+    if isinstance(identifier, str) and identifier.partition("(")[0].strip() in SIGNATURES:
+        return get(identifier)
+    if isinstance(identifier, Mapping) and identifier.get("class_name") in SIGNATURES:
+        return get(identifier)
+    return keras.activations.get(identifier)
+
+
+def apply_activation(activation: Any, x: Any, training: bool | None) -> Any:
+    """activation(x); a quantizer is told whether it is training."""
+    if isinstance(activation, Quantizer):
+        return activation(x, training=training)
+    return x if activation is None else activation(x)
+
+
+def serialized_activation(activation: Any) -> Any:
+    """A quantizer's string, or Keras' form."""
+    return str(activation) if isinstance(activation, Quantizer) else keras.activations.serialize(activation)
+
+
+def text(quantizer: Quantizer | None) -> str | None:
+    """What a config holds."""
+    return None if quantizer is None else str(quantizer)
+
+
+def plan_of(quantizers: Mapping[Role, Any]) -> LayerPlan:
+    """The plan of a layer with these quantizers; anything that is no quantizer is left out."""
+    return LayerPlan({role: item.spec for role, item in quantizers.items() if isinstance(item, Quantizer)})

@@ -1,0 +1,108 @@
+"""Shared arithmetic of the quantizers: pure functions of tensors, in float32.
+
+Rounding is half to even unless said otherwise; `sign` of zero is +1 where a sign must be chosen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import tensorflow as tf
+
+Tensor: TypeAlias = Any
+"""A TensorFlow tensor; the library has no types of its own."""
+
+EPSILON = 1e-7
+"""Added where a scale or a logarithm could meet zero; Keras' epsilon."""
+LN2 = math.log(2.0)
+
+
+def straight_through(
+    x: Tensor, forward: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor] | None
+) -> Tensor:
+    """forward(x), with the gradient slope(x), or 1 where `slope` is None.
+
+    The value is exactly forward(x): nothing is lost to x + (q − x). Computed in float32 whatever x is.
+    """
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def quantize(v: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        return forward(v), lambda upstream: upstream if slope is None else upstream * slope(v)
+
+    x = tf.convert_to_tensor(x)
+    return tf.cast(quantize(tf.cast(x, tf.float32)), x.dtype)
+
+
+def with_noise_factor(quantized: Tensor, surrogate: Tensor, factor: float) -> Tensor:
+    """surrogate + factor · (quantized − surrogate); exactly the quantized value at 1."""
+    return quantized if factor == 1.0 else surrogate + factor * (quantized - surrogate)
+
+
+def sign(x: Tensor) -> Tensor:
+    """+1 where x >= 0, else −1."""
+    return tf.where(x >= 0, 1.0, -1.0)
+
+
+def tanh_slope(x: Tensor) -> Tensor:
+    """1 − tanh(x)²."""
+    return 1.0 - tf.square(tf.tanh(x))
+
+
+def round_stochastically(x: Tensor) -> Tensor:
+    """The whole number below x, or the one above with the probability of x's fraction; unbiased."""
+    below = tf.floor(x)
+    return below + tf.cast(tf.random.uniform(tf.shape(x)) < x - below, tf.float32)
+
+
+def hard_sigmoid(x: Tensor) -> Tensor:
+    """clip(x/2 + 1/2, 0, 1): QKeras' internal sigmoid."""
+    return tf.clip_by_value(0.5 * x + 0.5, 0.0, 1.0)
+
+
+def hard_sigmoid_slope(x: Tensor) -> Tensor:
+    """1/2 on [−1, 1], ends included, else 0."""
+    return tf.where(tf.abs(x) <= 1.0, 0.5, 0.0)
+
+
+def reduced_axes(x: Tensor, scale_axis: int | Sequence[int] | None = None) -> list[int]:
+    """The axes that an automatic scale is shared over: all but the last, or all but `scale_axis`.
+
+    A tensor of rank 0 or 1 has one scale.
+    """
+    rank = len(x.shape)
+    if rank < 2:
+        return list(range(rank))
+    if scale_axis is None:
+        return list(range(rank - 1))
+    kept = {axis % rank for axis in ([scale_axis] if isinstance(scale_axis, int) else scale_axis)}
+    return [axis for axis in range(rank) if axis not in kept]
+
+
+def greatest(x: Tensor, axes: list[int]) -> Tensor:
+    """max |x| over `axes`, dimensions kept."""
+    return tf.reduce_max(tf.abs(x), axis=axes, keepdims=True)
+
+
+def deviation(x: Tensor, axes: list[int]) -> Tensor:
+    """Standard deviation over `axes`, dimensions kept."""
+    return tf.math.reduce_std(x, axis=axes, keepdims=True)
+
+
+def least_squares(x: Tensor, levels: Tensor, axes: list[int], power_of_two: bool) -> Tensor:
+    """The scale s that minimises |x − s · levels|²: mean(x · levels) / (mean(levels²) + ε)."""
+    scale = tf.reduce_mean(x * levels, axis=axes, keepdims=True) / (
+        tf.reduce_mean(levels * levels, axis=axes, keepdims=True) + EPSILON
+    )
+    return nearest_power_of_two(scale) if power_of_two else scale
+
+
+def nearest_power_of_two(scale: Tensor) -> Tensor:
+    """2^round(log2(scale + ε))."""
+    return tf.pow(2.0, tf.round(tf.math.log(scale + EPSILON) / LN2))
+
+
+def divide_or_zero(x: Tensor, y: Tensor) -> Tensor:
+    """x / y, and 0 where y is 0."""
+    return tf.math.divide_no_nan(x, y)
