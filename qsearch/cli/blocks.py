@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qsearch.cli.quiet import quiet_start
 from qsearch.config import load_config
 from qsearch.errors import ConfigError
 
@@ -28,8 +29,9 @@ def blocks(config: Path, debug: bool, overrides: tuple[str, ...]) -> None:
             "qsearch blocks: searching block by block is not in this version yet; "
             "--debug prints the blocks, and 'qsearch run' searches the whole network at once"
         )
-    from qsearch.blocks.table import block_table
-    from qsearch.runner.experiment import read_experiment
+    with quiet_start():
+        from qsearch.blocks.table import block_table
+        from qsearch.runner.experiment import read_experiment
 
     experiment = read_experiment(loaded)
     reference = experiment.reference

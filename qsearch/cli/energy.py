@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qsearch.cli.quiet import quiet_start
 from qsearch.config.names import MEMORIES, MODELS, NUMBER_TYPES, PROCESSES
 from qsearch.report.units import energy as shown_energy
 
@@ -57,9 +58,10 @@ def energy(
     output: str,
 ) -> None:
     """Print the energy of one inference of MODEL, a .keras or .h5 file or a registry name, layer by layer."""
-    from qsearch.energy.public import estimate_energy
-    from qsearch.graph.from_keras import read_plan
-    from qsearch.models import build_model, load_model
+    with quiet_start():
+        from qsearch.energy.public import estimate_energy
+        from qsearch.graph.from_keras import read_plan
+        from qsearch.models import build_model, load_model
 
     loaded = build_model(model) if model in MODELS and not Path(model).exists() else load_model(model)
     quantized = len(read_plan(loaded).layers) > 0

@@ -14,11 +14,11 @@ from qsearch.search.trials import AnyTrial, Candidate, FailedTrial, Observer, Sk
 
 
 @contextmanager
-def observe(plain: bool) -> Iterator[Observer]:
-    """An observer that fits the terminal, for the length of a run."""
+def observe(plain: bool, target: str) -> Iterator[Observer]:
+    """An observer that fits the terminal, for the length of a run; `target` is the metric to show."""
     console = Console()
     if plain or not console.is_terminal:
-        yield _PlainObserver(console)
+        yield _PlainObserver(console, target)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -27,7 +27,7 @@ def observe(plain: bool) -> Iterator[Observer]:
         TextColumn("{task.fields[info]}"),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield _LiveObserver(console, progress)
+        yield _LiveObserver(console, target, progress)
 
 
 class _Clock:
@@ -41,31 +41,12 @@ class _Clock:
         return duration(elapsed / number * (total - number)) if number else "?"
 
 
-def _line(trial: AnyTrial, best: Trial | None, number: int, total: int, left: str) -> str:
-    head = f"trial {number}/{total}"
-    if isinstance(trial, SkippedTrial):
-        return f"trial {trial.id} skipped: same plan as trial {trial.same_as}"
-    if isinstance(trial, FailedTrial):
-        return f"{head}: failed: {trial.reason}"
-    target, value = next((name, value) for name, value in trial.metrics.items() if _is_target(name))
-    shown = (
-        f"{head}: {target.removeprefix('val_')} {value:.4f}, {energy(trial.candidate.energy)}, score {trial.score:.4f}"
-    )
-    if best is not None:
-        mark = "best so far" if best is trial else f"best {best.score:.4f}, trial {best.candidate.id}"
-        shown += f" ({mark})"
-    return f"{shown}, {duration(trial.seconds)}, {left} left"
-
-
-def _is_target(name: str) -> bool:
-    return name.startswith("val_") and name != "val_loss"
-
-
 class _PlainObserver:
     """One line per stage and per trial."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, target: str) -> None:
         self.console = console
+        self.target = target
         self.clock = _Clock()
 
     def stage(self, title: str) -> None:
@@ -79,7 +60,19 @@ class _PlainObserver:
         """Nothing: too many lines for a log."""
 
     def trial_ended(self, trial: AnyTrial, best: Trial | None, number: int, total: int) -> None:
-        self._print(_line(trial, best, number, total, self.clock.left(number, total)))
+        self._print(f"[{number}/{total}] {self._describe(trial, best)}, {self.clock.left(number, total)} left")
+
+    def _describe(self, trial: AnyTrial, best: Trial | None) -> str:
+        if isinstance(trial, SkippedTrial):
+            return f"trial {trial.id}: skipped, same plan as trial {trial.same_as}"
+        if isinstance(trial, FailedTrial):
+            return f"trial {trial.id}: failed: {trial.reason}"
+        candidate, metric = trial.candidate, trial.metrics[f"val_{self.target}"]
+        mark = "best so far" if best is None or best is trial else f"best {best.score:.4f}, trial {best.candidate.id}"
+        return (
+            f"trial {candidate.id}: {self.target} {metric:.4f}, {energy(candidate.energy)}, "
+            f"score {trial.score:.4f} ({mark}), {duration(trial.seconds)}"
+        )
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -88,8 +81,8 @@ class _PlainObserver:
 class _LiveObserver(_PlainObserver):
     """Bars of trials and epochs below the lines."""
 
-    def __init__(self, console: Console, progress: Progress) -> None:
-        super().__init__(console)
+    def __init__(self, console: Console, target: str, progress: Progress) -> None:
+        super().__init__(console, target)
         self.progress = progress
         self.trials: TaskID | None = None
         self.epochs: TaskID | None = None

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from qsearch.cli.quiet import quiet_start
 from qsearch.config import load_config
 from qsearch.report.units import cost, duration, energy
 
@@ -25,9 +26,11 @@ def run(context: click.Context, config: Path, overrides: tuple[str, ...], output
         overrides = (*overrides, f"run.output_dir={output_dir}")
     loaded = load_config(config, overrides)  # every mistake in the file is told before TensorFlow is imported
     from qsearch.cli.progress import observe
-    from qsearch.runner.pipeline import run_loaded
 
-    with observe(plain) as observer:
+    with quiet_start():
+        from qsearch.runner.pipeline import run_loaded
+
+    with observe(plain, loaded.config.reference.metrics[0]) as observer:
         result = run_loaded(loaded, observer)
     _show(result.summary, result.run_directory)
     return 130 if result.summary["interrupted"] else 0

@@ -144,6 +144,7 @@ def _batch_norm(
     beta = _format(plan, Role.BETA, rest.internal) if plan is None or Role.BETA in plan.quantizers else x
     mean = _format(plan, Role.MEAN, rest.internal) if plan is None or Role.MEAN in plan.quantizers else x
     deviation = _square_root(variance)
+    operators: tuple[Operator, ...]
     if scale:
         division = divide(gamma, deviation)
         product = multiply(division.output, x)

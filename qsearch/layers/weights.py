@@ -120,7 +120,7 @@ class QDense(_QuantizedWeights, keras.layers.Dense):  # type: ignore[misc]
 
 @_register
 class QConv2D(_QuantizedWeights, keras.layers.Conv2D):  # type: ignore[misc]
-    """Conv2D with quantizers: activation(conv(x, Q_k(W)) + Q_b(b)), W of shape (height, width, in / groups, filters)."""
+    """Conv2D with quantizers: activation(conv(x, Q_k(W)) + Q_b(b)), W (height, width, in / groups, filters)."""
 
     def __init__(
         self,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qsearch.quantizers.spec import SIGNATURES, QuantizerSpec, parse
+from qsearch.quantizers.signatures import SIGNATURES
+from qsearch.quantizers.spec import QuantizerSpec, parse
 
 if TYPE_CHECKING:
     from qsearch.quantizers.base import Quantizer

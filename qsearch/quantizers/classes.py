@@ -14,7 +14,9 @@ from qsearch.quantizers.fixed_point import automatic_fixed_point, fixed_point
 from qsearch.quantizers.tensors import (
     Tensor,
     hard_sigmoid,
+    least_squares,
     reduced_axes,
+    sign,
     straight_through,
     tanh_slope,
     with_noise_factor,
@@ -69,7 +71,7 @@ class quantized_bits(_SelfScaling):
 
     def max(self) -> float:
         one_bit = self.argument("bits") == 1 and self.argument("keep_negative")
-        return 1.0 if one_bit else max(1.0, 2.0 ** self.argument("integer"))
+        return 1.0 if one_bit else max(1.0, 2.0 ** int(self.argument("integer")))
 
     def min(self) -> float:
         return -self.max() if self.argument("keep_negative") else 0.0
@@ -98,7 +100,7 @@ class quantized_relu(Quantizer):
 
     def max(self) -> float:
         whole = self.argument("bits") > (1 if self.argument("negative_slope") else 0)
-        return max(1.0, 2.0 ** self.argument("integer")) if whole else 1.0
+        return max(1.0, 2.0 ** int(self.argument("integer"))) if whole else 1.0
 
     def min(self) -> float:
         slope = self.argument("negative_slope")
@@ -124,7 +126,7 @@ class _PowerOfTwo(Quantizer):
         return bool(self.argument("quadratic_approximation")), self.argument("log2_rounding") == "floor", stochastic
 
     def max(self) -> float:
-        return max(1.0, self.argument("max_value") or 2.0 ** self._bounds()[1])
+        return max(1.0, float(self.argument("max_value") or 2.0 ** self._bounds()[1]))
 
 
 @_register
@@ -168,7 +170,7 @@ class quantized_relu_po2(_PowerOfTwo):
 
     def min(self) -> float:
         smallest = 2.0 ** self._bounds()[0]
-        slope = self.argument("negative_slope")
+        slope = float(self.argument("negative_slope"))
         return min(smallest, -slope * self.max()) if slope else smallest
 
 
@@ -211,7 +213,7 @@ class stochastic_binary(_SelfScaling):
             levels = signs.stochastic_binary_signs(v, alpha, axes, float(self.argument("temperature")), sigmoid)
             if isinstance(alpha, str):
                 # The scale belongs to the weights, not to one draw of their signs.
-                return signs.least_squares(v, signs.sign(v), axes, alpha == "auto_po2") * levels
+                return least_squares(v, sign(v), axes, alpha == "auto_po2") * levels
             return signs.scaled(v, levels, alpha, axes)
 
         return straight_through(x, values, None)

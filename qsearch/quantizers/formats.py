@@ -55,7 +55,7 @@ class NumberFormat:
             case Kind.POWER_OF_TWO:
                 return f"{'' if self.signed else 'u'}po2({self.bits})"
             case _:
-                return self.kind.value
+                return str(self.kind.value)
 
     @property
     def fraction_bits(self) -> int:

@@ -50,8 +50,8 @@ class Outcome:
         reference = {
             "selection": dict(self.reference.selection),
             "test": dict(self.reference.test),
-            "cost": self.experiment.reference.total,
-            "energy": costs.reference_energy.total,
+            "cost": round(self.experiment.reference.total, 2),
+            "energy": round(costs.reference_energy.total, 2),
             "parameters": self.reference.parameters,
         }
         return {
@@ -102,8 +102,8 @@ class Outcome:
             "final_training": final,
             "selection": dict(self.best_figures.selection),
             "test": dict(self.best_figures.test),
-            "cost": candidate.cost,
-            "energy": candidate.energy,
+            "cost": round(candidate.cost, 2),
+            "energy": round(candidate.energy, 2),
             "energy_ratio": costs.reference_energy.total / candidate.energy if candidate.energy else None,
             "cost_ratio": self.experiment.reference.total / candidate.cost if candidate.cost else None,
             "parameters": self.best_figures.parameters,

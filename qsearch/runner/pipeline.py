@@ -162,7 +162,7 @@ class _Run:
         with TemporaryDirectory(prefix="qsearch-") as folder:
             return loop.run(self._loop(proposer(config.run.mode, space, seed, Path(folder)), record)).ended
 
-    def _loop(self, proposals: Proposer, record: Callable[[AnyTrial], None]) -> loop.Search[keras.Model]:
+    def _loop(self, proposals: Proposer, record: Callable[[AnyTrial], None]) -> loop.Search:
         return loop.Search(
             space=self.experiment.space,
             proposer=proposals,

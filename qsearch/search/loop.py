@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any
 
 from qsearch.errors import QsearchError
 from qsearch.plan import QuantizationPlan
@@ -14,7 +14,8 @@ from qsearch.search.oracle import Proposer
 from qsearch.search.space import LEARNING_RATE, SearchSpace, Values
 from qsearch.search.trials import AnyTrial, Candidate, FailedTrial, Observer, SkippedTrial, Trained, Trial
 
-M = TypeVar("M")
+Model = Any
+"""What training gives and `keep` takes; the loop never looks into it."""
 
 MAX_REPEATS = 100
 """Repeats in a row after which the space counts as used up."""
@@ -32,7 +33,7 @@ class Price:
 
 
 @dataclass(frozen=True)
-class Search(Generic[M]):
+class Search:
     """Everything that one search needs.
 
     Attributes:
@@ -46,11 +47,11 @@ class Search(Generic[M]):
     space: SearchSpace
     proposer: Proposer
     price: Callable[[QuantizationPlan], Price]
-    train: Callable[[Candidate], tuple[Trained, M]]
+    train: Callable[[Candidate], tuple[Trained, Model]]
     target: str
     max_trials: int
     record: Callable[[AnyTrial], None]
-    keep: Callable[[Trial, M], None]
+    keep: Callable[[Trial, Model], None]
     observer: Observer
 
 
@@ -63,7 +64,7 @@ class SearchResult:
     ended: str
 
 
-def run(search: Search[M]) -> SearchResult:
+def run(search: Search) -> SearchResult:
     """Run trials until `max_trials` of them were trained, or no new plan is left.
 
     Values that mean the plan of an earlier trial are recorded as skipped and do not count;
@@ -77,7 +78,7 @@ def run(search: Search[M]) -> SearchResult:
         values = search.proposer.next()
         if values is None or repeats >= MAX_REPEATS:
             return SearchResult(tuple(trials), best, f"all {search.space.size} combinations tried, {number} trials")
-        trial_id, plan = len(trials), search.space.plan(values)
+        trial_id, plan = len(trials) + 1, search.space.plan(values)
         identity = (plan, values.get(LEARNING_RATE))
         if identity in told:
             repeats += 1
@@ -107,8 +108,8 @@ def run(search: Search[M]) -> SearchResult:
 
 
 def _attempt(
-    search: Search[M], trial_id: int, values: Values, plan: QuantizationPlan, number: int
-) -> tuple[Trial | FailedTrial, M | None]:
+    search: Search, trial_id: int, values: Values, plan: QuantizationPlan, number: int
+) -> tuple[Trial | FailedTrial, Model]:
     started = time.monotonic()
 
     def failed(reason: str) -> tuple[FailedTrial, None]:

@@ -57,6 +57,7 @@ def train(model: keras.Model, data: Dataset, recipe: Recipe, seed: int, epoch_en
     keras.utils.set_random_seed(seed)
     keeper = _BestEpoch(f"val_{recipe.metrics[0]}", recipe.epochs, epoch_ended)
     if recipe.from_start:
+        keeper.set_model(model)
         keeper.consider(0, {f"val_{name}": value for name, value in evaluate(model, data.selection, recipe).items()})
     callbacks: list[Any] = [keras.callbacks.TerminateOnNaN(), keeper]
     if recipe.patience is not None:

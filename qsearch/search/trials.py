@@ -62,8 +62,8 @@ class Trial:
         return {
             **_head(self.candidate, self.status),
             "metrics": dict(self.metrics),
-            "energy": self.candidate.energy,
-            "cost": self.candidate.cost,
+            "energy": round(self.candidate.energy, 2),
+            "cost": round(self.candidate.cost, 2),
             "delta": self.candidate.delta,
             "score": self.score,
             "epochs": self.epochs,

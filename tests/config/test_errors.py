@@ -38,7 +38,8 @@ CASES = [
     ("dataset", "{name: digits, validation: 1.5}", "c.yaml:1:37: dataset.validation: found 1.5, allowed: 'test' "
      "(select on the test set, as the seed does) or a fraction between 0 and 1 (held out of the training set)"),
     ("dataset", "{name: digits, train_samples: 0}", "c.yaml:1:40: dataset.train_samples: found 0, must be >= 1"),
-    ("model", "{}", "c.yaml:2:1: model: found neither of 'name' and 'path', expected one: a registry name or a model file"),
+    ("model", "{}", "c.yaml:2:1: model: found neither "
+     "of 'name' and 'path', expected one: a registry name or a model file"),
     ("model", "{path: m.h5, filters: [3]}", "c.yaml:2:1: model: options filters belong to a registry name, "
      "not to a model file"),
     ("model", "{name: digits, filters: [16, [8, 0]]}", "c.yaml:2:41: model.filters[1][1]: found 0, must be >= 1"),
@@ -68,7 +69,8 @@ CASES = [
      "missing ), unterminated subpattern at position 5; did you mean 'Conv2D'?"),
     ("limit", "{^conv: [[]]}", "c.yaml:3:17: limit.^conv[0]: found an empty list, expected quantizers or the greatest "
      "number of bits"),
-    ("goal", "{type: energie}", "c.yaml:4:14: goal.type: found 'energie', allowed: energy, bits; did you mean 'energy'?"),
+    ("goal", "{type: energie}", "c.yaml:4:14: goal.type: found 'energie', allowed: energy, bits; "
+     "did you mean 'energy'?"),
     ("goal", "{type: energy, params: {process: horrowitz}}", "c.yaml:4:40: goal.params.process: found 'horrowitz', "
      "allowed: horowitz; did you mean 'horowitz'?"),
     ("goal", "{type: energy, params: {min_sram_size: [1, 2, 3]}}", "c.yaml:4:31: goal.params.min_sram_size: found 3 "
@@ -92,8 +94,8 @@ CASES = [
     ("run", "{transfer_weights: 1}", "c.yaml:4:25: run.transfer_weights: found 1, expected true or false"),
     ("run", "[1]", "c.yaml:4:1: run: found [1], expected a section of 'key: value' lines"),
     ("final_training", "{epochs: 1.5}", "c.yaml:4:26: final_training.epochs: found 1.5, expected a whole number"),
-    ("trainig", "{}", "c.yaml:4:1: trainig: unknown key, allowed: dataset, model, reference, quantization_config, limit, "
-     "goal, run, final_training"),
+    ("trainig", "{}", "c.yaml:4:1: trainig: unknown key, allowed: dataset, model, reference, quantization_config, "
+     "limit, goal, run, final_training"),
 ]  # fmt: skip
 
 

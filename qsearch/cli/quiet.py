@@ -1,0 +1,30 @@
+"""TensorFlow's start without its greetings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet_start() -> Iterator[None]:
+    """Keep the standard error silent while libraries are imported.
+
+    TensorFlow writes a few lines there before it has read how much it may log. An import that
+    fails raises, so nothing that matters is lost.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":  # the user asked for everything
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    silent = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(silent, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(silent)
+        os.close(kept)
