@@ -93,8 +93,8 @@ def _csv(report: EnergyReport) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("layer", "class", *(f"{column}_pj" for column in _COLUMNS)))
     for name, layer in report.layers.items():
-        writer.writerow((name, layer.class_name, *(getattr(layer, column) for column in _COLUMNS)))
-    writer.writerow(("total", "", "", "", "", "", report.total))
+        writer.writerow((name, layer.class_name, *(f"{getattr(layer, column):.2f}" for column in _COLUMNS)))
+    writer.writerow(("total", "", "", "", "", "", f"{report.total:.2f}"))
     return text.getvalue()
 
 

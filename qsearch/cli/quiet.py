@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -28,3 +29,12 @@ def quiet_start() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(silent)
         os.close(kept)
+    _quiet_loggers()
+
+
+def _quiet_loggers() -> None:
+    """Warnings of TensorFlow and tensorflow-datasets are about their own inner workings; errors still show."""
+    import absl.logging
+
+    absl.logging.set_verbosity(absl.logging.ERROR)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)

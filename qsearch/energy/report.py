@@ -71,7 +71,7 @@ class LayerEnergy:
             "parameters": self.parameters,
             "op_cost": self.op_cost,
             "outputs": self.outputs,
-            "total": self.total,
+            "total": round(self.total, 2),
             "operations": self.operations,
             "formats": {role: text for role, text in formats.items() if text is not None},
         }
@@ -93,7 +93,7 @@ class EnergyReport:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "total": self.total,
+            "total": round(self.total, 2),
             "layers": {name: layer.to_dict() for name, layer in self.layers.items()},
             "notes": list(self.notes),
         }

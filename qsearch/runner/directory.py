@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,32 +44,43 @@ class RunDirectory:
     def write_text(self, name: str, text: str) -> None:
         """Write a file whole, or not at all."""
         target = self.path / name
-        target.parent.mkdir(exist_ok=True)
         aside = target.with_name(f".{target.name}.partial")
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(target)
+        with _writing(target):
+            target.parent.mkdir(exist_ok=True)
+            with aside.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(target)
 
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:
         self.write_text(name, json.dumps(data, indent=2, allow_nan=False) + "\n")
 
     def append_trial(self, trial: AnyTrial) -> None:
         """Add a trial to the journal; it is on disk when this returns."""
-        with (self.path / "trials.jsonl").open("a", encoding="utf-8") as file:
+        journal = self.path / "trials.jsonl"
+        with _writing(journal), journal.open("a", encoding="utf-8") as file:
             file.write(json.dumps(trial.to_dict(), allow_nan=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
     def save_best(self, model: keras.Model, plan: QuantizationPlan) -> None:
         """Replace the best model and its plan."""
-        folder = self.model_path.parent
-        folder.mkdir(exist_ok=True)
-        aside = folder / ".partial.model.keras"
-        model.save(aside)
-        aside.replace(self.model_path)
+        aside = self.model_path.with_name(".partial.model.keras")
+        with _writing(self.model_path):
+            aside.parent.mkdir(exist_ok=True)
+            model.save(aside)
+            aside.replace(self.model_path)
         self.write_text("best/plan.yaml", yaml.safe_dump(plan.to_dict(), sort_keys=False))
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """A full disk, or a folder taken away in the middle of a run, is the user's to mend."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}; earlier trials are kept") from None
 
 
 def create_directory(output_dir: str, fresh_name: bool) -> RunDirectory:

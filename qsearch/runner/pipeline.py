@@ -93,6 +93,7 @@ class _Run:
         self.directory = directory
         self.observer = observer
         self.started = time.monotonic()
+        self.best: Trial | None = None
         reference = self.config.reference
         self.recipe = Recipe(
             reference.optimizer, reference.loss, reference.metrics, reference.epochs, reference.batch_size
@@ -106,7 +107,7 @@ class _Run:
             ended = self._search(trials)
         except KeyboardInterrupt:
             interrupted, ended = True, "interrupted; the best model is as its trial left it"
-        best = max((trial for trial in trials if isinstance(trial, Trial)), key=lambda t: t.score, default=None)
+        best = self.best
         if best is None and not interrupted:
             raise SearchError(
                 f"no trial was completed ({ended}); the last reason: {_last_reason(trials)}; "
@@ -171,9 +172,19 @@ class _Run:
             target=f"val_{self.config.reference.metrics[0]}",
             max_trials=self.config.run.max_trials,
             record=record,
-            keep=lambda trial, model: self.directory.save_best(model, trial.candidate.plan),
+            keep=self._keep,
             observer=self.observer,
         )
+
+    def _keep(self, trial: Trial, model: keras.Model) -> None:
+        """Save a new best model; one interruption during the save delays it, and does not lose the model."""
+        try:
+            self.directory.save_best(model, trial.candidate.plan)
+        except KeyboardInterrupt:
+            self.directory.save_best(model, trial.candidate.plan)
+            self.best = trial
+            raise
+        self.best = trial
 
     def _train_candidate(self, candidate: Candidate) -> tuple[Trained, keras.Model]:
         run = self.config.run
