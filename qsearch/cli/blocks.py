@@ -57,6 +57,6 @@ def _show(table: BlockTable, schedule: str) -> None:
     total = sum(block.trials for block in table.blocks)
     console.print(f"{len(table.blocks)} blocks, {total} trials in all", highlight=False)
     if table.unmatched:
-        console.print(f"in no block, so left unquantized: {', '.join(table.unmatched)}", highlight=False, markup=False)
+        console.print(f"in no block: {', '.join(table.unmatched)}", highlight=False, markup=False)
     for layer, patterns in table.matched_twice.items():
         console.print(f"in several blocks: {layer} ({', '.join(patterns)})", highlight=False, markup=False)

@@ -98,7 +98,7 @@ class _LiveObserver(_PlainObserver):
         if self.trials is None:
             self.trials = self.progress.add_task("trials", total=total, info="")
         if self.epochs is not None:
-            self.progress.reset(self.epochs)
+            self.progress.reset(self.epochs, info="")
 
     def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
         info = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())

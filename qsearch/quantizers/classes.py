@@ -169,9 +169,7 @@ class quantized_relu_po2(_PowerOfTwo):
         return straight_through(x, values, lambda v: activation_functions.leaky_slope(v, slope, limit))
 
     def min(self) -> float:
-        smallest = float(2.0 ** self._bounds()[0])
-        slope = float(self.argument("negative_slope"))
-        return min(smallest, -slope * self.max()) if slope else smallest
+        return -self.max() if self.argument("negative_slope") else float(2.0 ** self._bounds()[0])
 
 
 @_register

@@ -221,8 +221,9 @@ class _Run:
         recipe = Recipe(
             final.optimizer, self.recipe.loss, self.recipe.metrics, final.epochs, final.batch_size, from_start=True
         )
-        model = load_model(self.directory.model_path)
         seed = spread(self.config.run.seed, FINAL_SEED)
+        keras.utils.set_random_seed(seed)  # before loading: layers with noise seed themselves when they are made
+        model = load_model(self.directory.model_path)
         trained = train(model, self.data, recipe, seed, self.observer.epoch_ended)
         self.directory.save_best(model, best.candidate.plan)
         return trained

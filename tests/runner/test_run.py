@@ -13,6 +13,7 @@ import keras
 import numpy
 import pytest
 import yaml
+from tiny_run import tiny
 
 from qsearch.config import load_config
 from qsearch.datasets import load_dataset
@@ -24,8 +25,6 @@ from qsearch.report.markdown import markdown
 from qsearch.runner.directory import create_directory
 from qsearch.runner.pipeline import RunResult, run
 from qsearch.search.trials import SilentObserver, Trial
-
-from .conftest import tiny
 
 
 def lines(result: RunResult) -> list[dict[str, Any]]:

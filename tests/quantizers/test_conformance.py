@@ -1,0 +1,220 @@
+"""What every quantizer must do, whatever it is."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qsearch.errors import ConfigError
+from qsearch.quantizers import SIGNATURES, get, parse
+from qsearch.quantizers.base import Quantizer
+from qsearch.quantizers.classes import QUANTIZERS
+from qsearch.quantizers.formats import Kind, NumberFormat
+from qsearch.quantizers.signatures import ALPHA, AXES, FLAG, INTEGER, LOG2_ROUNDING, NUMBER, POSITIVE_INTEGER, SLOPE
+from qsearch.quantizers.spec import QuantizerSpec
+
+TEXTS = [
+    "binary",
+    "binary(use_01=True)",
+    "binary(alpha='auto')",
+    "stochastic_binary",
+    "ternary",
+    "ternary(alpha='auto_po2')",
+    "stochastic_ternary",
+    "quantized_bits(1)",
+    "quantized_bits(2,1,1,alpha=1.0)",
+    "quantized_bits(4,0,1,alpha=1.0)",
+    "quantized_bits(8,0,1,alpha=1.0)",
+    "quantized_bits(4,0,keep_negative=False)",
+    "quantized_bits(5,0,1,alpha='auto_po2')",
+    "quantized_bits(5,0,1,alpha='auto')",
+    "quantized_relu(3,1)",
+    "quantized_relu(4,2)",
+    "quantized_relu(16,8)",
+    "quantized_relu(6,2,negative_slope=0.25)",
+    "quantized_relu(4,2,use_sigmoid=1)",
+    "quantized_po2(4,1)",
+    "quantized_po2(4,8)",
+    "quantized_relu_po2(4,4)",
+    "quantized_relu_po2(4,4,negative_slope=0.125)",
+    "quantized_tanh(5)",
+    "quantized_sigmoid(5)",
+]
+SPREAD = numpy.random.default_rng(0).normal(scale=2.0, size=(400, 6)).astype("float32")
+
+
+def quantizer(text: str) -> Quantizer:
+    found = get(text)
+    assert found is not None
+    return found
+
+
+def test_every_signature_has_a_class_and_a_number_format() -> None:
+    assert set(QUANTIZERS) == set(SIGNATURES)
+    for name, kind in QUANTIZERS.items():
+        assert kind.__name__ == name
+        assert isinstance(kind().number_format, NumberFormat)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_levels_are_few_and_bounded(text: str) -> None:
+    q = quantizer(text)
+    levels = q(tf.constant(SPREAD)).numpy()
+    channels = range(SPREAD.shape[1]) if "auto" in text else [slice(None)]
+    form = q.number_format
+    most = {Kind.TERNARY: 3}.get(form.kind, 2**form.bits)
+    if "po2(4,8)" in text or form.kind is Kind.POWER_OF_TWO:
+        most *= 2  # the limit on the value moves the exponents, it does not take a bit
+    for channel in channels:
+        assert len(numpy.unique(levels[:, channel])) <= most
+    if "auto" not in text:
+        assert levels.max() <= q.max() + 1e-6
+        assert levels.min() >= q.min() - 1e-6
+
+
+@pytest.mark.parametrize("text", [t for t in TEXTS if "sigmoid" not in t and "tanh" not in t and "auto" not in t])
+def test_quantizing_twice_changes_nothing(text: str) -> None:
+    if "ternary" in text or "slope" in text or "use_01" in text:
+        pytest.skip("levels are not fixed points by definition: a leaky part is scaled again, 0 is not +1")
+    once = quantizer(text)(tf.constant(SPREAD))
+    twice = quantizer(text)(once)
+    assert numpy.array_equal(once.numpy(), twice.numpy())
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_never_nan_and_the_type_is_kept(text: str, training: bool, dtype: str) -> None:
+    for x in (numpy.zeros((4, 3)), numpy.full((4, 3), 6e4), numpy.full((4, 3), -6e4), SPREAD[:4, :3], numpy.ones(())):
+        y = quantizer(text)(tf.cast(tf.constant(x, tf.float32), dtype), training=training)
+        assert y.dtype == dtype
+        assert y.shape == x.shape
+        assert not numpy.isnan(tf.cast(y, tf.float32).numpy()).any()
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_infinite_inputs_have_a_level(text: str) -> None:
+    if "auto" in text:
+        pytest.skip("an automatic scale of infinite weights is infinite")
+    assert numpy.isfinite(quantizer(text)(tf.constant([numpy.inf, -numpy.inf, 1e30, -1e30])).numpy()).all()
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_string_and_config_read_back(text: str) -> None:
+    q = quantizer(text)
+    assert str(q) == text
+    assert get(str(q)) == q
+    config = json.loads(json.dumps(q.get_config()))
+    assert type(q).from_config(config) == q
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(q))
+    assert again == q
+    assert get({"class_name": type(q).__name__, "config": config}) == q
+
+
+GRADIENTS = [
+    ("quantized_bits(4,0,1,alpha=1.0)", lambda x: numpy.ones_like(x)),
+    ("quantized_po2(4,1)", lambda x: numpy.ones_like(x)),
+    ("binary", lambda x: 1 - numpy.tanh(x) ** 2),
+    ("binary(alpha=1.0)", lambda x: numpy.ones_like(x)),
+    ("ternary", lambda x: 1 - numpy.tanh(x) ** 2),
+    ("quantized_relu(3,1)", lambda x: ((x > 0) & (x <= 1.75)).astype("float32")),
+    ("quantized_relu(4,1,negative_slope=0.25)", lambda x: numpy.where(x > 0, x <= 1.75, 0.25)),
+    ("quantized_relu_po2(4,2)", lambda x: ((x > 0) & (x <= 2)).astype("float32")),
+    ("quantized_tanh(8)", lambda x: (numpy.abs(x + 0.5 / 128) < 1).astype("float32")),
+]
+
+
+@pytest.mark.parametrize(("text", "slope"), GRADIENTS)
+def test_gradients(text: str, slope: object) -> None:
+    x = tf.Variable(numpy.linspace(-3.01, 3.02, 403, dtype="float32"))
+    with tf.GradientTape() as tape:
+        y = tf.reduce_sum(quantizer(text)(x))
+    expected = slope(x.numpy())  # type: ignore[operator]
+    if "tanh(8)" in text:
+        expected[numpy.abs(numpy.abs(x.numpy()) - 1) < 0.01] = 0  # the very edge depends on rounding
+        found = numpy.where(numpy.abs(numpy.abs(x.numpy()) - 1) < 0.01, 0, tape.gradient(y, x).numpy())
+    else:
+        found = tape.gradient(y, x).numpy()
+    numpy.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "message"),
+    [
+        (3, "found 3, expected a quantizer"),
+        ({"class_name": "quantized_bit", "config": {}}, "unknown; did you mean 'quantized_bits'?"),
+        ("quantized_bits(4,0,2)", "symmetric must be True or False, found 2"),
+        ("quantized_relu(4,negative_slope=0.3)", "negative_slope must be 0 or a power of two, found 0.3"),
+        ("quantized_bits(4,alpha='auto_po')", "alpha must be None, a number, a list of numbers, 'auto' or 'auto_po2'"),
+        ("quantized_bits(4,0,1,True,None,False,None,1.0,9)", "takes at most 8 arguments"),
+        ("quantized_bits(4,bits=3)", "argument 'bits' is given twice"),
+        ("quantized_po2(4,0)", "max_value must be a number > 0 or None, found 0"),
+        ("binary(alpha=float(1))", "expected ',' or ')' at character 19, found '(1))'"),
+        ("ternary(", "found the end of the text"),
+        ("binary(alpha='auto)", "expected a closing '"),
+    ],
+)
+def test_messages(identifier: object, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        get(identifier)
+    assert message in str(error.value)
+
+
+def _values(parameter: object) -> st.SearchStrategy[object]:
+    numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
+    table: dict[int, st.SearchStrategy[object]] = {
+        id(POSITIVE_INTEGER): st.integers(1, 16),
+        id(INTEGER): st.integers(-8, 8),
+        id(NUMBER): numbers,
+        id(FLAG): st.sampled_from([True, False, 0, 1]),
+        id(SLOPE): st.sampled_from([0, 0.0, 0.25, 1, 2.0**-7]),
+        id(ALPHA): st.one_of(
+            st.none(),
+            st.sampled_from(["auto", "auto_po2"]),
+            numbers,
+            st.lists(numbers, min_size=1, max_size=3).map(tuple),
+        ),
+        id(AXES): st.one_of(st.none(), st.integers(-3, 3), st.lists(st.integers(0, 3), min_size=1).map(tuple)),
+        id(LOG2_ROUNDING): st.sampled_from(["rnd", "floor"]),
+    }
+    return table.get(id(parameter.kind), st.just(parameter.default))  # type: ignore[attr-defined]
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> QuantizerSpec:
+    name = draw(st.sampled_from(sorted(SIGNATURES)))
+    parameters = SIGNATURES[name]
+    positional = draw(st.integers(0, len(parameters)))
+    named = (
+        draw(st.lists(st.sampled_from(parameters[positional:]), unique=True)) if positional < len(parameters) else []
+    )
+    return QuantizerSpec(
+        name,
+        tuple(draw(_values(parameter)) for parameter in parameters[:positional]),  # type: ignore[misc]
+        tuple((parameter.name, draw(_values(parameter))) for parameter in named),  # type: ignore[misc]
+    )
+
+
+@given(specs())
+def test_parse_reads_what_str_writes(spec: QuantizerSpec) -> None:
+    again = parse(str(spec))
+    assert again == spec
+    assert hash(again) == hash(spec)
+    assert str(again) == str(spec)
+    assert QuantizerSpec.of(spec.name, spec.arguments) == spec
+
+
+@given(st.text(max_size=30))
+def test_any_text_parses_or_says_why(text: str) -> None:
+    try:
+        spec = parse(text)
+    except ConfigError as error:
+        assert str(error)
+    else:
+        assert parse(str(spec)) == spec
