@@ -13,7 +13,7 @@ from qsearch.config.section import Section
 from qsearch.errors import ConfigError
 from qsearch.quantizers.spec import parse
 
-Memory = Annotated[Text, BeforeValidator(one_of(MEMORIES))]
+Memory = Annotated[Literal["fixed", "sram", "dram"], BeforeValidator(one_of(MEMORIES))]
 NumberType = Annotated[Text, BeforeValidator(one_of(NUMBER_TYPES))]
 
 

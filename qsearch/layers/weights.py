@@ -67,16 +67,21 @@ class _QuantizedWeights:
         )
 
 
-def _suited(kernel: str, kernel_quantizer: Any, bias_quantizer: Any, asked: Config) -> tuple[Config, Config]:
-    """Initializers and constraints that fit the quantizers, and those asked for as a config holds them.
+def _suited(
+    kernel: str, kernel_quantizer: Any, bias_quantizer: Any, kernel_initializer: Any, arguments: Config
+) -> tuple[Config, Config]:
+    """Keras arguments with initializers and constraints that fit the quantizers, and those asked for, as a config
+    holds them.
 
     A constraint of the user's is kept as it is.
     """
-    own, suited, given = get(kernel_quantizer), {}, {}
+    asked = {"bias_initializer": "zeros", f"{kernel}_initializer": kernel_initializer, **arguments}
+    own = get(kernel_quantizer)
+    suited, given = dict(arguments), {}
     quantizers = {kernel: None if own is None else own.for_weights(), "bias": get(bias_quantizer)}
     for name, quantizer in quantizers.items():
         initializer = keras.initializers.get(asked[f"{name}_initializer"])
-        constraint = keras.constraints.get(asked[f"{name}_constraint"])
+        constraint = keras.constraints.get(asked.get(f"{name}_constraint"))
         given[f"{name}_initializer"] = keras.initializers.serialize(initializer)
         given[f"{name}_constraint"] = keras.constraints.serialize(constraint)
         suited[f"{name}_initializer"] = initializer_for(initializer, quantizer)
@@ -95,19 +100,10 @@ class QDense(_QuantizedWeights, keras.layers.Dense):  # type: ignore[misc]
         kernel_quantizer: Any = None,
         bias_quantizer: Any = None,
         kernel_initializer: Any = "he_normal",
-        bias_initializer: Any = "zeros",
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        asked = {
-            "kernel_initializer": kernel_initializer,
-            "bias_initializer": bias_initializer,
-            "kernel_constraint": kernel_constraint,
-            "bias_constraint": bias_constraint,
-        }
-        suited, given = _suited("kernel", kernel_quantizer, bias_quantizer, asked)
-        super().__init__(units, activation=activation_of(activation), **suited, **kwargs)
+        suited, given = _suited("kernel", kernel_quantizer, bias_quantizer, kernel_initializer, kwargs)
+        super().__init__(units, activation=activation_of(activation), **suited)
         self._take(kernel_quantizer, bias_quantizer, given)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -130,19 +126,10 @@ class QConv2D(_QuantizedWeights, keras.layers.Conv2D):  # type: ignore[misc]
         kernel_quantizer: Any = None,
         bias_quantizer: Any = None,
         kernel_initializer: Any = "he_normal",
-        bias_initializer: Any = "zeros",
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        asked = {
-            "kernel_initializer": kernel_initializer,
-            "bias_initializer": bias_initializer,
-            "kernel_constraint": kernel_constraint,
-            "bias_constraint": bias_constraint,
-        }
-        suited, given = _suited("kernel", kernel_quantizer, bias_quantizer, asked)
-        super().__init__(filters, kernel_size, activation=activation_of(activation), **suited, **kwargs)
+        suited, given = _suited("kernel", kernel_quantizer, bias_quantizer, kernel_initializer, kwargs)
+        super().__init__(filters, kernel_size, activation=activation_of(activation), **suited)
         self._take(kernel_quantizer, bias_quantizer, given)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -168,19 +155,10 @@ class QDepthwiseConv2D(_QuantizedWeights, keras.layers.DepthwiseConv2D):  # type
         depthwise_quantizer: Any = None,
         bias_quantizer: Any = None,
         depthwise_initializer: Any = "he_normal",
-        bias_initializer: Any = "zeros",
-        depthwise_constraint: Any = None,
-        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        asked = {
-            "depthwise_initializer": depthwise_initializer,
-            "bias_initializer": bias_initializer,
-            "depthwise_constraint": depthwise_constraint,
-            "bias_constraint": bias_constraint,
-        }
-        suited, given = _suited("depthwise", depthwise_quantizer, bias_quantizer, asked)
-        super().__init__(kernel_size, activation=activation_of(activation), **suited, **kwargs)
+        suited, given = _suited("depthwise", depthwise_quantizer, bias_quantizer, depthwise_initializer, kwargs)
+        super().__init__(kernel_size, activation=activation_of(activation), **suited)
         self._take(depthwise_quantizer, bias_quantizer, given)
 
     @property

@@ -12,7 +12,7 @@ from qsearch.energy.report import EnergyReport
 from qsearch.goal import BitsGoal, CostReport, EnergyGoal, ForgivingFactor, Goal
 from qsearch.graph.model_graph import ModelGraph
 from qsearch.plan import QuantizationPlan
-from qsearch.quantizers.formats import SOURCE_FORMATS, source_format
+from qsearch.quantizers.formats import SOURCE_FORMATS, NumberFormat, source_format
 from qsearch.search.loop import Price
 
 SEED_ENERGY = EnergyParams(
@@ -86,14 +86,14 @@ def _energy_goal(params: EnergyParams) -> EnergyGoal:
     )
 
 
-def _settings(params: EnergyParams, index: int, sources: tuple[object, ...] | None) -> EnergySettings:
+def _settings(params: EnergyParams, index: int, sources: tuple[NumberFormat, ...] | None) -> EnergySettings:
     return EnergySettings(
         process=process_named(params.process),
-        weights_on_memory=params.parameters_on_memory[index],  # type: ignore[arg-type]
-        activations_on_memory=params.activations_on_memory[index],  # type: ignore[arg-type]
+        weights_on_memory=params.parameters_on_memory[index],
+        activations_on_memory=params.activations_on_memory[index],
         min_sram_size=params.min_sram_size[index],
         rd_wr_on_io=params.rd_wr_on_io[index],
-        sources=sources,  # type: ignore[arg-type]
+        sources=sources,
         internal=SOURCE_FORMATS[params.reference_internal],
         accumulator=SOURCE_FORMATS[params.reference_accumulator],
         activations=params.reference_activations,
