@@ -35,10 +35,12 @@ def load_dataset(
     Args:
         name: one of DATASETS.
         train_samples, test_samples: take the first so many; None takes all.
-        validation: "test" selects on the test set; a fraction is held out of the end of the training samples.
+        validation: "test" selects on the test set; a fraction is held out of the end of the training samples taken.
+            The data sets come shuffled, so no classes are missing there.
 
     Raises:
-        DatasetError: unknown name, data that cannot be had, more samples asked for than there are.
+        DatasetError: unknown name, data that cannot be had, more samples asked for than there are, or a held-out part
+            that leaves one side empty.
     """
     if name not in DATASETS:
         raise DatasetError(f"data set {name!r}: unknown, allowed: {', '.join(DATASETS)}{did_you_mean(name, DATASETS)}")
@@ -47,13 +49,9 @@ def load_dataset(
     mean = (raw.train_x.astype(numpy.float32) / numpy.float32(raw.scale)).mean(axis=0)
     train = _split(raw.train_x, raw.train_y, raw.scale, mean, classes, train_samples, f"{name}: train_samples")
     test = _split(raw.test_x, raw.test_y, raw.scale, mean, classes, test_samples, f"{name}: test_samples")
-    if isinstance(validation, str):
-        if validation != "test":
-            raise DatasetError(
-                f"{name}: validation: found {validation!r}, allowed: 'test' or a fraction between 0 and 1"
-            )
+    if validation == "test":
         return Dataset(name, train, test)
-    if not 0 < validation < 1:
+    if not isinstance(validation, int | float) or not 0 < validation < 1:
         raise DatasetError(f"{name}: validation: found {validation!r}, allowed: 'test' or a fraction between 0 and 1")
     held_out = round(len(train.x) * validation)
     if not 0 < held_out < len(train.x):
@@ -74,7 +72,7 @@ def _split(
     count: int | None,
     what: str,
 ) -> Split:
-    if count is not None and not 1 <= count <= len(x):
+    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= len(x)):
         raise DatasetError(f"{what}: found {count}, allowed: 1 to {len(x)}")
     images = x[:count].astype(numpy.float32) / numpy.float32(scale) - mean
     return Split(images, numpy.eye(classes, dtype=numpy.float32)[y[:count]])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
+import re
 import socket
 import warnings
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +23,14 @@ from qsearch.errors import DatasetError
 DIGITS_TEST_SAMPLES = 360
 
 _HOSTS = {
-    "mnist": "storage.googleapis.com",
-    "fashion_mnist": "fashion-mnist.s3-website.eu-central-1.amazonaws.com",
-    "cifar10": "www.cs.toronto.edu",
-    "cifar100": "www.cs.toronto.edu",
+    "mnist": ("storage.googleapis.com", 443),
+    "fashion_mnist": ("fashion-mnist.s3-website.eu-central-1.amazonaws.com", 80),
+    "cifar10": ("www.cs.toronto.edu", 443),
+    "cifar100": ("www.cs.toronto.edu", 443),
 }
 """Where tensorflow-datasets downloads each data set from."""
+
+_CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -60,41 +65,63 @@ def from_tfds(name: str) -> Raw:
     """
     folder = Path(os.environ.get("TFDS_DATA_DIR") or Path("~/tensorflow_datasets")).expanduser()
     try:
-        # It announces downloads on the standard output, which belongs to the command line.
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            parts = _load(name, folder)
+        with _silent():
+            (train_x, train_y), (test_x, test_y) = _load(name, folder)
+    except DatasetError:
+        raise
     except Exception as error:  # tfds, its downloader and TensorFlow's file system raise errors of many kinds
         raise DatasetError(
             f"data set {name!r}: not in {folder}, and it could not be downloaded ({_first_line(error)}); "
             f"point TFDS_DATA_DIR at a folder with a prepared copy, which holds {name}/<version>/dataset_info.json"
         ) from None
-    (train_x, train_y), (test_x, test_y) = parts
     return Raw(train_x, train_y, test_x, test_y, 256.0)
-
-
-def _check_network(name: str) -> None:
-    """Without a network tensorflow-datasets retries for minutes; a name that does not resolve says it at once."""
-    if not getproxies():
-        socket.getaddrinfo(_HOSTS[name], 443)
 
 
 def _load(name: str, folder: Path) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     import tensorflow_datasets
 
     tensorflow_datasets.disable_progress_bar()
-    if not tensorflow_datasets.builder(name, data_dir=str(folder)).is_prepared():
+    builder = tensorflow_datasets.builder(name, data_dir=str(folder))
+    if not builder.is_prepared():
         _check_network(name)
-    parts = []
-    for split in ("train", "test"):
-        found = tensorflow_datasets.as_numpy(
-            tensorflow_datasets.load(name, split=split, batch_size=-1, data_dir=str(folder))
-        )
-        images = found["image"]
-        parts.append((images if images.ndim == 4 else images[..., numpy.newaxis], found["label"]))
-    return parts
+        builder.download_and_prepare()
+    try:
+        return [_arrays(builder, split) for split in ("train", "test")]
+    except Exception as error:
+        raise DatasetError(
+            f"data set {name!r}: the copy in {builder.data_dir} cannot be read ({_first_line(error)}); "
+            "remove that folder to prepare it again, or point TFDS_DATA_DIR at a whole copy"
+        ) from None
+
+
+def _arrays(builder: Any, split: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    import tensorflow_datasets
+
+    found = tensorflow_datasets.as_numpy(builder.as_dataset(split=split, batch_size=-1))
+    images = found["image"]
+    return (images if images.ndim == 4 else images[..., numpy.newaxis]), found["label"]
+
+
+def _check_network(name: str) -> None:
+    """Without a network tensorflow-datasets retries for minutes; one short connection says it at once."""
+    if not getproxies():
+        socket.create_connection(_HOSTS[name], _CONNECT_SECONDS).close()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """tensorflow-datasets announces downloads on the standard output and logs what it tries; both are put back."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip().partition("\n")[0]
+    text = re.sub(r"\{\{.*?\}\}\s*", "", str(error)).strip().partition("\n")[0]  # without TensorFlow's graph nodes
     return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__

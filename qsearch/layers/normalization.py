@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from qsearch.errors import ConfigError
 from qsearch.layers.constraints import clip_for
 from qsearch.layers.roles import plan_of, text
 from qsearch.plan import LayerPlan, Role
@@ -33,7 +34,7 @@ class QBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc
     take them unquantized. With no quantizer at all this is Keras' BatchNormalization. Defaults are QKeras'.
 
     Raises:
-        ValueError: an inverse quantizer together with one of gamma or variance.
+        ConfigError: an inverse quantizer together with one of gamma or variance.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class QBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc
             gamma_constraint = clip_for(gamma)
         super().__init__(beta_constraint=beta_constraint, gamma_constraint=gamma_constraint, **kwargs)
         if inverse_quantizer is not None and (gamma_quantizer is not None or variance_quantizer is not None):
-            raise ValueError("inverse_quantizer needs gamma_quantizer=None and variance_quantizer=None")
+            raise ConfigError(
+                "QBatchNormalization: inverse_quantizer needs gamma_quantizer=None and variance_quantizer=None"
+            )
         self.beta_quantizer = beta
         self.gamma_quantizer = get(gamma_quantizer)
         self.mean_quantizer = get(mean_quantizer)
@@ -76,14 +79,14 @@ class QBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if all(getattr(self, name) is None for name in _PARTS):
             return super().call(inputs, training=training, mask=mask)
-        x = ops.cast(inputs, "float32")
+        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, self.variable_dtype, "float32"))
         axes = [axis for axis in range(len(x.shape)) if axis != self.axis % len(x.shape)]
         if training and self.trainable:
             mean, variance = ops.moments(x, axes=axes)
             self._update(self.moving_mean, mean)
             self._update(self.moving_variance, variance)
         else:
-            mean, variance = self.moving_mean, self.moving_variance
+            mean, variance = ops.cast(self.moving_mean, x.dtype), ops.cast(self.moving_variance, x.dtype)
         inverse, shift = self._affine(mean, variance, training)
         shape = [1] * len(x.shape)
         shape[self.axis] = -1
@@ -96,11 +99,11 @@ class QBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc
         variance = _apply(self._in_use["variance_quantizer"], variance, training)
         inverse = ops.rsqrt(variance + self.epsilon)
         if self.scale:
-            inverse = inverse * _apply(self._in_use["gamma_quantizer"], self.gamma, training)
+            inverse = inverse * _apply(self._in_use["gamma_quantizer"], ops.cast(self.gamma, mean.dtype), training)
         inverse = _apply(self.inverse_quantizer, inverse, training)
         shift = -mean * inverse
         if self.center:
-            shift = shift + _apply(self.beta_quantizer, self.beta, training)
+            shift = shift + _apply(self.beta_quantizer, ops.cast(self.beta, mean.dtype), training)
         return inverse, shift
 
     def _update(self, average: Any, batch: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from qsearch.errors import ConfigError, did_you_mean
 from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers import SIGNATURES, get
 from qsearch.quantizers.base import Quantizer
@@ -14,14 +15,29 @@ from qsearch.quantizers.spec import QuantizerSpec
 
 
 def activation_of(identifier: Any) -> Any:
-    """A quantizer where `identifier` names one, else the Keras activation."""
+    """A quantizer where `identifier` names one, else the Keras activation.
+
+    Raises:
+        ConfigError: it names neither.
+    """
     if isinstance(identifier, Quantizer | QuantizerSpec):
         return get(identifier)
     if isinstance(identifier, str) and identifier.partition("(")[0].strip() in SIGNATURES:
         return get(identifier)
     if isinstance(identifier, Mapping) and identifier.get("class_name") in SIGNATURES:
         return get(identifier)
-    return keras.activations.get(identifier)
+    try:
+        return keras.activations.get(identifier)
+    except (ValueError, TypeError):
+        # Keras' message prints whole configurations.
+        near = did_you_mean(str(identifier).partition("(")[0], [*SIGNATURES, *_activation_names()])
+        raise ConfigError(
+            f"activation: found {identifier!r}, expected a quantizer or a Keras activation{near}"
+        ) from None
+
+
+def _activation_names() -> list[str]:
+    return [name for name in dir(keras.activations) if not name.startswith("_")]
 
 
 def apply_activation(activation: Any, x: Any, training: bool | None) -> Any:

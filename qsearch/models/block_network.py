@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from qsearch.errors import ModelError, did_you_mean
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import keras
 
 Separable = Literal[False, "none", "dsp", "mobilenet"]
-Filters = int | tuple[int, ...]
+Filters = int | Sequence[int]
 SEPARABLE: tuple[Separable, ...] = (False, "none", "dsp", "mobilenet")
 
 
@@ -38,7 +38,7 @@ class BlockNetwork:
         shape: of an image: height, width, channels.
         num_classes: outputs.
         kernel_size: of every convolution, height and width alike.
-        filters: per block, a number or a tuple of numbers.
+        filters: per block, a number or a list of numbers; kept as tuples.
         dropout_rate: of a Dropout layer at the end of each block; 0 leaves it out.
         with_maxpooling: end each block with a 2x2 max pooling.
         with_batchnorm: batch normalization after each convolution, which then has no bias.
@@ -53,7 +53,7 @@ class BlockNetwork:
     shape: tuple[int, int, int]
     num_classes: int
     kernel_size: int
-    filters: tuple[Filters, ...]
+    filters: Sequence[Filters]
     dropout_rate: float = 0.0
     with_maxpooling: bool = True
     with_batchnorm: bool = True
@@ -64,22 +64,32 @@ class BlockNetwork:
     all_conv: bool = False
 
     def __post_init__(self) -> None:
+        if not (_is_list(self.shape) and len(self.shape) == 3 and all(map(_is_count, self.shape))):
+            raise ModelError(f"shape: found {self.shape!r}, expected height, width and channels, each >= 1")
+        for option in ("num_classes", "kernel_size"):
+            if not _is_count(getattr(self, option)):
+                raise ModelError(f"{option}: found {getattr(self, option)!r}, expected a whole number >= 1")
+        blocks = self.filters if _is_list(self.filters) else ()
+        if not blocks or not all(_is_count(b) or (_is_list(b) and b and all(map(_is_count, b))) for b in blocks):
+            raise ModelError(
+                f"filters: found {self.filters!r}, expected one or more blocks, each a number >= 1 or a list of them"
+            )
         if self.use_separable not in SEPARABLE:
             allowed = ", ".join(str(value) for value in SEPARABLE)
             near = did_you_mean(str(self.use_separable), ("none", "dsp", "mobilenet"))
             raise ModelError(f"use_separable: found {self.use_separable!r}, allowed: {allowed}{near}")
-        if not self.filters or any(count < 1 for block in self._blocks() for count in block):
-            raise ModelError(f"filters: found {self.filters!r}, expected one or more blocks of numbers >= 1")
-        if not 0 <= self.dropout_rate < 1:
+        if self.use_separable == "dsp" and self.kernel_size == 1:
+            raise ModelError("use_separable: 'dsp' cannot split a kernel of kernel_size 1; use 'none'")
+        if not isinstance(self.dropout_rate, int | float) or not 0 <= self.dropout_rate < 1:
             raise ModelError(f"dropout_rate: found {self.dropout_rate!r}, allowed: 0 <= rate < 1")
-        if self.kernel_size < 1:
-            raise ModelError(f"kernel_size: found {self.kernel_size!r}, must be >= 1")
         most = min(self.shape[:2]).bit_length() - 1
         if self.with_maxpooling and len(self.filters) > most:
             raise ModelError(
                 f"filters: {len(self.filters)} blocks with max pooling halve an image of "
                 f"{self.shape[0]}x{self.shape[1]} to nothing; at most {most} fit"
             )
+        object.__setattr__(self, "shape", tuple(self.shape))
+        object.__setattr__(self, "filters", tuple(tuple(b) if isinstance(b, list | tuple) else b for b in blocks))
 
     def build(self, name: str = "block_network") -> keras.Model:
         """The Keras model, with freshly initialised weights."""
@@ -95,9 +105,10 @@ class BlockNetwork:
             if self.with_maxpooling:
                 x = layers.MaxPooling2D(2, 2, name=f"mp_{step.suffix}")(x)
                 if self.use_xnornet_trick:
-                    x = layers.BatchNormalization(beta_initializer=self.bias_initializer, name=f"mp_bn_{step.suffix}")(
-                        x
+                    normalize = layers.BatchNormalization(
+                        beta_initializer=self.bias_initializer, name=f"mp_bn_{step.suffix}"
                     )
+                    x = normalize(x)
                     x = layers.Activation("relu", name=f"mp_act_{step.suffix}")(x)
             if self.dropout_rate > 0:
                 x = layers.Dropout(self.dropout_rate, name=f"drop_{step.suffix}")(x)
@@ -158,3 +169,11 @@ class BlockNetwork:
                 for kernel in kernels:
                     last = place == len(block) - 1 and kernel is kernels[-1]
                     yield _Step(suffix, filters, kernel, 1 if self.with_maxpooling or not last else 2, last)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, list | tuple)

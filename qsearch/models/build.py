@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def build_model(name: str, **options: Any) -> keras.Model:
     """The reference network of that name, with freshly initialised weights.
 
-    Initial weights follow Keras' global seed (`keras.utils.set_random_seed`).
+    They follow Keras' global seed (`keras.utils.set_random_seed`).
 
     Args:
         name: mnist, fashion_mnist, cifar10, cifar100 or digits.
@@ -32,11 +32,7 @@ def build_model(name: str, **options: Any) -> keras.Model:
             raise ModelError(
                 f"model {name!r}: unknown option {option!r}, allowed: {', '.join(known)}{did_you_mean(option, known)}"
             )
-    if "filters" in options:
-        options["filters"] = tuple(
-            tuple(block) if isinstance(block, list | tuple) else block for block in options["filters"]
-        )
     try:
         return replace(MODELS[name], **options).build(name)
-    except (ValueError, TypeError) as error:
+    except (ModelError, ValueError, TypeError) as error:
         raise ModelError(f"model {name!r}: {str(error).strip().partition(chr(10))[0]}") from None

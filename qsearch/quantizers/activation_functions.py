@@ -30,13 +30,14 @@ def relu_levels(
     rounded = _rounding(stochastic)
     if use_sigmoid:
         share = hard_sigmoid(x / reach) * steps
-        positive = 2.0 * rounded(share) / steps - 1.0
+        positive = 2.0 * rounded(share) - steps
         negative = 2.0 * rounded(slope * share) / (slope * steps) - 1.0 if slope else None
     else:
         share = x * (steps / reach)
-        positive = rounded(share) / steps
+        positive = rounded(share)
         negative = rounded(slope * share) / (slope * steps) if slope else None
-    levels = reach * tf.clip_by_value(positive, 0.0, 1.0 - 1.0 / steps)
+    # Steps and reach are powers of two, so the order of these products changes no bit.
+    levels = tf.clip_by_value(positive, 0.0, steps - 1.0) * (reach / steps)
     if negative is not None:
         levels += reach * slope * tf.clip_by_value(negative, -1.0, 0.0)
     return levels if bound is None else tf.minimum(levels, bound)
@@ -50,8 +51,10 @@ def leaky(x: Tensor, slope: float, bound: float | None) -> Tensor:
 
 def leaky_slope(x: Tensor, slope: float, bound: float | None) -> Tensor:
     """1 on 0 < x <= bound, `slope` for x <= 0, 0 above the bound."""
-    inside = 1.0 if bound is None else tf.where(x <= bound, 1.0, 0.0)
-    return tf.where(x > 0, inside, slope)
+    positive = x > 0
+    inside = positive if bound is None else tf.logical_and(positive, x <= bound)
+    passed = tf.cast(inside, tf.float32)
+    return passed if not slope else tf.where(positive, passed, slope)
 
 
 def saturating_levels(share: Tensor, steps: float, lowest: float, stochastic: bool) -> tuple[Tensor, Tensor]:

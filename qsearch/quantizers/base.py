@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Self
 
+import tensorflow as tf
+
 from qsearch.quantizers.formats import NumberFormat, number_format
 from qsearch.quantizers.signatures import SIGNATURES, Value
 from qsearch.quantizers.spec import QuantizerSpec
@@ -37,6 +39,13 @@ class Quantizer(ABC):
     @abstractmethod
     def min(self) -> float:
         """The lower bound that belongs to `max`."""
+
+    def scale(self, x: Tensor) -> Tensor:
+        """What multiplies the levels when x is quantized at inference: float32, broadcasts against x.
+
+        1 unless the quantizer has an alpha; with an automatic one, one value per channel of x.
+        """
+        return tf.ones(())
 
     @property
     def spec(self) -> QuantizerSpec:

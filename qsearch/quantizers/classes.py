@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 
 import keras
@@ -10,7 +11,7 @@ import tensorflow as tf
 from qsearch.errors import ConfigError
 from qsearch.quantizers import activation_functions, power_of_two, signs
 from qsearch.quantizers.base import Quantizer
-from qsearch.quantizers.fixed_point import automatic_fixed_point, fixed_point
+from qsearch.quantizers.fixed_point import automatic_fixed_point, automatic_step, fixed_point
 from qsearch.quantizers.tensors import (
     Tensor,
     hard_sigmoid,
@@ -31,8 +32,15 @@ class _SelfScaling(Quantizer):
     def for_weights(self) -> Quantizer:
         return self._with(alpha="auto_po2") if self.argument("alpha") is None else self
 
-    def _axes(self, x: Tensor) -> list[int]:
-        return reduced_axes(x)
+    def scale(self, x: Tensor) -> Tensor:
+        alpha = self.argument("alpha")
+        if isinstance(alpha, str):
+            return self._automatic_scale(tf.cast(x, tf.float32), alpha == "auto_po2")
+        return tf.constant(1.0 if alpha is None else alpha, tf.float32)
+
+    @abstractmethod
+    def _automatic_scale(self, x: Tensor, power_of_two: bool) -> Tensor:
+        """The scale that x asks for, dimensions kept."""
 
     def _reach(self) -> float:
         alpha = self.argument("alpha")
@@ -65,6 +73,13 @@ class quantized_bits(_SelfScaling):
                 training and bool(self.argument("use_stochastic_rounding")),
             )
         return with_noise_factor(values, x, self.argument("qnoise_factor"))
+
+    def _automatic_scale(self, x: Tensor, power_of_two: bool) -> Tensor:
+        bits, integer = self.argument("bits"), self.argument("integer")
+        step = automatic_step(x, bits, integer, power_of_two, self.argument("scale_axis"))
+        # Relative to the grid of alpha 1: steps of 2^integer / 2^fraction, and plain signs for one signed bit.
+        fraction = bits - int(self.argument("keep_negative"))
+        return step * 2.0 ** (fraction if fraction else integer)
 
     def for_weights(self) -> Quantizer:
         return self._with(alpha="auto_po2", symmetric=True) if self.argument("alpha") is None else self
@@ -182,12 +197,17 @@ class binary(_SelfScaling):
 
         def values(v: Tensor) -> Tensor:
             axes = reduced_axes(v, self.argument("scale_axis"))
-            levels = signs.binary_signs(v, axes, stochastic)
-            if self.argument("use_01"):
-                levels = (levels + 1.0) / 2.0
-            return signs.scaled(v, levels, alpha, axes)
+            return signs.scaled(v, self._levels(v, axes, stochastic), alpha, axes)
 
         return straight_through(x, values, tanh_slope if alpha is None else None)
+
+    def _levels(self, x: Tensor, axes: list[int], stochastic: bool) -> Tensor:
+        levels = signs.binary_signs(x, axes, stochastic)
+        return (levels + 1.0) / 2.0 if self.argument("use_01") else levels
+
+    def _automatic_scale(self, x: Tensor, power_of_two: bool) -> Tensor:
+        axes = reduced_axes(x, self.argument("scale_axis"))
+        return least_squares(x, self._levels(x, axes, False), axes, power_of_two)
 
     def max(self) -> float:
         return self._reach()
@@ -209,12 +229,13 @@ class stochastic_binary(_SelfScaling):
         def values(v: Tensor) -> Tensor:
             axes = reduced_axes(v)
             levels = signs.stochastic_binary_signs(v, alpha, axes, float(self.argument("temperature")), sigmoid)
-            if isinstance(alpha, str):
-                # The scale belongs to the weights, not to one draw of their signs.
-                return least_squares(v, sign(v), axes, alpha == "auto_po2") * levels
-            return signs.scaled(v, levels, alpha, axes)
+            # An automatic scale belongs to the weights, not to one draw of their signs.
+            return self.scale(v) * levels
 
         return straight_through(x, values, None)
+
+    def _automatic_scale(self, x: Tensor, power_of_two: bool) -> Tensor:
+        return least_squares(x, sign(x), reduced_axes(x), power_of_two)
 
     def max(self) -> float:
         return self._reach()
@@ -227,6 +248,10 @@ class _Ternary(_SelfScaling):
     def for_weights(self) -> Quantizer:
         """A threshold that was asked for is kept: it goes with a fixed scale only."""
         return self if self.argument("threshold") is not None else super().for_weights()
+
+    def _automatic_scale(self, x: Tensor, power_of_two: bool) -> Tensor:
+        unrolls = self.argument("number_of_unrolls")
+        return signs.automatic_ternary(x, reduced_axes(x), power_of_two, unrolls, stochastic=False)[1]
 
     def max(self) -> float:
         return self._reach()

@@ -31,5 +31,8 @@ def get(identifier: Any) -> Quantizer | None:
         name = str(identifier.get("class_name", ""))
         if name not in QUANTIZERS:
             raise ConfigError(f"serialised quantizer of class {name!r}: unknown{did_you_mean(name, QUANTIZERS)}")
-        return QUANTIZERS[name].from_config(identifier.get("config", {}))
+        config = identifier.get("config")
+        if config is not None and not isinstance(config, Mapping):
+            raise ConfigError(f"serialised quantizer {name!r}: config: found {config!r}, expected arguments by name")
+        return QUANTIZERS[name].from_config(config or {})
     raise ConfigError(f"found {identifier!r}, expected a quantizer, e.g. 'quantized_bits(4,0,1)'")

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from qsearch.quantizers.tensors import EPSILON, LN2, Tensor, sign
+from qsearch.quantizers.tensors import (
+    EPSILON,
+    GREATEST_EXPONENT,
+    LEAST_EXPONENT,
+    LN2,
+    Tensor,
+    power_of_two,
+    sign,
+)
 
 
 def exponent_bounds(bits: int, max_value: float | None, signed: bool, quadratic: bool) -> tuple[float, float]:
@@ -40,7 +48,11 @@ def power_of_two_magnitude(
     exponent = tf.clip_by_value(exponent, lowest, highest)
     if quadratic:
         exponent = 2.0 * exponent
-    return tf.pow(2.0, tf.where(v < EPSILON, lowest, exponent))
+    exponent = tf.where(v < EPSILON, lowest, exponent)
+    factor = 2.0 if quadratic else 1.0
+    normal = factor * lowest >= LEAST_EXPONENT and factor * highest <= GREATEST_EXPONENT
+    # One bit gives the exponent -0.5, many bits exceed float32.
+    return power_of_two(exponent) if normal and lowest.is_integer() else tf.pow(2.0, exponent)
 
 
 def signed_power_of_two(

@@ -17,6 +17,8 @@ Tensor: TypeAlias = Any
 EPSILON = 1e-7
 """Added where a scale or a logarithm could meet zero; Keras' epsilon."""
 LN2 = math.log(2.0)
+LEAST_EXPONENT, GREATEST_EXPONENT = -126.0, 127.0
+"""Exponents of the normal numbers of float32."""
 
 
 def straight_through(
@@ -95,12 +97,19 @@ def least_squares(x: Tensor, levels: Tensor, axes: list[int], power_of_two: bool
     scale = tf.reduce_mean(x * levels, axis=axes, keepdims=True) / (
         tf.reduce_mean(levels * levels, axis=axes, keepdims=True) + EPSILON
     )
+    # The sums of huge values overflow; a scale that stays finite gives levels, not NaN.
+    scale = tf.minimum(scale, tf.float32.max)
     return nearest_power_of_two(scale) if power_of_two else scale
 
 
 def nearest_power_of_two(scale: Tensor) -> Tensor:
-    """2^round(log2(scale + ε))."""
-    return tf.pow(2.0, tf.round(tf.math.log(scale + EPSILON) / LN2))
+    """2^round(log2(scale + ε)), at most 2^127."""
+    return power_of_two(tf.minimum(tf.round(tf.math.log(scale + EPSILON) / LN2), GREATEST_EXPONENT))
+
+
+def power_of_two(exponent: Tensor) -> Tensor:
+    """2^exponent for whole exponents of float32's normal numbers, −126 to 127: exact, and far cheaper than pow."""
+    return tf.bitcast((tf.cast(exponent, tf.int32) + 127) * 2**23, tf.float32)
 
 
 def divide_or_zero(x: Tensor, y: Tensor) -> Tensor:

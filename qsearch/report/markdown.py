@@ -27,17 +27,20 @@ def markdown(result: Json, energies: Json, trials: Sequence[Json]) -> str:
     failed = [trial for trial in trials if trial["status"] == "failed"]
     if failed:
         parts += ["## Failed trials", _table(("trial", "reason"), ((str(t["id"]), t["reason"]) for t in failed))]
-    parts += ["## Notes", "\n".join(f"- {note}" for note in result["notes"]) or "None."]
+    notes = [*result["notes"], *(energies["best"]["notes"] if energies["best"] else ())]
+    parts += ["## Notes", "\n".join(f"- {note}" for note in notes) or "None."]
     return "\n\n".join(parts) + "\n"
 
 
 def _summary(result: Json) -> str:
     target, unit = result["target_metric"], result["unit"]
-    rows = [("reference", _figures(result["reference"], target, unit))]
+    headings = ["", f"{target}, selection set", f"{target}, test set", "energy", "parameters"]
+    if unit != "pJ":
+        headings.append(unit)
+    rows = [("reference", *_figures(result["reference"], target, unit))]
     if result["best"] is not None:
-        rows.append((f"best: trial {result['best']['trial']}", _figures(result["best"], target, unit)))
-    headings = ("", f"{target}, selection set", f"{target}, test set", "cost", "energy", "parameters")
-    text = _table(headings, ((name, *figures) for name, figures in rows))
+        rows.append((f"best: trial {result['best']['trial']}", *_figures(result["best"], target, unit)))
+    text = _table(headings, rows)
     if result["best"] is not None:
         text += f"\n\nThe best model uses {result['best']['energy_ratio']:.4g} times less energy than the reference."
     selected = (
@@ -54,12 +57,13 @@ def _summary(result: Json) -> str:
 
 
 def _figures(model: Json, target: str, unit: str) -> tuple[str, ...]:
+    own_unit = () if unit == "pJ" else (cost(model["cost"], unit),)
     return (
         _number(model["selection"].get(target)),
         _number(model["test"].get(target)),
-        cost(model["cost"], unit),
         energy(model["energy"]),
         f"{model['parameters']:,}",
+        *own_unit,
     )
 
 

@@ -59,7 +59,7 @@ def proposer(mode: str, space: SearchSpace, seed: int, folder: Path) -> Proposer
     Args:
         folder: where KerasTuner keeps files of its own; nothing of ours depends on them.
     """
-    return Proposer(_ORACLES[mode](space, seed, folder), {d.name: d.options for d in space.dimensions})
+    return Proposer(MODES[mode](space, seed, folder), {d.name: d.options for d in space.dimensions})
 
 
 def _random(space: SearchSpace, seed: int, folder: Path) -> Any:
@@ -82,7 +82,7 @@ def _random(space: SearchSpace, seed: int, folder: Path) -> Any:
     return oracle
 
 
-_ORACLES: Mapping[str, Callable[[SearchSpace, int, Path], Any]] = {"random": _random}
+MODES: Mapping[str, Callable[[SearchSpace, int, Path], Any]] = {"random": _random}
 
 
 def spread(seed: int, *path: int) -> int:

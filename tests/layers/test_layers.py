@@ -125,5 +125,5 @@ def test_messages() -> None:
         QActivation("quantised_relu(4)")
     with pytest.raises(ConfigError, match="activation is missing"):
         QActivation(None)
-    with pytest.raises(ValueError, match="inverse_quantizer needs gamma_quantizer=None"):
+    with pytest.raises(ConfigError, match="inverse_quantizer needs gamma_quantizer=None"):
         QBatchNormalization(inverse_quantizer="quantized_bits(8)")

@@ -1,0 +1,131 @@
+"""What a model file says about itself, read before Keras rebuilds anything from it."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qsearch.errors import ModelError
+
+_CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "__lambda__")
+"""Keras' classes that run code, pickles or graphs kept in the file."""
+
+_MODELS = ("Functional", "Model", "Sequential")
+
+_NOT_REBUILT = ("compile_config", "build_config")
+"""Parts of a configuration that loading without compiling does not use."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The model's configuration as JSON values, and the version of Keras that wrote it ("" where unsaid)."""
+
+    config: Any
+    keras_version: str
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A serialised object: the layer it belongs to, or is.
+
+    `module` is None for a class registered outside Keras, and "" where the format does not write it.
+    """
+
+    layer: str
+    is_layer: bool
+    name: str
+    module: str | None
+
+
+def read_stored(path: Path) -> Stored:
+    """The configuration in a `.keras` or `.h5` file.
+
+    Raises:
+        ModelError: the file is damaged, or holds no model.
+    """
+    return _in_zip(path) if path.suffix == ".keras" else _in_hdf5(path)
+
+
+def refuse_foreign(path: Path, stored: Stored, known: Collection[str]) -> None:
+    """Refuse a file that would run code of its author, or that needs classes which are not here.
+
+    Keras refuses most of these too, without saying which layer it is about.
+
+    Args:
+        known: names of the classes that the caller hands to Keras.
+
+    Raises:
+        ModelError: it names the first such layer.
+    """
+    import keras
+
+    for item in _items(stored.config, "", is_layer=True):
+        where = f"{path}: layer {item.layer!r}"
+        if item.name in _CODE:
+            what = "holds a pickled function" if item.name == "__lambda__" else f"is a {item.name}"
+            raise ModelError(f"{where} {what}, which would run code from the file; rebuild the model without it")
+        if item.module:
+            foreign = item.module.split(".")[0] not in ("keras", "qsearch")
+        elif item.module is None:
+            foreign = item.name not in known
+        else:
+            foreign = item.is_layer and not (item.name in {*known, *_MODELS} or hasattr(keras.layers, item.name))
+        if foreign:
+            name = item.name.rpartition(">")[2]
+            what = f"is a {name}" if item.is_layer else f"uses {name!r}"
+            raise ModelError(f"{where} {what}, which is not known here; only Keras' and qsearch's own are read")
+
+
+def _items(part: Any, layer: str, is_layer: bool) -> Iterator[_Item]:
+    if isinstance(part, list):
+        for entry in part:
+            yield from _items(entry, layer, is_layer)
+    elif isinstance(part, dict):
+        kind, inner = part.get("class_name"), part.get("config")
+        if isinstance(kind, str):
+            if is_layer and isinstance(inner, dict):
+                layer = str(inner.get("name", part.get("name", layer)))
+            name = str(inner) if kind == "function" else kind.removeprefix("qsearch>")
+            # values such as tuples and tensors are written as __tuple__ ..., without a module
+            yield _Item(layer, is_layer and not kind.startswith("__"), name, part.get("module", ""))
+        for key, entry in part.items():
+            if key not in _NOT_REBUILT:
+                yield from _items(entry, layer, key in ("layers", "layer"))
+
+
+def _in_zip(path: Path) -> Stored:
+    if not zipfile.is_zipfile(path):
+        raise ModelError(f"{path}: is no .keras file: it is not a whole zip archive; save the model again")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if "config.json" not in archive.namelist():
+                raise ModelError(f"{path}: is no .keras file: the archive holds no config.json")
+            config = json.loads(archive.read("config.json"))
+            metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
+    except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, OSError) as error:
+        raise ModelError(f"{path}: is a damaged .keras file ({error}); save the model again") from None
+    return Stored(config, str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else "")
+
+
+def _in_hdf5(path: Path) -> Stored:
+    import h5py
+
+    with path.open("rb") as file:
+        if file.read(8) != b"\x89HDF\r\n\x1a\n":
+            raise ModelError(f"{path}: is no HDF5 file; save the model again with model.save('{path.stem}.keras')")
+    try:
+        with h5py.File(path, "r") as archive:
+            text, version = archive.attrs.get("model_config"), archive.attrs.get("keras_version", "")
+            if text is None:
+                raise ModelError(
+                    f"{path}: holds weights without a model; save it with model.save(), not model.save_weights()"
+                )
+            config = json.loads(text)
+    except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
+        raise ModelError(f"{path}: is a damaged HDF5 file ({error}); save the model again") from None
+    return Stored(config, version.decode() if isinstance(version, bytes) else str(version))

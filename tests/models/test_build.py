@@ -1,0 +1,123 @@
+"""Models by their registry names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy
+import pytest
+
+from qsearch.config import names
+from qsearch.datasets import load_dataset
+from qsearch.errors import ModelError
+from qsearch.models import MODELS, build_model
+
+SEPARABLE = {"use_separable": "mobilenet", "bias_initializer": "random_normal", "with_maxpooling": False}
+
+
+def weights(**options: Any) -> list[numpy.ndarray]:
+    return [numpy.asarray(weight) for weight in build_model("digits", **options).get_weights()]
+
+
+def equal(a: list[numpy.ndarray], b: list[numpy.ndarray]) -> list[bool]:
+    return [numpy.array_equal(x, y) for x, y in zip(a, b, strict=True)]
+
+
+def test_registry_holds_the_names_of_the_configuration() -> None:
+    assert tuple(MODELS) == names.MODELS
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "trainable"),
+    [
+        ("mnist", 122_394, 121_818),
+        ("fashion_mnist", 22_935, 21_845),
+        ("cifar10", 69_009, 66_507),
+        ("cifar100", 264_811, 259_493),
+        ("digits", 24_282, 24_058),
+    ],
+)
+def test_parameters(name: str, parameters: int, trainable: int) -> None:
+    model = build_model(name)
+    assert model.name == name
+    assert model.count_params() == parameters
+    assert sum(int(numpy.prod(weight.shape)) for weight in model.trainable_weights) == trainable
+    assert model.input_shape == (None, *MODELS[name].shape)
+    assert model.output_shape == (None, MODELS[name].num_classes)
+
+
+def test_options_change_the_preset_for_this_model_only() -> None:
+    before = dict(MODELS)
+    filters = [8, [16, 16]]
+    model = build_model("digits", filters=filters, dropout_rate=0.0, with_batchnorm=False)
+    assert [layer.name for layer in model.layers] == [
+        *("input", "conv2d_0", "act_0", "conv2d_1_0", "act_1_0", "conv2d_1_1", "act_1_1"),
+        *("flatten", "dense", "softmax"),
+    ]
+    assert filters == [8, [16, 16]]
+    assert before == MODELS
+
+
+def test_presets_fit_their_data_sets() -> None:
+    digits = load_dataset("digits")
+    assert MODELS["digits"].shape == digits.input_shape
+    assert MODELS["digits"].num_classes == digits.num_classes
+
+
+def test_digits_preset_learns() -> None:
+    digits = load_dataset("digits")
+    keras.utils.set_random_seed(0)
+    model = build_model("digits")
+    model.compile("adam", "categorical_crossentropy", metrics=["acc"])
+    model.fit(digits.train.x, digits.train.y, batch_size=32, epochs=4, verbose=0)
+    _, accuracy = model.evaluate(digits.test.x, digits.test.y, verbose=0)
+    assert accuracy > 0.9
+
+
+def test_layers_of_one_model_start_apart() -> None:
+    model = build_model("digits", filters=[8, [8, 8, 8]])
+    kernels = [numpy.asarray(model.get_layer(f"conv2d_1_{i}").kernel) for i in (1, 2)]
+    assert not numpy.array_equal(*kernels)
+
+
+def test_weights_follow_the_global_seed() -> None:
+    keras.utils.set_random_seed(4)
+    first = weights()
+    second = weights()
+    keras.utils.set_random_seed(4)
+    assert all(equal(first, weights()))
+    assert not all(equal(first, second))
+
+
+OPTIONS = (
+    "shape, num_classes, kernel_size, filters, dropout_rate, with_maxpooling, with_batchnorm, kernel_initializer, "
+    "bias_initializer, use_separable, use_xnornet_trick, all_conv"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        (
+            "mnits",
+            {},
+            "model 'mnits': unknown, allowed: mnist, fashion_mnist, cifar10, cifar100, digits; did you mean 'mnist'?",
+        ),
+        ("mnist", {"filter": [4]}, f"unknown option 'filter', allowed: {OPTIONS}; did you mean 'filters'?"),
+        ("mnist", {"zzzz": 1}, f"unknown option 'zzzz', allowed: {OPTIONS}"),
+        ("mnist", {"dropout_rate": 1.5}, "dropout_rate: found 1.5, allowed: 0 <= rate < 1"),
+        (
+            "mnist",
+            {"with_maxpooling": True},
+            "filters: 5 blocks with max pooling halve an image of 28x28 to nothing; at most 4 fit",
+        ),
+        ("mnist", {"kernel_initializer": "he_unform"}, "Could not interpret initializer identifier: he_unform"),
+    ],
+)
+def test_wrong_names_and_options(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        build_model(name, **options)
+    assert str(caught.value).removeprefix(f"model {name!r}: ") == message.removeprefix(f"model {name!r}: ")
+    assert str(caught.value).startswith(f"model {name!r}: ")
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
