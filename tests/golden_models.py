@@ -19,7 +19,9 @@ from qsearch.graph.model_graph import (
     Dropout,
     Input,
     Merge,
+    MergeKind,
     ModelGraph,
+    Move,
     Node,
     Operation,
     Shape,
@@ -139,21 +141,21 @@ def _layer(kind: str, options: dict[str, Any], shapes: tuple[Shape, ...]) -> tup
         case "Dropout":
             return Dropout(), x, {}
         case "Add":
-            return Merge("Add"), x, {}
+            return Merge(MergeKind.ADD), x, {}
         case "Concatenate":
-            return Merge("Concatenate"), (*x[:-1], sum(shape[-1] for shape in shapes)), {}
+            return Merge(MergeKind.CONCATENATE), (*x[:-1], sum(shape[-1] for shape in shapes)), {}
         case "MaxPooling2D":
             size = _pair(options["pool_size"])
-            return DataMover(kind), (*_window(x, size, options, size), x[-1]), {}
+            return DataMover(Move(kind)), (*_window(x, size, options, size), x[-1]), {}
         case "AveragePooling2D":
             size = _pair(options["pool_size"])
             return AveragePooling(size), (*_window(x, size, options, size), x[-1]), {}
         case "GlobalAveragePooling2D":
             return AveragePooling(None), (x[-1],), {}
         case "Flatten":
-            return DataMover(kind), (math.prod(x),), {}
+            return DataMover(Move(kind)), (math.prod(x),), {}
         case "Reshape":
             known = -math.prod(options["target_shape"])
             target = tuple(math.prod(x) // known if side == -1 else side for side in options["target_shape"])
-            return DataMover(kind), target, {}
+            return DataMover(Move(kind)), target, {}
     raise AssertionError(kind)

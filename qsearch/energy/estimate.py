@@ -24,7 +24,9 @@ from qsearch.graph.model_graph import (
     Dropout,
     Input,
     Merge,
+    MergeKind,
     ModelGraph,
+    Move,
     Node,
     Unknown,
 )
@@ -200,7 +202,7 @@ class _Pricer:
         elif isinstance(operation, BatchNormalization) and plan is not None and not self.reference:
             if self.formats[node.name].kind is Kind.FLOAT:
                 yield f"{node.name}: batch norm without quantizers hands on {self.formats[node.name]}"
-        elif isinstance(operation, Merge) and operation.kind == "Dot":
+        elif isinstance(operation, Merge) and operation.kind is MergeKind.DOT:
             yield f"{node.name}: the products of Dot are not priced"
 
 
@@ -217,7 +219,7 @@ def operation_count(node: Node) -> int:
             return values * math.prod(node.weights["kernel"][:-2])
         case AveragePooling():
             return values * pooling_area(node)
-        case DataMover(kind="UpSampling2D"):
+        case DataMover(move=Move.UP_SAMPLING):
             return values
         case Unknown():
             return 0
@@ -236,7 +238,7 @@ def _counted(node: Node) -> Counted:
             return Counted.OUTPUTS
         case BatchNormalization():
             return Counted.PARAMETERS
-        case Merge(kind="Add" | "Subtract") | DataMover(kind="MaxPooling2D"):
+        case Merge(kind=MergeKind.ADD | MergeKind.SUBTRACT) | DataMover(move=Move.MAX_POOLING):
             return Counted.OPERATIONS
         case _:
             return Counted.INPUTS | Counted.PARAMETERS | Counted.OPERATIONS

@@ -16,6 +16,7 @@ from qsearch.graph.model_graph import (
     Dense,
     DepthwiseConvolution,
     Merge,
+    MergeKind,
     Node,
 )
 from qsearch.plan import LayerPlan, Role
@@ -173,10 +174,10 @@ def _square_root(variance: NumberFormat) -> NumberFormat:
 
 def _merge(merge: Merge, inputs: tuple[NumberFormat, ...], rest: Unquantized, reference: bool) -> LayerTypes:
     match merge.kind:
-        case "Add" | "Subtract":
+        case MergeKind.ADD | MergeKind.SUBTRACT:
             output = merge_sum(inputs)
             operator = Operator("add", output, 1.0, output.bits)
-        case "Multiply":
+        case MergeKind.MULTIPLY:
             output, operator = inputs[0], Operator("add", inputs[0], 0.0, 0)
             for x in inputs[1:]:
                 operator = multiply(output, x)

@@ -21,7 +21,9 @@ from qsearch.graph.model_graph import (
     Dropout,
     Input,
     Merge,
+    MergeKind,
     ModelGraph,
+    Move,
     Node,
     Operation,
     Shape,
@@ -128,16 +130,16 @@ def _depthwise(layer: Any) -> Operation:
     return DepthwiseConvolution(tuple(layer.kernel_size), layer.use_bias, _activation(layer), layer.depth_multiplier)
 
 
-def _mover(layer: Any) -> Operation:
-    return DataMover(type(layer).__name__)
+def _mover(move: Move) -> Callable[[Any], Operation]:
+    return lambda layer: DataMover(move)
 
 
 def _elementwise(layer: Any) -> Operation:
     return Unknown(type(layer).__name__, keeps_channels=True)
 
 
-def _merge(layer: Any) -> Operation:
-    return Merge(type(layer).__name__, getattr(layer, "axis", -1))
+def _merge(kind: MergeKind) -> Callable[[Any], Operation]:
+    return lambda layer: Merge(kind, layer.axis if kind is MergeKind.CONCATENATE else -1)
 
 
 _READERS: Mapping[type[Any], Callable[[Any], Operation]] = {
@@ -153,21 +155,21 @@ _READERS: Mapping[type[Any], Callable[[Any], Operation]] = {
     layers.BatchNormalization: lambda layer: BatchNormalization(layer.scale, layer.center),
     QActivation: lambda layer: Activation("quantized"),
     layers.Activation: lambda layer: Activation(_activation(layer)),
-    layers.Add: _merge,
-    layers.Subtract: _merge,
-    layers.Multiply: _merge,
-    layers.Average: _merge,
-    layers.Maximum: _merge,
-    layers.Minimum: _merge,
-    layers.Concatenate: _merge,
+    layers.Add: _merge(MergeKind.ADD),
+    layers.Subtract: _merge(MergeKind.SUBTRACT),
+    layers.Multiply: _merge(MergeKind.MULTIPLY),
+    layers.Average: _merge(MergeKind.AVERAGE),
+    layers.Maximum: _merge(MergeKind.MAXIMUM),
+    layers.Minimum: _merge(MergeKind.MINIMUM),
+    layers.Concatenate: _merge(MergeKind.CONCATENATE),
     layers.AveragePooling2D: lambda layer: AveragePooling(tuple(layer.pool_size)),
     layers.GlobalAveragePooling2D: lambda layer: AveragePooling(None),
-    layers.MaxPooling1D: _mover,
-    layers.MaxPooling2D: _mover,
-    layers.GlobalMaxPooling2D: _mover,
-    layers.Flatten: _mover,
-    layers.Reshape: _mover,
-    layers.UpSampling2D: _mover,
+    layers.MaxPooling1D: _mover(Move.MAX_POOLING_1D),
+    layers.MaxPooling2D: _mover(Move.MAX_POOLING),
+    layers.GlobalMaxPooling2D: _mover(Move.GLOBAL_MAX_POOLING),
+    layers.Flatten: _mover(Move.FLATTEN),
+    layers.Reshape: _mover(Move.RESHAPE),
+    layers.UpSampling2D: _mover(Move.UP_SAMPLING),
     layers.ReLU: _elementwise,
     layers.LeakyReLU: _elementwise,
     layers.ELU: _elementwise,

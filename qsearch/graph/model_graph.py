@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 Shape = tuple[int, ...]
 
@@ -59,11 +60,22 @@ class Activation:
     function: str
 
 
+class MergeKind(Enum):
+    ADD = "Add"
+    SUBTRACT = "Subtract"
+    MULTIPLY = "Multiply"
+    AVERAGE = "Average"
+    MAXIMUM = "Maximum"
+    MINIMUM = "Minimum"
+    CONCATENATE = "Concatenate"
+    DOT = "Dot"
+
+
 @dataclass(frozen=True)
 class Merge:
-    """Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot."""
+    """A layer that makes one tensor of several; `axis` is that of Concatenate, the batch axis counted."""
 
-    kind: str
+    kind: MergeKind
     axis: int = -1
 
 
@@ -74,14 +86,20 @@ class AveragePooling:
     pool_size: tuple[int, ...] | None
 
 
+class Move(Enum):
+    MAX_POOLING = "MaxPooling2D"
+    MAX_POOLING_1D = "MaxPooling1D"
+    GLOBAL_MAX_POOLING = "GlobalMaxPooling2D"
+    FLATTEN = "Flatten"
+    RESHAPE = "Reshape"
+    UP_SAMPLING = "UpSampling2D"
+
+
 @dataclass(frozen=True)
 class DataMover:
-    """A layer that hands on the numbers it gets: max pooling, Flatten, Reshape, up-sampling.
+    """A layer that hands on the numbers it gets."""
 
-    `kind` is the Keras class name, for reports and for the rules that tell them apart.
-    """
-
-    kind: str
+    move: Move
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,9 @@ from qsearch.graph.model_graph import (
     Dropout,
     Input,
     Merge,
+    MergeKind,
     ModelGraph,
+    Move,
     Node,
     Operation,
     Shape,
@@ -73,9 +75,9 @@ def _resize(node: Node, inputs: tuple[Shape, ...], plan: QuantizationPlan) -> No
             output = _merged(node, operation, inputs)
         case AveragePooling():
             output = (*node.output_shape[:-1], channels)
-        case DataMover(kind="Flatten"):
+        case DataMover(move=Move.FLATTEN):
             output = (math.prod(inputs[0]),)
-        case DataMover(kind="Reshape"):
+        case DataMover(move=Move.RESHAPE):
             raise _error(node, f"cannot reshape {inputs[0]} as it did {node.input_shapes[0]}")
         case DataMover() | Unknown(keeps_channels=True):
             output = (*node.output_shape[:-1], channels)
@@ -99,19 +101,19 @@ def _operation(operation: Operation, filters: int | None) -> Operation:
 
 
 def _merged(node: Node, merge: Merge, inputs: tuple[Shape, ...]) -> Shape:
-    if merge.kind == "Concatenate":
+    if merge.kind is MergeKind.CONCATENATE:
         axis = merge.axis - 1 if merge.axis > 0 else merge.axis  # Keras counts the batch axis
         joined = list(inputs[0])
         joined[axis] = sum(shape[axis] for shape in inputs)
         return tuple(joined)
-    if merge.kind == "Dot" or len(set(map(len, inputs))) > 1:
+    if merge.kind is MergeKind.DOT or len(set(map(len, inputs))) > 1:
         raise _error(node, "inputs of this kind cannot change their width")
     sides = []
     for sizes in zip(*inputs, strict=True):
         found = set(sizes) - {1}
         if len(found) > 1:
             shown = " and ".join(f"{name} {shape}" for name, shape in zip(node.inputs, inputs, strict=True))
-            raise _error(node, f"{merge.kind} needs equal widths, but got {shown}")
+            raise _error(node, f"{merge.kind.value} needs equal widths, but got {shown}")
         sides.append(found.pop() if found else 1)
     return tuple(sides)
 

@@ -21,6 +21,7 @@ from qsearch.graph.model_graph import (
     DepthwiseConvolution,
     Input,
     Merge,
+    MergeKind,
     ModelGraph,
     Node,
     Operation,
@@ -120,7 +121,7 @@ def test_average_pooling() -> None:
 def test_adding_a_tensor_to_itself() -> None:
     """Oddity 20: QTools prices Add([x, x]) at nothing."""
     x = source(64)
-    layer = price(x, node("add", Merge("Add"), (x, x), (64,))).layers["add"]
+    layer = price(x, node("add", Merge(MergeKind.ADD), (x, x), (64,))).layers["add"]
     assert layer.operations == 64
     assert layer.op_cost == pytest.approx(64 * 9 * 0.003125, abs=0.005), "one 9-bit addition a value"
     assert layer.inputs == pytest.approx(2 * sram(512), abs=0.011)
@@ -130,21 +131,21 @@ def test_adding_a_tensor_to_itself() -> None:
 def test_several_inputs_of_one_merge() -> None:
     """Oddity 20: each model input is read."""
     first, second, third = source(64, name="a"), source(64, name="b"), source(64, name="c")
-    report = price(first, second, third, node("add", Merge("Add"), (first, second, third), (64,)))
+    report = price(first, second, third, node("add", Merge(MergeKind.ADD), (first, second, third), (64,)))
     assert report.layers["add"].op_cost == pytest.approx(2 * 64 * 9 * 0.003125, abs=0.005)
 
 
 def test_multiplying_a_tensor_by_itself() -> None:
     """Oddity 20: QTools stops."""
     x = source(64)
-    layer = price(x, node("m", Merge("Multiply"), (x, x), (64,))).layers["m"]
+    layer = price(x, node("m", Merge(MergeKind.MULTIPLY), (x, x), (64,))).layers["m"]
     assert layer.op_cost == pytest.approx(64 * 0.2)
 
 
 def test_subtract() -> None:
     """Oddity 25: QTools stops; here as Add."""
     first, second = source(64, name="a"), source(64, name="b")
-    layer = price(first, second, node("s", Merge("Subtract"), (first, second), (64,))).layers["s"]
+    layer = price(first, second, node("s", Merge(MergeKind.SUBTRACT), (first, second), (64,))).layers["s"]
     assert layer.total == layer.op_cost == pytest.approx(64 * 9 * 0.003125, abs=0.005)
 
 

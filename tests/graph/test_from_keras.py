@@ -19,7 +19,6 @@ from qsearch.graph.model_graph import (
     Convolution,
     DepthwiseConvolution,
     Dropout,
-    Merge,
     Node,
     Unknown,
 )
@@ -30,10 +29,7 @@ from qsearch.quantizers import parse
 
 def facts(node: Node) -> tuple[Any, ...]:
     kind = node.class_name.removesuffix("Layer")
-    operation = node.operation
-    if isinstance(operation, Merge) and operation.kind == "Add":
-        operation = Merge("Add")  # an axis means nothing to Add
-    return (node.name, kind, operation, node.inputs, node.input_shapes, node.output_shape, dict(node.weights))
+    return (node.name, kind, node.operation, node.inputs, node.input_shapes, node.output_shape, dict(node.weights))
 
 
 @pytest.mark.parametrize("name", FLOAT_ARCHITECTURES)

@@ -120,8 +120,24 @@ def test_a_coarse_quantizer_does_not_start_from_zeros() -> None:
     assert share[0] > 0.1
 
 
+@pytest.mark.parametrize("policy", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16", "float64"])
+def test_a_batch_norm_of_any_precision_is_close_to_float32(policy: str) -> None:
+    x = numpy.random.default_rng(4).normal(size=(64, 3)).astype("float32")
+    expected, layer = QBatchNormalization(), QBatchNormalization(dtype=policy)
+    for training in (True, False):
+        found = layer(x, training=training)
+        assert found.dtype == layer.compute_dtype
+        numpy.testing.assert_allclose(
+            keras.ops.cast(found, "float32"), expected(x, training=training), rtol=0.02, atol=0.02
+        )
+
+
 def test_messages() -> None:
-    with pytest.raises(ConfigError, match="unknown quantizer 'quantised_relu'; did you mean 'quantized_relu'"):
+    with pytest.raises(ConfigError, match=r"activation: found 'quantised_relu.4.', .*did you mean 'quantized_relu'"):
+        QDense(2, activation="quantised_relu(4)")
+    with pytest.raises(ConfigError, match="expected a quantizer or a Keras activation; did you mean 'relu'"):
+        QConv2D(2, 3, activation="relux")
+    with pytest.raises(ConfigError, match=r"unknown quantizer 'quantised_relu'; did you mean 'quantized_relu'"):
         QActivation("quantised_relu(4)")
     with pytest.raises(ConfigError, match="activation is missing"):
         QActivation(None)

@@ -18,6 +18,7 @@ from qsearch.quantizers.classes import QUANTIZERS
 from qsearch.quantizers.formats import Kind, NumberFormat
 from qsearch.quantizers.signatures import ALPHA, AXES, FLAG, INTEGER, LOG2_ROUNDING, NUMBER, POSITIVE_INTEGER, SLOPE
 from qsearch.quantizers.spec import QuantizerSpec
+from qsearch.quantizers.tensors import power_of_two
 
 TEXTS = [
     "binary",
@@ -99,6 +100,52 @@ def test_never_nan_and_the_type_is_kept(text: str, training: bool, dtype: str) -
 
 
 @pytest.mark.parametrize("text", TEXTS)
+def test_the_greatest_floats_are_not_nan(text: str) -> None:
+    """Sums of squares overflow there; `for_weights` gives automatic scales to those that have them."""
+    x = numpy.array([[3.4e38, 1e38, 1.0], [-3.4e38, -1e38, 0.0], [1e-38, 2.0, -0.0]], "float32")
+    for q in (quantizer(text), quantizer(text).for_weights()):
+        for training in (False, True):
+            assert not numpy.isnan(q(tf.constant(x), training=training).numpy()).any()
+
+
+@pytest.mark.parametrize("text", ["binary", "ternary", "quantized_bits(1,2)", "quantized_bits(4,1)"])
+@pytest.mark.parametrize("alpha", ["auto", "auto_po2"])
+def test_levels_are_the_scale_times_whole_steps(text: str, alpha: str) -> None:
+    q = type(quantizer(text))(**{**quantizer(text).get_config(), "alpha": alpha})
+    step = 0.25 if text == "quantized_bits(4,1)" else 1.0
+    scale = q.scale(tf.constant(SPREAD)).numpy()
+    assert scale.shape == (1, SPREAD.shape[1])
+    shares = q(tf.constant(SPREAD)).numpy() / (scale * step)
+    assert shares == pytest.approx(numpy.round(shares), abs=1e-5)
+    assert numpy.abs(shares).max() >= 1
+
+
+@pytest.mark.parametrize("bits", [1, 3, 8, 16])
+@pytest.mark.parametrize("integer", [-2, 0, 3])
+def test_relu_is_its_formula_on_ties_and_edges(bits: int, integer: int) -> None:
+    reach, steps = 2.0**integer, 2.0**bits
+    ties = (numpy.arange(-4, min(steps, 4096) + 4) + 0.5) * (reach / steps)
+    x = numpy.concatenate([ties, ties + 0.5 * reach / steps]).astype("float32")
+    x = numpy.concatenate([x, numpy.nextafter(x, numpy.float32(9e9)), numpy.nextafter(x, numpy.float32(-9e9))])
+    expected = reach * numpy.clip(numpy.round(x * (steps / reach)) / steps, 0, 1 - 1 / steps)
+    assert numpy.array_equal(quantizer(f"quantized_relu({bits},{integer})")(tf.constant(x)).numpy(), expected)
+
+
+def test_powers_of_two_are_exact() -> None:
+    exponents = numpy.arange(-126.0, 128.0)
+    assert numpy.array_equal(power_of_two(tf.constant(exponents, tf.float32)).numpy(), 2.0**exponents)
+
+
+def test_not_a_number_stays_one() -> None:
+    """A trial that diverged must be seen to."""
+    texts = ["quantized_relu(4,2)", "quantized_relu(4,2,negative_slope=0.25)", "quantized_bits(4,0,1,alpha=1.0)"]
+    texts += ["quantized_po2(4)", "quantized_relu_po2(6,quadratic_approximation=1)"]
+    texts += [f"{name}(alpha='{alpha}')" for name in ("quantized_bits", "binary") for alpha in ("auto", "auto_po2")]
+    for text in texts:
+        assert numpy.isnan(quantizer(text)(tf.constant([numpy.nan, 1.0])).numpy()[0]), text
+
+
+@pytest.mark.parametrize("text", TEXTS)
 def test_infinite_inputs_have_a_level(text: str) -> None:
     if "auto" in text:
         pytest.skip("an automatic scale of infinite weights is infinite")
@@ -149,6 +196,10 @@ def test_gradients(text: str, slope: object) -> None:
     [
         (3, "found 3, expected a quantizer"),
         ({"class_name": "quantized_bit", "config": {}}, "unknown; did you mean 'quantized_bits'?"),
+        (
+            {"class_name": "binary", "config": [1]},
+            "serialised quantizer 'binary': config: found [1], expected arguments",
+        ),
         ("quantized_bits(4,0,2)", "symmetric must be True or False, found 2"),
         ("quantized_relu(4,negative_slope=0.3)", "negative_slope must be 0 or a power of two, found 0.3"),
         ("quantized_bits(4,alpha='auto_po')", "alpha must be None, a number, a list of numbers, 'auto' or 'auto_po2'"),
