@@ -109,7 +109,8 @@ def nearest_power_of_two(scale: Tensor) -> Tensor:
 
 def power_of_two(exponent: Tensor) -> Tensor:
     """2^exponent for whole exponents of float32's normal numbers, −126 to 127: exact, and far cheaper than pow."""
-    return tf.bitcast((tf.cast(exponent, tf.int32) + 127) * 2**23, tf.float32)
+    power = tf.bitcast((tf.cast(exponent, tf.int32) + 127) * 2**23, tf.float32)
+    return tf.where(tf.math.is_nan(exponent), exponent, power)  # not a number has no integer to cast to
 
 
 def divide_or_zero(x: Tensor, y: Tensor) -> Tensor:
