@@ -21,6 +21,8 @@ _KINDS = {
     "dict": "a section of 'key: value' lines",
     "model": "a section of 'key: value' lines",
 }
+_KERAS_2 = {"lr": "learning_rate", "decay": "weight_decay"}
+"""What old notebooks call an option."""
 _BOUNDS = {
     "greater_than": "> {gt}",
     "greater_than_equal": ">= {ge}",
@@ -83,7 +85,8 @@ def _unknown_key(key: str, path: Path, root: type[BaseModel]) -> str:
     if path[:-1] == ("run",) and key in NOT_YET:
         return f"is for {NOT_YET[key]}, which this version does not have yet; remove it"
     allowed = _keys_at(path[:-1], root)
-    return f"unknown key, allowed: {', '.join(allowed)}{did_you_mean(key, allowed)}"
+    near = f"; did you mean {_KERAS_2[key]!r}?" if _KERAS_2.get(key) in allowed else did_you_mean(key, allowed)
+    return f"unknown key, allowed: {', '.join(allowed)}{near}"
 
 
 def _keys_at(path: Path, root: type[BaseModel]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy
 from numpy.typing import NDArray
@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 Floats: TypeAlias = NDArray[numpy.float32]
 
 
-@dataclass(frozen=True)
-class Split:
-    """Images and labels.
+class Split(NamedTuple):
+    """Images and labels; `x, y = split` works too.
 
     Attributes:
         x: (samples, height, width, channels), float32, the training set's mean image subtracted.

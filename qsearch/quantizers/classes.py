@@ -197,17 +197,18 @@ class binary(_SelfScaling):
 
         def values(v: Tensor) -> Tensor:
             axes = reduced_axes(v, self.argument("scale_axis"))
-            return signs.scaled(v, self._levels(v, axes, stochastic), alpha, axes)
+            rounded = signs.rounded_in_eighths(v, axes) if stochastic else v
+            return signs.scaled(rounded, self._levels(rounded, stochastic), alpha, axes)
 
         return straight_through(x, values, tanh_slope if alpha is None else None)
 
-    def _levels(self, x: Tensor, axes: list[int], stochastic: bool) -> Tensor:
-        levels = signs.binary_signs(x, axes, stochastic)
+    def _levels(self, x: Tensor, stochastic: bool) -> Tensor:
+        levels = signs.signs_with_random_zeros(x) if stochastic else sign(x)
         return (levels + 1.0) / 2.0 if self.argument("use_01") else levels
 
     def _automatic_scale(self, x: Tensor, power_of_two: bool) -> Tensor:
         axes = reduced_axes(x, self.argument("scale_axis"))
-        return least_squares(x, self._levels(x, axes, False), axes, power_of_two)
+        return least_squares(x, self._levels(x, stochastic=False), axes, power_of_two)
 
     def max(self) -> float:
         return self._reach()

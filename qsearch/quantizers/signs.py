@@ -35,12 +35,18 @@ def scaled(x: Tensor, levels: Tensor, alpha: Alpha, axes: list[int]) -> Tensor:
     return levels if alpha is None else tf.constant(alpha, tf.float32) * levels
 
 
-def binary_signs(x: Tensor, axes: list[int], stochastic: bool) -> Tensor:
-    """The signs of x; stochastically +1 with probability (1 + clip(8x/f, −1, 1))/2, f = 2 · min(max|x|, 1)."""
-    if not stochastic:
-        return sign(x)
+def rounded_in_eighths(x: Tensor, axes: list[int]) -> Tensor:
+    """x rounded stochastically to eighths of f = 2 · min(max|x|, 1)."""
     reach = 2.0 * tf.minimum(greatest(x, axes), 1.0)
-    return random_signs(0.5 + 0.5 * tf.clip_by_value(8.0 * divide_or_zero(x, reach), -1.0, 1.0))
+    return reach * (round_stochastically(8.0 * divide_or_zero(x, reach)) / 8.0)
+
+
+def signs_with_random_zeros(x: Tensor) -> Tensor:
+    """The signs of x, at random where it is 0.
+
+    After `rounded_in_eighths`, +1 has the probability (1 + clip(8x/f, −1, 1))/2.
+    """
+    return tf.where(tf.equal(x, 0.0), random_signs(tf.fill(tf.shape(x), 0.5)), sign(x))
 
 
 def random_signs(probability: Tensor) -> Tensor:

@@ -43,6 +43,7 @@ def _summary(result: Json) -> str:
     text = _table(headings, rows)
     if result["best"] is not None:
         text += f"\n\nThe best model uses {result['best']['energy_ratio']:.4g} times less energy than the reference."
+        text += _final(result["best"]["final_training"])
     selected = (
         "The winner was selected on the test set (`validation: test`), so its test figure is optimistic."
         if result["validation"] == "test"
@@ -54,6 +55,14 @@ def _summary(result: Json) -> str:
         f"{text}\n\n{selected}\n\n{counts['completed']} trials completed, {counts['failed']} failed, "
         f"{counts['skipped']} skipped, in {duration(result['seconds'])}; {result['ended']}."
     )
+
+
+def _final(training: Json | None) -> str:
+    if training is None:
+        return " Its weights are those of its trial; there was no final training."
+    epochs, best = training["epochs"], training["best_epoch"]
+    kept = f"those of epoch {best}" if best else "those of its trial, which no later epoch improved on"
+    return f" Final training took {epochs} epochs; its weights are {kept}."
 
 
 def _figures(model: Json, target: str, unit: str) -> tuple[str, ...]:

@@ -54,7 +54,10 @@ def read_experiment(loaded: LoadedConfig) -> Experiment:
     config = loaded.config
     keras.utils.set_random_seed(spread(config.run.seed, REFERENCE_SEED))
     if config.model.path is not None:
-        model = load_model(config.model.path)
+        try:
+            model = load_model(config.model.path)
+        except ModelError as error:
+            raise ModelError(str(loaded.error(("model", "path"), str(error)))) from None
     else:
         model = build_model(str(config.model.name), **config.model.options())
     if len(model.inputs) != 1 or len(model.outputs) != 1:

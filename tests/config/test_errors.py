@@ -49,6 +49,9 @@ CASES = [
     ("reference", "{optimizer: {name: adam, momentum: 0.9}}", "c.yaml:4:13: reference.optimizer: adam has no option "
      "'momentum', allowed: learning_rate, weight_decay, clipnorm, global_clipnorm, clipvalue, beta_1, beta_2, "
      "epsilon, amsgrad"),
+    ("reference", "{optimizer: {lr: 0.1}}", "c.yaml:4:25: reference.optimizer.lr: unknown key, allowed: name, "
+     "learning_rate, weight_decay, clipnorm, global_clipnorm, clipvalue, beta_1, beta_2, epsilon, amsgrad, momentum, "
+     "nesterov, rho, centered, initial_accumulator_value; did you mean 'learning_rate'?"),
     ("reference", "{optimizer: {learning_rate: fast}}", "c.yaml:4:40: reference.optimizer.learning_rate: found 'fast', "
      "expected a number"),
     ("quantization_config", "{kernel: {tenary: 2}}", "c.yaml:4:40: quantization_config.kernel.tenary: unknown "

@@ -155,3 +155,8 @@ def test_unknown_name(name: str, near: str) -> None:
         load_dataset(name)
     allowed = "mnist, fashion_mnist, cifar10, cifar100, digits"
     assert str(caught.value) == f"data set {name!r}: unknown, allowed: {allowed}{near}"
+
+
+def test_a_split_unpacks_into_images_and_labels() -> None:
+    images, labels = load_dataset("digits").test
+    assert len(images) == len(labels) == 360

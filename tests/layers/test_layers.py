@@ -120,6 +120,64 @@ def test_a_coarse_quantizer_does_not_start_from_zeros() -> None:
     assert share[0] > 0.1
 
 
+ROUNDING = "quantized_bits(3,0,1,alpha=1.0,use_stochastic_rounding=True)"
+IMAGES = numpy.random.default_rng(5).uniform(-1.1, 1.1, size=(2, 6, 6, 3)).astype("float32")
+
+
+def test_every_quantizer_of_a_layer_is_told_whether_it_trains() -> None:
+    """A quantizer that samples gives away whether `training` reached it."""
+    no_bias = {"use_bias": False}
+    some_bias = {"bias_initializer": keras.initializers.RandomUniform(0.1, 0.2, seed=1)}
+    layers = {
+        "dense kernel": QDense(9, kernel_quantizer=ROUNDING, **no_bias),
+        "dense bias": QDense(9, bias_quantizer=ROUNDING, **some_bias),
+        "dense activation": QDense(9, activation=ROUNDING),
+        "conv kernel": QConv2D(4, 3, kernel_quantizer=ROUNDING, **no_bias),
+        "conv bias": QConv2D(9, 3, bias_quantizer=ROUNDING, **some_bias),
+        "conv activation": QConv2D(4, 3, activation=ROUNDING),
+        "depthwise kernel": QDepthwiseConv2D(3, depth_multiplier=3, depthwise_quantizer=ROUNDING, **no_bias),
+        "depthwise bias": QDepthwiseConv2D(3, depth_multiplier=3, bias_quantizer=ROUNDING, **some_bias),
+        "depthwise activation": QDepthwiseConv2D(3, activation=ROUNDING),
+        "activation": QActivation(ROUNDING),
+        "norm mean": QBatchNormalization(None, None, ROUNDING, None),
+        "norm variance": QBatchNormalization(None, None, None, ROUNDING),
+        "norm gamma": QBatchNormalization(
+            None, ROUNDING, None, None, gamma_initializer=keras.initializers.RandomUniform(0.1, 0.9, seed=1)
+        ),
+        "norm beta": QBatchNormalization(
+            ROUNDING, None, None, None, beta_initializer=keras.initializers.RandomUniform(0.1, 0.9, seed=1)
+        ),
+    }
+    keras.utils.set_random_seed(2)
+    for name, layer in layers.items():
+        layer(IMAGES)
+        if name.startswith("norm"):
+            layer.moving_mean.assign([0.1, 0.2, 0.3])
+        draws = {layer(IMAGES, training=True).numpy().tobytes() for _ in range(8)}
+        assert len(draws) > 1, name
+        assert len({layer(IMAGES, training=False).numpy().tobytes() for _ in range(3)}) == 1, name
+
+
+def test_a_frozen_batch_norm_keeps_its_averages() -> None:
+    layer = QBatchNormalization()
+    layer.build(IMAGES.shape)
+    layer.trainable = False
+    before = layer.moving_mean.numpy().copy()
+    assert numpy.array_equal(layer(IMAGES, training=True), layer(IMAGES, training=False))
+    assert numpy.array_equal(layer.moving_mean.numpy(), before)
+    layer.trainable = True
+    layer(IMAGES, training=True)
+    assert not numpy.array_equal(layer.moving_mean.numpy(), before)
+
+
+def test_kernels_are_clipped_to_at_least_one() -> None:
+    assert QDense(2, kernel_quantizer="quantized_tanh(2)").kernel_constraint.get_config() == {
+        "min_value": -1.0,
+        "max_value": 1.0,
+    }
+    assert QDense(2, kernel_quantizer="quantized_bits(4,2,alpha=1.0)").kernel_constraint.max_value == 4.0
+
+
 @pytest.mark.parametrize("policy", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16", "float64"])
 def test_a_batch_norm_of_any_precision_is_close_to_float32(policy: str) -> None:
     x = numpy.random.default_rng(4).normal(size=(64, 3)).astype("float32")

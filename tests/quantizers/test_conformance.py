@@ -117,7 +117,7 @@ def test_levels_are_the_scale_times_whole_steps(text: str, alpha: str) -> None:
     assert scale.shape == (1, SPREAD.shape[1])
     shares = q(tf.constant(SPREAD)).numpy() / (scale * step)
     assert shares == pytest.approx(numpy.round(shares), abs=1e-5)
-    assert numpy.abs(shares).max() >= 1
+    assert numpy.abs(shares).max() == pytest.approx(7 if text == "quantized_bits(4,1)" else 1, abs=1e-5)
 
 
 @pytest.mark.parametrize("bits", [1, 3, 8, 16])

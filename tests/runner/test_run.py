@@ -231,6 +231,13 @@ def test_data_that_do_not_fit_the_model(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_model_file_that_is_none_is_told_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("dataset: {name: digits}\nmodel:\n  path: nowhere.keras\nlimit: {Dense: [4]}\n")
+    with pytest.raises(ModelError, match=r"c\.yaml:3:9: model\.path: nowhere\.keras: no such file"):
+        run(path)
+
+
 def test_a_model_with_two_heads_is_refused(tmp_path: Path) -> None:
     inputs = keras.Input((8, 8, 1))
     flat = keras.layers.Flatten()(inputs)
