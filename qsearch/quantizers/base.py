@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
 
 import tensorflow as tf
 
+from qsearch.errors import ConfigError
 from qsearch.quantizers.formats import NumberFormat, number_format
 from qsearch.quantizers.signatures import SIGNATURES, Value
 from qsearch.quantizers.spec import QuantizerSpec
-from qsearch.quantizers.tensors import Tensor
+from qsearch.quantizers.tensors import Number, Tensor
 
 
 class Quantizer(ABC):
@@ -20,6 +21,9 @@ class Quantizer(ABC):
     Raises:
         ConfigError: unknown arguments, or values that are not allowed.
     """
+
+    WITHOUT_MEANING: ClassVar[frozenset[str]] = frozenset()
+    """Keys that QKeras writes and that cannot differ."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._spec = QuantizerSpec(
@@ -72,10 +76,10 @@ class Quantizer(ABC):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Also reads QKeras' configs, whose empty extra keys mean nothing here."""
+        """Also reads QKeras' configs: extra keys that are empty or that mean nothing here, and arrays."""
         known = {parameter.name for parameter in SIGNATURES[cls.__name__]}
-        given = {key: value for key, value in config.items() if key in known or value is not None}
-        return cls(**given)
+        kept = {key: value for key, value in config.items() if key in known or value is not None}
+        return cls(**{key: _unpacked(value) for key, value in kept.items() if key not in cls.WITHOUT_MEANING})
 
     def __str__(self) -> str:
         return str(self._spec)
@@ -90,12 +94,70 @@ class Quantizer(ABC):
         return hash(self._spec)
 
 
+class Noisy(Quantizer):
+    """A quantizer with `qnoise_factor` n: y = x̂ + n · (q − x̂), x̂ what its gradient is taken of.
+
+    With `use_variables` n is a variable, which `update_qnoise_factor` changes between training steps; a model
+    file keeps the value that the quantizer was made with.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._noise: tf.Variable | None = None
+        if self.argument("use_variables"):
+            name = self.argument("var_name") or type(self).__name__
+            with tf.init_scope():  # a variable outlives the function in which a quantizer happens to be made
+                self._noise = tf.Variable(
+                    float(self.argument("qnoise_factor")), trainable=False, name=f"{name}_qnoise_factor"
+                )
+
+    def noise(self) -> Number:
+        """The current factor: a number, or a tensor with `use_variables`."""
+        return float(self.argument("qnoise_factor")) if self._noise is None else tf.identity(self._noise)
+
+    def update_qnoise_factor(self, factor: float) -> None:
+        """Set the factor of a quantizer made with `use_variables=True`.
+
+        Raises:
+            ConfigError: a quantizer without a variable, which cannot change.
+        """
+        if self._noise is None:
+            raise ConfigError(f"{self.spec}: its qnoise_factor is fixed; make it with use_variables=True to change it")
+        self._noise.assign(factor)
+
+    def surrogate_slope(self, slope: Callable[[Tensor], Tensor] | None) -> Callable[[Tensor], Tensor] | None:
+        """The gradient: that of x̂, or (1 − n) of it with `use_ste=False`."""
+        if self.argument("use_ste"):
+            return slope
+        share = 1.0 - self.noise()
+        return lambda v: share * (tf.ones_like(v) if slope is None else slope(v))
+
+    def _refuse_without_gradient(self) -> None:
+        """Weights could never be trained with `use_ste=False` and the whole quantization noise."""
+        if (
+            not self._spec.arguments.get("use_ste", True)
+            and self._noise is None
+            and self.argument("qnoise_factor") == 1.0
+        ):
+            raise ConfigError(
+                f"{self.spec}: use_ste=False with qnoise_factor=1 has a gradient of zero everywhere, "
+                "so weights would never change; use use_ste=True or a smaller qnoise_factor"
+            )
+
+
 def _frozen(value: Any) -> Value:
     if isinstance(value, list | tuple):
         return tuple(_frozen(item) for item in value)
     if hasattr(value, "tolist"):  # numpy arrays and numbers
         return _frozen(value.tolist())
     return value  # type: ignore[no-any-return]
+
+
+def _unpacked(value: Any) -> Any:
+    """Keras writes an array as a dictionary."""
+    if isinstance(value, Mapping) and value.get("class_name") in ("__numpy__", "__tensor__"):
+        return value["config"]["value"]
+    return value
 
 
 def _thawed(value: Value) -> Any:

@@ -155,6 +155,10 @@ def _ternary(spec: QuantizerSpec) -> NumberFormat:
 
 _FORMATS: Mapping[str, Callable[[QuantizerSpec], NumberFormat]] = {
     "quantized_bits": _quantized_bits,
+    "quantized_linear": _quantized_bits,
+    "quantized_hswish": lambda spec: fixed(_bits(spec), cast(int, spec.arguments["integer"])),
+    "quantized_ulaw": lambda spec: fixed(_bits(spec), cast(int, spec.arguments["integer"])),
+    "bernoulli": lambda spec: NumberFormat(Kind.ZERO_ONE, 1, 1, False),
     "quantized_relu": _quantized_relu,
     "quantized_po2": _power_of_two(signed=True),
     "quantized_relu_po2": _power_of_two(signed=False),
@@ -165,4 +169,8 @@ _FORMATS: Mapping[str, Callable[[QuantizerSpec], NumberFormat]] = {
     # QTools never sets the integer bits of tanh and sigmoid; both lie in [-1, 1].
     "quantized_tanh": lambda spec: fixed(_bits(spec), -1),
     "quantized_sigmoid": lambda spec: fixed(_bits(spec), 0, signed=False),
+    "binary_tanh": lambda spec: NumberFormat(Kind.BINARY, 1, 1, True),
+    "binary_sigmoid": lambda spec: NumberFormat(Kind.ZERO_ONE, 1, 1, False),
+    # The other functions bend their input and leave it a float.
+    **dict.fromkeys(("hard_sigmoid", "hard_tanh", "smooth_sigmoid", "smooth_tanh"), lambda spec: floating(32)),
 }

@@ -7,6 +7,7 @@ so that strings from years of notebooks mean here what they meant there.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -56,6 +57,19 @@ def _list_of(kind: Kind) -> Callable[[Value], bool]:
     return lambda value: isinstance(value, tuple) and len(value) > 0 and all(kind.accepts(item) for item in value)
 
 
+def _is_array(value: Value) -> bool:
+    """Nested lists of numbers, each level of one length and depth."""
+    return isinstance(value, tuple) and _shape(value) is not None
+
+
+def _shape(value: Value) -> tuple[int, ...] | None:
+    if not isinstance(value, tuple):
+        return () if _is_number(value) else None
+    shapes = {_shape(item) for item in value}
+    inner = shapes.pop() if len(shapes) == 1 else None
+    return None if inner is None else (len(value), *inner)
+
+
 POSITIVE_INTEGER = Kind(lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 1, "a whole number >= 1")
 INTEGER = Kind(_is_integer, "a whole number")
 NUMBER = Kind(_is_number, "a number")
@@ -64,39 +78,86 @@ NOT_NEGATIVE = Kind(lambda v: _is_number(v) and v >= 0, "a number >= 0")  # type
 FLAG = Kind(lambda v: v in (0, 1) and not isinstance(v, float), "True or False")
 SLOPE = Kind(lambda v: v == 0 or _is_power_of_two(v), "0 or a power of two")
 ALPHA = Kind(
-    lambda v: v is None or v in ("auto", "auto_po2") or _is_number(v) or _list_of(NUMBER)(v),
+    lambda v: v is None or v in ("auto", "auto_po2") or _is_number(v) or _is_array(v),
     "None, a number, a list of numbers, 'auto' or 'auto_po2'",
 )
 AXES = Kind(lambda v: v is None or _is_integer(v) or _list_of(INTEGER)(v), "None, an axis or a list of axes")
 LOG2_ROUNDING = Kind(lambda v: v in ("rnd", "floor"), "'rnd' or 'floor'")
+ROUNDING = Kind(lambda v: v in (None, "half_even", "half_away"), "None, 'half_even' or 'half_away'")
+SIGMOID = Kind(lambda v: v in ("hard", "smooth", "real"), "'hard', 'smooth' or 'real'")
+TEXT = Kind(
+    lambda v: v is None or (isinstance(v, str) and re.fullmatch(r"[\w./ -]+", v) is not None),
+    "a name of letters, digits, '_', '.', '/', '-' or None",
+)
+ELEMENTS = Kind(
+    lambda v: v is None or POSITIVE_INTEGER.accepts(v) or _list_of(POSITIVE_INTEGER)(v),
+    "None, a whole number >= 1 or a list of them",
+)
+EXPONENT = _optional(INTEGER)
+SCALE = Kind(lambda v: v is None or _is_number(v) or _is_array(v), "None, a number or a list of numbers")
 
 _BITS = Parameter("bits", 8, POSITIVE_INTEGER)
 _INT_BITS = Parameter("integer", 0, INTEGER)
+_SYMMETRIC = Parameter("symmetric", False, FLAG)
+_KEEP_NEGATIVE = Parameter("keep_negative", True, FLAG)
 _ALPHA = Parameter("alpha", None, ALPHA)
 _STOCHASTIC = Parameter("use_stochastic_rounding", False, FLAG)
 _SCALE_AXIS = Parameter("scale_axis", None, AXES)
 _NOISE = Parameter("qnoise_factor", 1.0, NUMBER)
+_VAR_NAME = Parameter("var_name", None, TEXT)
+_USE_STE = Parameter("use_ste", True, FLAG)
+_USE_VARIABLES = Parameter("use_variables", False, FLAG)
 _REAL_SIGMOID = Parameter("use_real_sigmoid", True, FLAG)
 _UNROLLS = Parameter("number_of_unrolls", 5, POSITIVE_INTEGER)
 _THRESHOLD = Parameter("threshold", None, _optional(NOT_NEGATIVE))
+_MAX_VALUE = Parameter("max_value", None, _optional(POSITIVE))
+_GROUPS = (
+    Parameter("elements_per_scale", None, ELEMENTS),
+    Parameter("min_po2_exponent", None, EXPONENT),
+    Parameter("max_po2_exponent", None, EXPONENT),
+)
 _PO2_TAIL = (
     _STOCHASTIC,
     Parameter("quadratic_approximation", False, FLAG),
     Parameter("log2_rounding", "rnd", LOG2_ROUNDING),
     _NOISE,
+    _VAR_NAME,
+    _USE_STE,
+    _USE_VARIABLES,
 )
-_MAX_VALUE = Parameter("max_value", None, _optional(POSITIVE))
+# Ours, hence last: positions are QKeras'.
+_ROUNDING = Parameter("rounding", None, ROUNDING)
+_INTERNAL_SIGMOID = Parameter("internal_sigmoid", "hard", SIGMOID)
 
 SIGNATURES: Mapping[str, tuple[Parameter, ...]] = {
     "quantized_bits": (
         _BITS,
         _INT_BITS,
-        Parameter("symmetric", False, FLAG),
-        Parameter("keep_negative", True, FLAG),
+        _SYMMETRIC,
+        _KEEP_NEGATIVE,
         _ALPHA,
         _STOCHASTIC,
         _SCALE_AXIS,
         _NOISE,
+        _VAR_NAME,
+        _USE_STE,
+        _USE_VARIABLES,
+        *_GROUPS,
+        Parameter("post_training_scale", None, SCALE),
+        _ROUNDING,
+    ),
+    "quantized_linear": (
+        _BITS,
+        _INT_BITS,
+        Parameter("symmetric", True, FLAG),
+        _KEEP_NEGATIVE,
+        _ALPHA,
+        _STOCHASTIC,
+        _SCALE_AXIS,
+        _NOISE,
+        _VAR_NAME,
+        _USE_VARIABLES,
+        _ROUNDING,
     ),
     "quantized_relu": (
         _BITS,
@@ -107,23 +168,69 @@ SIGNATURES: Mapping[str, tuple[Parameter, ...]] = {
         Parameter("relu_upper_bound", None, _optional(POSITIVE)),
         Parameter("is_quantized_clip", True, FLAG),
         _NOISE,
+        _VAR_NAME,
+        _USE_STE,
+        _USE_VARIABLES,
+        Parameter("enable_fast_inference", False, FLAG),
+        _ROUNDING,
+        _INTERNAL_SIGMOID,
     ),
     "quantized_po2": (_BITS, _MAX_VALUE, *_PO2_TAIL),
     "quantized_relu_po2": (_BITS, _MAX_VALUE, Parameter("negative_slope", 0, SLOPE), *_PO2_TAIL),
-    "binary": (Parameter("use_01", False, FLAG), _ALPHA, _STOCHASTIC, _SCALE_AXIS),
-    "stochastic_binary": (_ALPHA, Parameter("temperature", 6.0, POSITIVE), _REAL_SIGMOID),
+    "binary": (Parameter("use_01", False, FLAG), _ALPHA, _STOCHASTIC, _SCALE_AXIS, *_GROUPS),
+    "stochastic_binary": (_ALPHA, Parameter("temperature", 6.0, POSITIVE), _REAL_SIGMOID, _INTERNAL_SIGMOID),
+    "bernoulli": (_ALPHA, Parameter("temperature", 6.0, POSITIVE), _REAL_SIGMOID, _INTERNAL_SIGMOID),
     "ternary": (_ALPHA, _THRESHOLD, _STOCHASTIC, _UNROLLS),
-    "stochastic_ternary": (_ALPHA, _THRESHOLD, Parameter("temperature", 8.0, POSITIVE), _REAL_SIGMOID, _UNROLLS),
+    "stochastic_ternary": (
+        _ALPHA,
+        _THRESHOLD,
+        Parameter("temperature", 8.0, POSITIVE),
+        _REAL_SIGMOID,
+        _UNROLLS,
+        _INTERNAL_SIGMOID,
+    ),
+    "quantized_ulaw": (
+        _BITS,
+        _INT_BITS,
+        _SYMMETRIC,
+        Parameter("u", 255.0, POSITIVE),
+        _ROUNDING,
+        _INTERNAL_SIGMOID,
+    ),
     "quantized_tanh": (
         _BITS,
         _STOCHASTIC,
-        Parameter("symmetric", False, FLAG),
+        _SYMMETRIC,
         Parameter("use_real_tanh", False, FLAG),
+        _ROUNDING,
+        _INTERNAL_SIGMOID,
     ),
     "quantized_sigmoid": (
         _BITS,
-        Parameter("symmetric", False, FLAG),
+        _SYMMETRIC,
         Parameter("use_real_sigmoid", False, FLAG),
         _STOCHASTIC,
+        _ROUNDING,
+        _INTERNAL_SIGMOID,
     ),
+    "quantized_hswish": (
+        _BITS,
+        _INT_BITS,
+        _SYMMETRIC,
+        _ALPHA,
+        _STOCHASTIC,
+        _SCALE_AXIS,
+        _NOISE,
+        _VAR_NAME,
+        _USE_VARIABLES,
+        Parameter("relu_shift", 3, POSITIVE),
+        Parameter("relu_upper_bound", 6, POSITIVE),
+        _ROUNDING,
+    ),
+    "hard_sigmoid": (),
+    "hard_tanh": (),
+    "smooth_sigmoid": (),
+    "smooth_tanh": (),
+    "binary_sigmoid": (),
+    "binary_tanh": (),
 }

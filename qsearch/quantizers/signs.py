@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -20,19 +21,13 @@ from qsearch.quantizers.tensors import (
 
 DEFAULT_THRESHOLD = 0.33
 
-Alpha = float | tuple[float, ...] | str | None
+Alpha = Any
+"""None, a number, nested lists of numbers, 'auto' or 'auto_po2'."""
 
 
 def is_automatic(alpha: Alpha) -> bool:
     """Whether the scale is computed from the tensor."""
     return isinstance(alpha, str)
-
-
-def scaled(x: Tensor, levels: Tensor, alpha: Alpha, axes: list[int]) -> Tensor:
-    """alpha · levels, with alpha 1 where it is None, and the least-squares scale where it is automatic."""
-    if isinstance(alpha, str):
-        return least_squares(x, levels, axes, alpha == "auto_po2") * levels
-    return levels if alpha is None else tf.constant(alpha, tf.float32) * levels
 
 
 def rounded_in_eighths(x: Tensor, axes: list[int]) -> Tensor:
@@ -54,12 +49,9 @@ def random_signs(probability: Tensor) -> Tensor:
     return tf.where(tf.random.uniform(tf.shape(probability)) < probability, 1.0, -1.0)
 
 
-def stochastic_binary_signs(
-    x: Tensor, alpha: Alpha, axes: list[int], temperature: float, sigmoid: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """+1 with probability σ(T · x/w), w the deviation of the channel for an automatic scale, else 1."""
-    width = deviation(x, axes) + EPSILON if is_automatic(alpha) else 1.0
-    return random_signs(sigmoid(temperature * x / width))
+def width_of(x: Tensor, alpha: Alpha, axes: list[int]) -> Tensor:
+    """The deviation of the channel for an automatic scale, else 1."""
+    return deviation(x, axes) + EPSILON if is_automatic(alpha) else 1.0
 
 
 def ternary_by_threshold(x: Tensor, threshold: float | None) -> Tensor:

@@ -13,6 +13,9 @@ import tensorflow as tf
 
 Tensor: TypeAlias = Any
 """A TensorFlow tensor; the library has no types of its own."""
+Number: TypeAlias = Any
+"""A Python number, or a scalar tensor where one traced graph serves many quantizers."""
+Rounding: TypeAlias = Callable[[Tensor], Tensor]
 
 EPSILON = 1e-7
 """Added where a scale or a logarithm could meet zero; Keras' epsilon."""
@@ -37,9 +40,11 @@ def straight_through(
     return tf.cast(quantize(tf.cast(x, tf.float32)), x.dtype)
 
 
-def with_noise_factor(quantized: Tensor, surrogate: Tensor, factor: float) -> Tensor:
+def with_noise_factor(quantized: Tensor, surrogate: Tensor, factor: Number) -> Tensor:
     """surrogate + factor · (quantized − surrogate); exactly the quantized value at 1."""
-    return quantized if factor == 1.0 else surrogate + factor * (quantized - surrogate)
+    if isinstance(factor, float | int):
+        return quantized if factor == 1.0 else surrogate + factor * (quantized - surrogate)
+    return tf.where(tf.equal(factor, 1.0), quantized, surrogate + factor * (quantized - surrogate))
 
 
 def sign(x: Tensor) -> Tensor:
@@ -58,28 +63,36 @@ def round_stochastically(x: Tensor) -> Tensor:
     return below + tf.cast(tf.random.uniform(tf.shape(x)) < x - below, tf.float32)
 
 
-def hard_sigmoid(x: Tensor) -> Tensor:
-    """clip(x/2 + 1/2, 0, 1): QKeras' internal sigmoid."""
-    return tf.clip_by_value(0.5 * x + 0.5, 0.0, 1.0)
+def round_half_away(x: Tensor) -> Tensor:
+    """The nearest whole number, ties away from zero."""
+    # The greatest float below 1/2: adding 1/2 itself would carry 0.49999997 over to 1.
+    return tf.sign(x) * tf.floor(tf.abs(x) + 0.49999997)
 
 
-def hard_sigmoid_slope(x: Tensor) -> Tensor:
-    """1/2 on [−1, 1], ends included, else 0."""
-    return tf.where(tf.abs(x) <= 1.0, 0.5, 0.0)
+def rounding_of(mode: str | None, stochastic: bool) -> Rounding:
+    """How values meet the grid: at random, or to the nearest level with ties by `mode` (half_even where None)."""
+    if stochastic:
+        return round_stochastically
+    return round_half_away if mode == "half_away" else tf.round
+
+
+def kept_axes(x: Tensor, scale_axis: int | Sequence[int] | None = None) -> list[int]:
+    """The axes along which an automatic scale varies: the last, or `scale_axis`, which may count from the end."""
+    rank = len(x.shape)
+    if rank < 2:
+        return []
+    if scale_axis is None:
+        return [rank - 1]
+    return [axis % rank for axis in ([scale_axis] if isinstance(scale_axis, int) else scale_axis)]
 
 
 def reduced_axes(x: Tensor, scale_axis: int | Sequence[int] | None = None) -> list[int]:
-    """The axes that an automatic scale is shared over: all but the last, or all but `scale_axis`.
+    """The axes that an automatic scale is shared over: all but `kept_axes`.
 
     A tensor of rank 0 or 1 has one scale.
     """
-    rank = len(x.shape)
-    if rank < 2:
-        return list(range(rank))
-    if scale_axis is None:
-        return list(range(rank - 1))
-    kept = {axis % rank for axis in ([scale_axis] if isinstance(scale_axis, int) else scale_axis)}
-    return [axis for axis in range(rank) if axis not in kept]
+    kept = kept_axes(x, scale_axis)
+    return [axis for axis in range(len(x.shape)) if axis not in kept]
 
 
 def greatest(x: Tensor, axes: list[int]) -> Tensor:

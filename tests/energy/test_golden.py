@@ -19,11 +19,6 @@ from qsearch.quantizers.formats import SOURCE_FORMATS, NumberFormat, source_form
 RULES: dict[str, Literal["internal", "accumulator"]] = {"legacy": "internal", "head": "accumulator"}
 
 LEFT_OUT = {
-    "mlp/wide_rand": {"bernoulli", "quantized_ulaw"},
-    "mlp_inline/wide_rand": {"bernoulli"},
-    "resnet/wide_rand": {"bernoulli"},
-    "dsconv/wide_rand": {"bernoulli"},
-    "avgpool/wide_rand": {"bernoulli"},
     "avgpool/qpool": {"QAveragePooling2D", "QGlobalAveragePooling2D"},
 }
 """Golden models with quantizers or quantized layers that this version lacks."""

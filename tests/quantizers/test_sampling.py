@@ -25,7 +25,7 @@ DRAWS = 1000
 
 
 def test_the_cases_are_there() -> None:
-    assert len(CASES) == 20
+    assert len(CASES) == 26
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["string"])

@@ -1,0 +1,70 @@
+"""What quantizers with a scale have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy
+import tensorflow as tf
+
+from qsearch.errors import ConfigError
+from qsearch.quantizers.base import Quantizer
+from qsearch.quantizers.scales import Sharing
+from qsearch.quantizers.tensors import Tensor
+
+
+class SelfScaling(Quantizer):
+    """A quantizer whose scale a kernel computes from its weights."""
+
+    def for_weights(self) -> Quantizer:
+        return self._with(alpha="auto_po2") if self.argument("alpha") is None else self
+
+    def scale(self, x: Tensor) -> Tensor:
+        alpha = self.argument("alpha")
+        if isinstance(alpha, str):
+            return self._automatic_scale(tf.cast(x, tf.float32), alpha == "auto_po2")
+        return constant_scale(alpha)
+
+    @abstractmethod
+    def _automatic_scale(self, x: Tensor, power_of_two: bool) -> Tensor:
+        """The scale that x asks for, dimensions kept."""
+
+    def _reach(self) -> float:
+        alpha = self.argument("alpha")
+        return 1.0 if alpha is None or isinstance(alpha, str) else max(1.0, float(numpy.max(alpha)))
+
+
+def constant_scale(alpha: Any) -> Tensor:
+    """A given alpha as a tensor; 1 where it is None."""
+    return tf.constant(1.0 if alpha is None else alpha, tf.float32)
+
+
+def sharing_of(quantizer: Quantizer, grouped_alphas: tuple[str, ...]) -> Sharing:
+    """Which values share a scale, from the quantizer's arguments.
+
+    Args:
+        grouped_alphas: the automatic alphas that elements_per_scale works with.
+
+    Raises:
+        ConfigError: options of an automatic scale with an alpha that has none.
+    """
+    alpha = quantizer.argument("alpha")
+    allowed = {
+        "elements_per_scale": grouped_alphas,
+        "min_po2_exponent": ("auto_po2",),
+        "max_po2_exponent": ("auto_po2",),
+    }
+    for name, alphas in allowed.items():
+        # A kernel turns alpha None into 'auto_po2' by itself.
+        if quantizer.argument(name) is not None and alpha is not None and alpha not in alphas:
+            raise ConfigError(f"{quantizer.spec}: {name} needs alpha={' or '.join(map(repr, alphas))}")
+    try:
+        return Sharing(
+            quantizer.argument("scale_axis"),
+            quantizer.argument("elements_per_scale"),
+            quantizer.argument("min_po2_exponent"),
+            quantizer.argument("max_po2_exponent"),
+        )
+    except ConfigError as error:
+        raise ConfigError(f"{quantizer.spec}: {error}") from None
