@@ -17,12 +17,18 @@ class Role(Enum):
     """
 
     KERNEL = "kernel"
+    POINTWISE = "pointwise"
+    RECURRENT = "recurrent"
     BIAS = "bias"
+    STATE = "state"
     ACTIVATION = "activation"
+    RECURRENT_ACTIVATION = "recurrent_activation"
+    AVERAGE = "average"
     GAMMA = "gamma"
     BETA = "beta"
     MEAN = "mean"
     VARIANCE = "variance"
+    INVERSE = "inverse"
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,77 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qsearch.layers.activation import QActivation as QActivation
+    from qsearch.layers.adaptive import QAdaptiveActivation as QAdaptiveActivation
+    from qsearch.layers.cells import QGRUCell as QGRUCell
+    from qsearch.layers.cells import QLSTMCell as QLSTMCell
+    from qsearch.layers.cells import QSimpleRNNCell as QSimpleRNNCell
+    from qsearch.layers.folded import QConv2DBatchnorm as QConv2DBatchnorm
+    from qsearch.layers.folded import QDenseBatchnorm as QDenseBatchnorm
+    from qsearch.layers.folded import QDepthwiseConv2DBatchnorm as QDepthwiseConv2DBatchnorm
     from qsearch.layers.normalization import QBatchNormalization as QBatchNormalization
+    from qsearch.layers.pooling import QAveragePooling2D as QAveragePooling2D
+    from qsearch.layers.pooling import QGlobalAveragePooling2D as QGlobalAveragePooling2D
+    from qsearch.layers.recurrent import QGRU as QGRU
+    from qsearch.layers.recurrent import QLSTM as QLSTM
+    from qsearch.layers.recurrent import QBidirectional as QBidirectional
+    from qsearch.layers.recurrent import QSimpleRNN as QSimpleRNN
+    from qsearch.layers.separable import QSeparableConv1D as QSeparableConv1D
+    from qsearch.layers.separable import QSeparableConv2D as QSeparableConv2D
+    from qsearch.layers.weights import QConv1D as QConv1D
     from qsearch.layers.weights import QConv2D as QConv2D
+    from qsearch.layers.weights import QConv2DTranspose as QConv2DTranspose
     from qsearch.layers.weights import QDense as QDense
     from qsearch.layers.weights import QDepthwiseConv2D as QDepthwiseConv2D
 
 _MODULES = {
     "QActivation": "activation",
+    "QAdaptiveActivation": "adaptive",
+    "QAveragePooling2D": "pooling",
     "QBatchNormalization": "normalization",
+    "QBidirectional": "recurrent",
+    "QConv1D": "weights",
     "QConv2D": "weights",
+    "QConv2DBatchnorm": "folded",
+    "QConv2DTranspose": "weights",
     "QDense": "weights",
+    "QDenseBatchnorm": "folded",
     "QDepthwiseConv2D": "weights",
+    "QDepthwiseConv2DBatchnorm": "folded",
+    "QGRU": "recurrent",
+    "QGRUCell": "cells",
+    "QGlobalAveragePooling2D": "pooling",
+    "QLSTM": "recurrent",
+    "QLSTMCell": "cells",
+    "QSeparableConv1D": "separable",
+    "QSeparableConv2D": "separable",
+    "QSimpleRNN": "recurrent",
+    "QSimpleRNNCell": "cells",
 }
 
-__all__ = ["QActivation", "QBatchNormalization", "QConv2D", "QDense", "QDepthwiseConv2D"]
+__all__ = [
+    "QGRU",
+    "QLSTM",
+    "QActivation",
+    "QAdaptiveActivation",
+    "QAveragePooling2D",
+    "QBatchNormalization",
+    "QBidirectional",
+    "QConv1D",
+    "QConv2D",
+    "QConv2DBatchnorm",
+    "QConv2DTranspose",
+    "QDense",
+    "QDenseBatchnorm",
+    "QDepthwiseConv2D",
+    "QDepthwiseConv2DBatchnorm",
+    "QGRUCell",
+    "QGlobalAveragePooling2D",
+    "QLSTMCell",
+    "QSeparableConv1D",
+    "QSeparableConv2D",
+    "QSimpleRNN",
+    "QSimpleRNNCell",
+]
 
 
 def __getattr__(name: str) -> Any:

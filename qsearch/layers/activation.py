@@ -7,40 +7,38 @@ from typing import Any
 import keras
 
 from qsearch.errors import ConfigError
-from qsearch.layers.roles import plan_of
+from qsearch.layers.roles import activation_of, apply_activation, plan_of, serialized_activation
 from qsearch.plan import LayerPlan, Role
-from qsearch.quantizers import get
 from qsearch.quantizers.base import Quantizer
 
 
 @keras.saving.register_keras_serializable(package="qsearch")
 class QActivation(keras.layers.Layer):  # type: ignore[misc]
-    """y = quantizer(x), any shape.
+    """y = activation(x), any shape: a quantizer, or a Keras activation by name.
 
     Raises:
-        ConfigError: `activation` names no quantizer.
+        ConfigError: `activation` names neither.
     """
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        quantizer = get(activation)
-        if quantizer is None:
+        if activation is None:
             raise ConfigError("QActivation: activation is missing, e.g. 'quantized_relu(4,2)'")
-        self.quantizer: Quantizer = quantizer
+        self.activation = activation_of(activation)
 
     @property
-    def activation(self) -> Quantizer:
-        return self.quantizer
+    def quantizer(self) -> Quantizer | None:
+        return self.activation if isinstance(self.activation, Quantizer) else None
 
     @property
     def plan(self) -> LayerPlan:
-        return plan_of({Role.ACTIVATION: self.quantizer})
+        return plan_of({Role.ACTIVATION: self.activation})
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        return self.quantizer(inputs, training=training)
+        return apply_activation(self.activation, inputs, training)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "activation": str(self.quantizer)}
+        return {**super().get_config(), "activation": serialized_activation(self.activation)}

@@ -15,12 +15,12 @@ from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers import get
 from qsearch.quantizers.base import Quantizer
 
-_PARTS: Mapping[str, Role | None] = {
+_PARTS: Mapping[str, Role] = {
     "beta_quantizer": Role.BETA,
     "gamma_quantizer": Role.GAMMA,
     "mean_quantizer": Role.MEAN,
     "variance_quantizer": Role.VARIANCE,
-    "inverse_quantizer": None,
+    "inverse_quantizer": Role.INVERSE,
 }
 
 
@@ -74,7 +74,7 @@ class QBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc
 
     @property
     def plan(self) -> LayerPlan:
-        return plan_of({role: getattr(self, name) for name, role in _PARTS.items() if role is not None})
+        return plan_of({role: getattr(self, name) for name, role in _PARTS.items()})
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if all(getattr(self, name) is None for name in _PARTS):

@@ -48,8 +48,14 @@ def apply_activation(activation: Any, x: Any, training: bool | None) -> Any:
 
 
 def serialized_activation(activation: Any) -> Any:
-    """A quantizer's string, or Keras' form."""
-    return str(activation) if isinstance(activation, Quantizer) else keras.activations.serialize(activation)
+    """A quantizer's string, or Keras' form; whole where a quantizer has the same name."""
+    if isinstance(activation, Quantizer):
+        return str(activation)
+    form = keras.activations.serialize(activation)
+    if isinstance(form, str) and form in SIGNATURES:
+        # Keras' hard_sigmoid has another slope than the field's.
+        return {"module": "keras.activations", "class_name": "function", "config": form, "registered_name": form}
+    return form
 
 
 def text(quantizer: Quantizer | None) -> str | None:

@@ -1,4 +1,4 @@
-"""QDense, QConv2D, QDepthwiseConv2D.
+"""QDense, QConv1D, QConv2D, QConv2DTranspose, QDepthwiseConv2D.
 
 Each computes activation(op(x, Q_k(kernel)) + Q_b(bias)): weights stay float variables and are quantized in
 every call, inputs are not touched. A kernel quantizer that can scale itself and has alpha None uses
@@ -7,90 +7,48 @@ every call, inputs are not touched. A kernel quantizer that can scale itself and
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import keras
+import numpy
 from keras import ops
 
-from qsearch.layers.constraints import clip_for, initializer_for
-from qsearch.layers.roles import activation_of, apply_activation, plan_of, serialized_activation, text
-from qsearch.plan import LayerPlan, Role
-from qsearch.quantizers import get
+from qsearch.errors import ConfigError
+from qsearch.layers.quantized import Config, QuantizedLayer, suited
+from qsearch.layers.roles import activation_of
+from qsearch.plan import Role
 from qsearch.quantizers.base import Quantizer
-
-Config = dict[str, Any]
 
 _register = keras.saving.register_keras_serializable(package="qsearch")
 
 
-class _QuantizedWeights:
-    """What the three layers share: quantizers of kernel, bias and activation."""
+class _OneKernel(QuantizedLayer):
+    """Layers with one kernel and a bias. `KERNEL` is the prefix of its arguments, `INITIALIZER` their default."""
 
-    kernel_quantizer: Quantizer | None
-    bias_quantizer: Quantizer | None
-    _given: Config
+    KERNEL = "kernel"
+    INITIALIZER = "he_normal"
 
-    def _take(self, kernel_quantizer: Any, bias_quantizer: Any, given: Config) -> None:
-        self.kernel_quantizer = get(kernel_quantizer)
-        self.bias_quantizer = get(bias_quantizer)
-        self._kernel_in_use = None if self.kernel_quantizer is None else self.kernel_quantizer.for_weights()
-        self._given = given
+    def _start(self, first: tuple[Any, ...], activation: Any, kernel: Any, bias: Any, arguments: Config) -> None:
+        initializers = {self.KERNEL: self.INITIALIZER, "bias": "zeros"}
+        found = suited({self.KERNEL: kernel}, {"bias": bias}, arguments, initializers)
+        super().__init__(*first, activation=activation_of(activation), **found.arguments)  # type: ignore[call-arg]
+        self._take(found)
 
-    def _quantized(self, kernel: Any, bias: Any, training: bool | None) -> tuple[Any, Any]:
-        """Kernel and bias as the layer computes with them."""
-        if self._kernel_in_use is not None:
-            kernel = self._kernel_in_use(kernel, training=training)
-        if bias is not None and self.bias_quantizer is not None:
-            bias = self.bias_quantizer(bias, training=training)
-        return kernel, bias
+    def _operation(self, inputs: Any, kernel: Any) -> Any:
+        raise NotImplementedError
 
-    def _finish(self, x: Any, bias: Any, training: bool | None) -> Any:
-        activation = self.activation  # type: ignore[attr-defined]
-        return apply_activation(activation, x if bias is None else ops.add(x, bias), training)
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        kernel = self._quantized(self.KERNEL, self.kernel, training)  # type: ignore[attr-defined]
+        bias = self._quantized("bias", self.bias, training)  # type: ignore[attr-defined]
+        return self._finish(self._operation(inputs, kernel), bias, training)
 
-    def _config(self, config: Config, kernel: str) -> Config:
-        """A config with the initializers and constraints that were asked for, not those derived from quantizers."""
-        return {
-            **config,
-            **self._given,
-            "activation": serialized_activation(self.activation),  # type: ignore[attr-defined]
-            f"{kernel}_quantizer": text(self.kernel_quantizer),
-            "bias_quantizer": text(self.bias_quantizer),
-        }
-
-    @property
-    def plan(self) -> LayerPlan:
-        """The layer's quantizers as they were given."""
-        activation = self.activation  # type: ignore[attr-defined]
-        return plan_of(
-            {Role.KERNEL: self.kernel_quantizer, Role.BIAS: self.bias_quantizer, Role.ACTIVATION: activation}
-        )
-
-
-def _suited(
-    kernel: str, kernel_quantizer: Any, bias_quantizer: Any, kernel_initializer: Any, arguments: Config
-) -> tuple[Config, Config]:
-    """Keras arguments with initializers and constraints that fit the quantizers, and those asked for, as a config
-    holds them.
-
-    A constraint of the user's is kept as it is.
-    """
-    asked = {"bias_initializer": "zeros", f"{kernel}_initializer": kernel_initializer, **arguments}
-    own = get(kernel_quantizer)
-    suited, given = dict(arguments), {}
-    quantizers = {kernel: None if own is None else own.for_weights(), "bias": get(bias_quantizer)}
-    for name, quantizer in quantizers.items():
-        initializer = keras.initializers.get(asked[f"{name}_initializer"])
-        constraint = keras.constraints.get(asked.get(f"{name}_constraint"))
-        given[f"{name}_initializer"] = keras.initializers.serialize(initializer)
-        given[f"{name}_constraint"] = keras.constraints.serialize(constraint)
-        suited[f"{name}_initializer"] = initializer_for(initializer, quantizer)
-        suited[f"{name}_constraint"] = clip_for(quantizer) if quantizer and constraint is None else constraint
-    return suited, given
+    def get_config(self) -> Config:
+        return self._config(super().get_config())  # type: ignore[misc]
 
 
 @_register
-class QDense(_QuantizedWeights, keras.layers.Dense):  # type: ignore[misc]
+class QDense(_OneKernel, keras.layers.Dense):  # type: ignore[misc]
     """Dense with quantizers: activation(x · Q_k(W) + Q_b(b)), W of shape (in, units), x of rank >= 2."""
 
     def __init__(
@@ -99,24 +57,47 @@ class QDense(_QuantizedWeights, keras.layers.Dense):  # type: ignore[misc]
         activation: Any = None,
         kernel_quantizer: Any = None,
         bias_quantizer: Any = None,
-        kernel_initializer: Any = "he_normal",
         **kwargs: Any,
     ) -> None:
-        suited, given = _suited("kernel", kernel_quantizer, bias_quantizer, kernel_initializer, kwargs)
-        super().__init__(units, activation=activation_of(activation), **suited)
-        self._take(kernel_quantizer, bias_quantizer, given)
+        self._start((units,), activation, kernel_quantizer, bias_quantizer, kwargs)
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        kernel, bias = self._quantized(self.kernel, self.bias, training)
-        return self._finish(ops.matmul(inputs, kernel), bias, training)
-
-    def get_config(self) -> Config:
-        return self._config(super().get_config(), "kernel")
+    def _operation(self, inputs: Any, kernel: Any) -> Any:
+        return ops.matmul(inputs, kernel)
 
 
 @_register
-class QConv2D(_QuantizedWeights, keras.layers.Conv2D):  # type: ignore[misc]
-    """Conv2D with quantizers: activation(conv(x, Q_k(W)) + Q_b(b)), W (height, width, in / groups, filters)."""
+class QConv1D(_OneKernel, keras.layers.Conv1D):  # type: ignore[misc]
+    """Conv1D with quantizers: activation(conv(x, Q_k(W)) + Q_b(b)), W (length, in / groups, filters)."""
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | tuple[int],
+        activation: Any = None,
+        kernel_quantizer: Any = None,
+        bias_quantizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        self._start((filters, kernel_size), activation, kernel_quantizer, bias_quantizer, kwargs)
+
+    def _operation(self, inputs: Any, kernel: Any) -> Any:
+        if self.padding != "causal":
+            return self.convolution_op(inputs, kernel)
+        before = (self.kernel_size[0] - 1) * self.dilation_rate[0]
+        length = (before, 0)
+        pads = ((0, 0), length, (0, 0)) if self.data_format == "channels_last" else ((0, 0), (0, 0), length)
+        return ops.conv(ops.pad(inputs, pads), kernel, self.strides, "valid", self.data_format, self.dilation_rate)
+
+
+@_register
+class QConv2D(_OneKernel, keras.layers.Conv2D):  # type: ignore[misc]
+    """Conv2D with quantizers: activation(conv(x, Q_k(W)) + Q_b(b)), W (height, width, in / groups, filters).
+
+    `mask`, of shape (height, width), multiplies the quantized kernel.
+
+    Raises:
+        ConfigError: a mask of another shape.
+    """
 
     def __init__(
         self,
@@ -125,28 +106,65 @@ class QConv2D(_QuantizedWeights, keras.layers.Conv2D):  # type: ignore[misc]
         activation: Any = None,
         kernel_quantizer: Any = None,
         bias_quantizer: Any = None,
-        kernel_initializer: Any = "he_normal",
+        mask: Any = None,
         **kwargs: Any,
     ) -> None:
-        suited, given = _suited("kernel", kernel_quantizer, bias_quantizer, kernel_initializer, kwargs)
-        super().__init__(filters, kernel_size, activation=activation_of(activation), **suited)
-        self._take(kernel_quantizer, bias_quantizer, given)
+        self._start((filters, kernel_size), activation, kernel_quantizer, bias_quantizer, kwargs)
+        self.mask = None if mask is None else numpy.asarray(mask, "float32")
+        if self.mask is not None and self.mask.shape != tuple(self.kernel_size):
+            raise ConfigError(f"QConv2D: mask has shape {self.mask.shape}, expected {tuple(self.kernel_size)}")
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        kernel, bias = self._quantized(self.kernel, self.bias, training)
-        return self._finish(self.convolution_op(inputs, kernel), bias, training)
+    def _operation(self, inputs: Any, kernel: Any) -> Any:
+        if self.mask is not None:
+            kernel = kernel * ops.cast(self.mask[:, :, None, None], kernel.dtype)
+        return self.convolution_op(inputs, kernel)
 
     def get_config(self) -> Config:
-        return self._config(super().get_config(), "kernel")
+        return {**super().get_config(), "mask": None if self.mask is None else self.mask.tolist()}
 
 
 @_register
-class QDepthwiseConv2D(_QuantizedWeights, keras.layers.DepthwiseConv2D):  # type: ignore[misc]
+class QConv2DTranspose(_OneKernel, keras.layers.Conv2DTranspose):  # type: ignore[misc]
+    """Conv2DTranspose with quantizers; W of shape (height, width, filters, in).
+
+    An automatic scale belongs to an input channel, the kernel's last axis; scale_axis=2 gives one per filter.
+    """
+
+    INITIALIZER = "glorot_uniform"
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | tuple[int, int],
+        activation: Any = None,
+        kernel_quantizer: Any = None,
+        bias_quantizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        self._start((filters, kernel_size), activation, kernel_quantizer, bias_quantizer, kwargs)
+
+    def _operation(self, inputs: Any, kernel: Any) -> Any:
+        return ops.conv_transpose(
+            inputs,
+            kernel,
+            strides=list(self.strides),
+            padding=self.padding,
+            output_padding=self.output_padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
+        )
+
+
+@_register
+class QDepthwiseConv2D(_OneKernel, keras.layers.DepthwiseConv2D):  # type: ignore[misc]
     """DepthwiseConv2D with quantizers; W of shape (height, width, in, depth_multiplier).
 
     An automatic scale is shared by all channels, as the kernel's last axis is the multiplier; give the
     quantizer scale_axis=2 for one scale per channel.
     """
+
+    KERNEL = "depthwise"
+    ROLES = MappingProxyType({"depthwise": Role.KERNEL, "bias": Role.BIAS})
 
     def __init__(
         self,
@@ -154,20 +172,16 @@ class QDepthwiseConv2D(_QuantizedWeights, keras.layers.DepthwiseConv2D):  # type
         activation: Any = None,
         depthwise_quantizer: Any = None,
         bias_quantizer: Any = None,
-        depthwise_initializer: Any = "he_normal",
         **kwargs: Any,
     ) -> None:
-        suited, given = _suited("depthwise", depthwise_quantizer, bias_quantizer, depthwise_initializer, kwargs)
-        super().__init__(kernel_size, activation=activation_of(activation), **suited)
-        self._take(depthwise_quantizer, bias_quantizer, given)
+        self._start((kernel_size,), activation, depthwise_quantizer, bias_quantizer, kwargs)
 
     @property
     def depthwise_quantizer(self) -> Quantizer | None:
-        return self.kernel_quantizer
+        return self._given("depthwise")
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        kernel, bias = self._quantized(self.kernel, self.bias, training)
-        x = ops.depthwise_conv(
+    def _operation(self, inputs: Any, kernel: Any) -> Any:
+        return ops.depthwise_conv(
             inputs,
             kernel,
             strides=self.strides,
@@ -175,7 +189,3 @@ class QDepthwiseConv2D(_QuantizedWeights, keras.layers.DepthwiseConv2D):  # type
             data_format=self.data_format,
             dilation_rate=self.dilation_rate,
         )
-        return self._finish(x, bias, training)
-
-    def get_config(self) -> Config:
-        return self._config(super().get_config(), "depthwise")

@@ -55,12 +55,13 @@ def can_fuse(bits: int, integer: int) -> bool:
     return bits <= _FUSED_BITS and -100 < integer < 100
 
 
-def relu_levels(x: Tensor, bits: int, integer: int, slope: float, sigmoid: Sigmoid | None, rounded: Rounding) -> Tensor:
-    """M · clip(round(x · m/M)/m, 0, 1 − 1/m), plus the negative part with a slope.
+def relu_levels(
+    x: Tensor, steps: Number, reach: Number, slope: float, sigmoid: Sigmoid | None, rounded: Rounding
+) -> Tensor:
+    """M · clip(round(x · m/M)/m, 0, 1 − 1/m), m the steps and M the reach, plus the negative part with a slope.
 
     With a sigmoid, x/M goes through 2σ̂(x/M) − 1, which doubles the step.
     """
-    steps, reach = 2.0 ** (bits - (slope != 0)), 2.0**integer
     if sigmoid is not None:
         share = sigmoid(x / reach) * steps
         positive = 2.0 * rounded(share) - steps

@@ -31,9 +31,10 @@ class quantized_relu(Noisy):
         bound = functions.relu_top(bits, integer, slope) if clipped else upper
         sigmoid = SIGMOIDS[self.argument("internal_sigmoid")] if self.argument("use_sigmoid") else None
         rounded = rounding_of(self.argument("rounding"), stochastic)
+        steps, reach = 2.0 ** (bits - (slope != 0)), 2.0**integer
 
         def values(v: Tensor) -> Tensor:
-            levels = functions.relu_levels(v, bits, integer, slope, sigmoid, rounded)
+            levels = functions.relu_levels(v, steps, reach, slope, sigmoid, rounded)
             if not clipped and upper is not None:
                 levels = tf.minimum(levels, upper)
             return with_noise_factor(levels, functions.leaky(v, slope, bound), noise)

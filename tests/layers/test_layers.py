@@ -195,7 +195,7 @@ def test_messages() -> None:
         QDense(2, activation="quantised_relu(4)")
     with pytest.raises(ConfigError, match="expected a quantizer or a Keras activation; did you mean 'relu'"):
         QConv2D(2, 3, activation="relux")
-    with pytest.raises(ConfigError, match=r"unknown quantizer 'quantised_relu'; did you mean 'quantized_relu'"):
+    with pytest.raises(ConfigError, match=r"found 'quantised_relu\(4\)', .*did you mean 'quantized_relu'"):
         QActivation("quantised_relu(4)")
     with pytest.raises(ConfigError, match="activation is missing"):
         QActivation(None)

@@ -1,0 +1,215 @@
+"""QConv2DBatchnorm, QDepthwiseConv2DBatchnorm, QDenseBatchnorm: batch normalization folded into the weights.
+
+With z = op(x, W) + b, i(v) = γ/√(v + ε), batch moments (μ_B, v_B) and moving ones (μ_M, v_M):
+
+    K = Q_k(i(v) · W),  c = Q_b(i(v)(b − μ) + β),  y = act(op(x, K) · ρ + c)
+
+At inference (μ, v) are the moving ones and ρ = 1. In training the moving ones are updated first; while the
+layer adapts, c uses the batch's, and K uses the batch's (`batch_stats_folding`, ρ = 1) or the moving variance
+(`ema_stats_folding`, ρ = √(v_M + ε)/√(v_B + ε)). After `ema_freeze_delay` calls in training it adapts no more.
+Jacob et al. 2018 (doi:10.1109/CVPR.2018.00286); modes and order are QKeras'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from qsearch.errors import ConfigError, did_you_mean
+from qsearch.layers.quantized import Config
+from qsearch.layers.weights import QConv2D, QDense, QDepthwiseConv2D
+
+_register = keras.saving.register_keras_serializable(package="qsearch")
+
+FOLDING_MODES = ("ema_stats_folding", "batch_stats_folding")
+_NORM: Mapping[str, Any] = {
+    "axis": -1,
+    "momentum": 0.99,
+    "epsilon": 0.001,
+    "center": True,
+    "scale": True,
+    "beta_initializer": "zeros",
+    "gamma_initializer": "ones",
+    "moving_mean_initializer": "zeros",
+    "moving_variance_initializer": "ones",
+    "beta_regularizer": None,
+    "gamma_regularizer": None,
+    "beta_constraint": None,
+    "gamma_constraint": None,
+    "fused": None,
+    "ema_freeze_delay": None,
+    "folding_mode": "ema_stats_folding",
+}
+"""Arguments of the normalization with their defaults."""
+_ABSENT: Mapping[str, Any] = {
+    "renorm": False,
+    "renorm_clipping": None,
+    "renorm_momentum": 0.99,
+    "virtual_batch_size": None,
+    "adjustment": None,
+}
+"""Arguments of Keras 2's BatchNormalization that QKeras switches off here; their defaults are accepted."""
+_OBJECTS = {"initializer": keras.initializers, "regularizer": keras.regularizers, "constraint": keras.constraints}
+
+
+class _Folded:
+    """Mixin in front of a Q layer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        for key, default in _ABSENT.items():
+            if kwargs.pop(key, default) not in (default, None):
+                raise ConfigError(f"{type(self).__name__}: {key} has no folded form; leave it out")
+        norm = {key: kwargs.pop(key, default) for key, default in _NORM.items()}
+        super().__init__(*args, **kwargs)
+        if norm["folding_mode"] not in FOLDING_MODES:
+            near = did_you_mean(str(norm["folding_mode"]), FOLDING_MODES)
+            raise ConfigError(
+                f"{type(self).__name__}: folding_mode: found {norm['folding_mode']!r}, "
+                f"allowed: {', '.join(FOLDING_MODES)}{near}"
+            )
+        axis = norm["axis"][0] if isinstance(norm["axis"], list | tuple) else norm["axis"]
+        self.norm: Config = {**norm, "axis": axis}
+        for key, value in self.norm.items():
+            module = _OBJECTS.get(key.rpartition("_")[2])
+            setattr(self, key, value if module is None else module.get(value))
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)  # type: ignore[misc]
+        channels = self._channels()
+        self.gamma = self._parameter("gamma", channels) if self.norm["scale"] else None
+        self.beta = self._parameter("beta", channels) if self.norm["center"] else None
+        add = self.add_weight  # type: ignore[attr-defined]
+        self.iteration = add(
+            name="iteration", shape=(), dtype="int64", initializer=keras.initializers.Constant(-1), trainable=False
+        )
+        self.moving_mean, self.moving_variance = (
+            add(name=name, shape=(channels,), initializer=getattr(self, f"{name}_initializer"), trainable=False)
+            for name in ("moving_mean", "moving_variance")
+        )
+
+    def _parameter(self, name: str, channels: int) -> Any:
+        return self.add_weight(  # type: ignore[attr-defined]
+            name=name,
+            shape=(channels,),
+            initializer=getattr(self, f"{name}_initializer"),
+            regularizer=getattr(self, f"{name}_regularizer"),
+            constraint=getattr(self, f"{name}_constraint"),
+        )
+
+    def _channels(self) -> int:
+        raise NotImplementedError
+
+    def _spread(self, per_channel: Any) -> Any:
+        """A value per channel in the shape that multiplies the kernel."""
+        return per_channel
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        mean, variance = ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance)
+        if not training or not self.trainable:  # type: ignore[attr-defined]
+            kernel, bias = self._fold(variance, mean, variance, training)
+            return self._finish(self._operation(inputs, kernel), bias, training)  # type: ignore[attr-defined]
+        batch_mean, batch_variance, adapts = self._follow(inputs)
+        mean, variance = ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance)
+        now_mean = tf.where(adapts, batch_mean, mean)
+        now_variance = tf.where(adapts, batch_variance, variance)
+        if self.norm["folding_mode"] == "batch_stats_folding":
+            kernel, bias = self._fold(now_variance, now_mean, now_variance, training)
+            return self._finish(self._operation(inputs, kernel), bias, training)  # type: ignore[attr-defined]
+        kernel, bias = self._fold(variance, now_mean, now_variance, training)
+        ratio = tf.sqrt(variance + self.norm["epsilon"]) / tf.sqrt(now_variance + self.norm["epsilon"])
+        product = self._operation(inputs, kernel) * self._along_channels(ratio)  # type: ignore[attr-defined]
+        return self._finish(product, bias, training)  # type: ignore[attr-defined]
+
+    def _follow(self, inputs: Any) -> tuple[Any, Any, Any]:
+        """(mean and variance of the batch, whether the layer still adapts); moves the averages and the count."""
+        z = self._operation(inputs, ops.convert_to_tensor(self.kernel))  # type: ignore[attr-defined]
+        if self.bias is not None:  # type: ignore[attr-defined]
+            z = z + self._along_channels(ops.convert_to_tensor(self.bias))  # type: ignore[attr-defined]
+        axes = [axis for axis in range(len(z.shape)) if axis != self._channel_axis(len(z.shape))]
+        mean, variance = tf.nn.moments(z, axes)
+        delay = self.norm["ema_freeze_delay"]
+        adapts = tf.constant(True) if delay is None or delay < 0 else ops.convert_to_tensor(self.iteration) <= delay
+        count = tf.cast(tf.size(z) / tf.shape(mean)[0], tf.float32)
+        # Keras 2's fused kernel averages the unbiased variance.
+        unbiased = variance if self.norm["fused"] is False else variance * count / tf.maximum(count - 1.0, 1.0)
+        moving = tf.where(adapts, 1.0 - self.norm["momentum"], 0.0)
+        for average, found in ((self.moving_mean, mean), (self.moving_variance, unbiased)):
+            average.assign(average - (average - tf.stop_gradient(found)) * moving)
+        self.iteration.assign(self.iteration + 1)
+        return mean, variance, adapts
+
+    def _fold(self, kernel_variance: Any, mean: Any, variance: Any, training: bool | None) -> tuple[Any, Any]:
+        """(Q_k(i(kernel_variance) · W), Q_b(i(variance)(b − mean) + β))."""
+        kernel = ops.convert_to_tensor(self.kernel)  # type: ignore[attr-defined]
+        bias, inverse = self.bias, self._inverse(variance)  # type: ignore[attr-defined]
+        shift = -mean if bias is None else bias - mean
+        folded = inverse * shift
+        if self.beta is not None:
+            folded = folded + self.beta
+        return (
+            self._quantized(self.KERNEL, kernel * self._spread(self._inverse(kernel_variance)), training),  # type: ignore[attr-defined]
+            self._quantized("bias", folded, training),  # type: ignore[attr-defined]
+        )
+
+    def _inverse(self, variance: Any) -> Any:
+        inverse = tf.math.rsqrt(variance + self.norm["epsilon"])
+        return inverse if self.gamma is None else inverse * self.gamma
+
+    def folded_weights(self) -> tuple[Any, Any]:
+        """(kernel, bias) with the moving statistics folded in, quantized as at inference."""
+        mean, variance = ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance)
+        return self._fold(variance, mean, variance, training=False)
+
+    def _channel_axis(self, rank: int) -> int:
+        return 1 if getattr(self, "data_format", None) == "channels_first" else rank - 1
+
+    def _along_channels(self, per_channel: Any) -> Any:
+        if getattr(self, "data_format", None) == "channels_first":
+            return tf.reshape(per_channel, (1, -1, 1, 1))
+        return per_channel
+
+    def save_own_variables(self, store: Any) -> None:
+        # Keras' Dense and Conv2D store kernel and bias by themselves, and would lose the rest.
+        keras.layers.Layer.save_own_variables(self, store)
+
+    def load_own_variables(self, store: Any) -> None:
+        keras.layers.Layer.load_own_variables(self, store)
+
+    def get_config(self) -> Config:
+        config = {**super().get_config(), **self.norm}  # type: ignore[misc]
+        for key in self.norm:
+            module = _OBJECTS.get(key.rpartition("_")[2])
+            if module is not None:
+                config[key] = module.serialize(getattr(self, key))
+        return config
+
+
+@_register
+class QConv2DBatchnorm(_Folded, QConv2D):
+    """QConv2D and BatchNormalization in one; the quantizers act on the folded kernel and bias."""
+
+    def _channels(self) -> int:
+        return int(self.filters)
+
+
+@_register
+class QDepthwiseConv2DBatchnorm(_Folded, QDepthwiseConv2D):
+    """QDepthwiseConv2D and BatchNormalization in one; channels in · depth_multiplier."""
+
+    def _channels(self) -> int:
+        return int(self.kernel.shape[2]) * int(self.depth_multiplier)
+
+    def _spread(self, per_channel: Any) -> Any:
+        return tf.reshape(per_channel, (-1, self.depth_multiplier))
+
+
+@_register
+class QDenseBatchnorm(_Folded, QDense):
+    """QDense and BatchNormalization in one."""
+
+    def _channels(self) -> int:
+        return int(self.units)
