@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from qsearch.energy.public import estimate_energy as estimate_energy
     from qsearch.models import build_model as build_model
     from qsearch.models import load_model as load_model
-    from qsearch.quantize.dictionary import quantize_model as quantize_model
+    from qsearch.quantize.public import left_alone as left_alone
+    from qsearch.quantize.public import quantize_model as quantize_model
     from qsearch.runner.pipeline import run as run
 
 _PUBLIC = {
@@ -34,7 +35,8 @@ _PUBLIC = {
     "estimate_energy": "qsearch.energy.public",
     "load_dataset": "qsearch.datasets",
     "load_model": "qsearch.models",
-    "quantize_model": "qsearch.quantize.dictionary",
+    "left_alone": "qsearch.quantize.public",
+    "quantize_model": "qsearch.quantize.public",
     "run": "qsearch.runner.pipeline",
 }
 _ROOMS = ("layers", "quantizers")
@@ -43,6 +45,7 @@ __all__ = [
     "build_model",
     "estimate_energy",
     "layers",
+    "left_alone",
     "load_dataset",
     "load_model",
     "quantize_model",

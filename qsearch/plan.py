@@ -32,31 +32,54 @@ class Role(Enum):
 
 
 @dataclass(frozen=True)
+class Fold:
+    """A batch normalization that becomes part of the layer before it.
+
+    Attributes:
+        norm: its name; the layer disappears.
+        mode: "ema_stats_folding" or "batch_stats_folding".
+        freeze_delay: calls in training after which the statistics rest; None for never.
+    """
+
+    norm: str
+    mode: str = "ema_stats_folding"
+    freeze_delay: int | None = None
+
+
+@dataclass(frozen=True)
 class LayerPlan:
     """One layer of a plan. A layer that has a plan becomes a Q layer, even with no quantizer in it.
 
     Attributes:
         quantizers: by role; a role that is absent stays unquantized.
         filters: output filters (units of a dense layer); None keeps the reference's.
+        fold: the batch normalization that the layer takes in.
+        adaptive: the activation's integer bits follow what it sees (QAdaptiveActivation).
     """
 
     quantizers: Mapping[Role, QuantizerSpec] = field(default_factory=dict)
     filters: int | None = None
+    fold: Fold | None = None
+    adaptive: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "quantizers", MappingProxyType(dict(self.quantizers)))
 
     def __hash__(self) -> int:
-        return hash((frozenset(self.quantizers.items()), self.filters))
+        return hash((frozenset(self.quantizers.items()), self.filters, self.fold, self.adaptive))
 
     def __reduce__(self) -> tuple[type[LayerPlan], tuple[object, ...]]:
-        return (LayerPlan, (dict(self.quantizers), self.filters))
+        return (LayerPlan, (dict(self.quantizers), self.filters, self.fold, self.adaptive))
 
     def to_dict(self) -> dict[str, str | int]:
         """`{"kernel": "quantized_bits(4,0,1,alpha=1.0)", "filters": 24}`: what files and reports show."""
         shown: dict[str, str | int] = {role.value: str(spec) for role, spec in self.quantizers.items()}
         if self.filters is not None:
             shown["filters"] = self.filters
+        if self.fold is not None:
+            shown["fold"] = self.fold.norm
+        if self.adaptive:
+            shown["adaptive"] = "yes"
         return shown
 
 

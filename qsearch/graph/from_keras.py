@@ -29,6 +29,7 @@ from qsearch.graph.model_graph import (
     Shape,
     Unknown,
 )
+from qsearch.graph.walk import layers_by_path
 from qsearch.layers import QActivation
 from qsearch.plan import LayerPlan, QuantizationPlan
 
@@ -76,8 +77,8 @@ def read_model(model: keras.Model) -> ModelGraph:
 
 
 def read_plan(model: keras.Model) -> QuantizationPlan:
-    """The quantizers of a model's Q layers; empty for a float model."""
-    plans = {layer.name: getattr(layer, "plan", None) for layer in model.layers}
+    """The quantizers of a model's Q layers; empty for a float model. Layers of nested models as "outer/inner"."""
+    plans = {path: getattr(layer, "plan", None) for path, layer in layers_by_path(model).items()}
     return QuantizationPlan({name: plan for name, plan in plans.items() if isinstance(plan, LayerPlan)})
 
 

@@ -43,8 +43,9 @@ _NORM: Mapping[str, Any] = {
     "fused": None,
     "ema_freeze_delay": None,
     "folding_mode": "ema_stats_folding",
+    "folded_norm": None,
 }
-"""Arguments of the normalization with their defaults."""
+"""Arguments of the normalization with their defaults; `folded_norm` is the name of the layer that it was."""
 _ABSENT: Mapping[str, Any] = {
     "renorm": False,
     "renorm_clipping": None,

@@ -2,133 +2,188 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from qsearch.errors import ModelError
-from qsearch.layers import QActivation, QBatchNormalization, QConv2D, QDense, QDepthwiseConv2D
-from qsearch.plan import LayerPlan, QuantizationPlan, Role
+from qsearch.graph.walk import layers_by_path
+from qsearch.layers import QActivation, QAdaptiveActivation, QBidirectional
+from qsearch.layers.roles import serialized_activation
+from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
+from qsearch.quantize.fold import foldable
+from qsearch.quantize.kinds import LayerKind, kind_of
 
 Config = dict[str, Any]
-_Builder = Callable[[Config, LayerPlan], keras.layers.Layer]
 
 
 def apply_plan(model: keras.Model, plan: QuantizationPlan) -> keras.Model:
     """A new model with freshly initialised weights in which the plan's layers are Q layers.
 
-    A layer that already is a Q layer is rebuilt with the plan's quantizers; a role that
-    the plan leaves out is unquantized there. The given model is not changed.
+    A layer that already is a Q layer is rebuilt with the plan's quantizers; a role that the plan leaves out is
+    unquantized there, but an activation stays what it is. Nested models are entered ("outer/inner"), shared
+    layers stay shared, folded batch normalizations disappear. The given model is not changed.
 
     Raises:
         ModelError: the plan names a layer that the model lacks or that has no quantized form,
             or its filters do not fit together.
     """
-    known = {layer.name: layer for layer in model.layers}
+    known = layers_by_path(model)
     for name in plan:
         if name not in known:
             raise ModelError(f"plan: {model.name} has no layer {name!r}")
-
-    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-        layer_plan = plan.get(layer.name)
-        if layer_plan is None:
-            return layer.__class__.from_config(layer.get_config())
-        builder = _builder(layer)
-        if builder is None:
-            raise ModelError(f"layer {layer.name!r}: {type(layer).__name__} has no quantized form")
-        return builder(layer.get_config(), layer_plan)
-
+    plans = {id(layer): plan.layers[path] for path, layer in known.items() if path in plan}
     try:
-        return keras.models.clone_model(model, clone_function=clone)
+        return _Rebuild(plans).model(model)
     except (ValueError, TypeError) as error:
         raise ModelError(f"plan does not fit {model.name}: {_first_line(error)}") from error
 
 
-def can_quantize(layer: keras.layers.Layer) -> bool:
+class _Rebuild:
+    """One copy of every layer and nested model, so that what is shared stays shared."""
+
+    def __init__(self, plans: Mapping[int, LayerPlan]) -> None:
+        self.plans = plans
+        self.copies: dict[int, Any] = {}
+
+    def model(self, model: keras.Model) -> keras.Model:
+        if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
+            raise ModelError(f"{model.name}: is a subclassed model, whose layers are not known; use the functional API")
+        absorbed = self._absorbed(model)
+        if isinstance(model, keras.Sequential):
+            return _sequential(
+                model, [self._copy(layer, model) for layer in model.layers if layer.name not in absorbed]
+            )
+
+        def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+            return args[0] if layer.name in absorbed else layer(*args, **kwargs)
+
+        return keras.models.clone_model(
+            model, clone_function=lambda layer: self._copy(layer, model), call_function=call
+        )
+
+    def _copy(self, layer: Any, model: keras.Model) -> Any:
+        if id(layer) not in self.copies:
+            self.copies[id(layer)] = self.model(layer) if isinstance(layer, keras.Model) else self._layer(layer, model)
+        return self.copies[id(layer)]
+
+    def _layer(self, layer: Any, model: keras.Model) -> Any:
+        plan = self.plans.get(id(layer))
+        if plan is None:
+            return layer.__class__.from_config(layer.get_config())
+        return quantized_layer(layer, plan, None if plan.fold is None else model.get_layer(plan.fold.norm))
+
+    def _absorbed(self, model: keras.Model) -> set[str]:
+        plans = {layer.name: self.plans.get(id(layer)) for layer in model.layers}
+        return _absorbed(model, {name: plan.fold for name, plan in plans.items() if plan and plan.fold})
+
+
+def _absorbed(model: keras.Model, folds: dict[str, Fold]) -> set[str]:
+    """The batch normalizations that disappear."""
+    if not folds:
+        return set()
+    pairs, reasons = foldable(model)
+    for name, fold in folds.items():
+        if pairs.get(name) != fold.norm:
+            why = reasons.get(fold.norm, f"it is not directly behind {name}")
+            raise ModelError(f"plan: {fold.norm} cannot be folded into {name}: {why}")
+    return {fold.norm for fold in folds.values()}
+
+
+def _sequential(model: keras.Sequential, layers: list[Any]) -> keras.Sequential:
+    known = getattr(model, "_functional", None) is not None
+    first = [keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype)] if known else []
+    return keras.Sequential([*first, *layers], name=model.name, trainable=model.trainable)
+
+
+def can_quantize(layer: Any) -> bool:
     """Whether the layer has a quantized form."""
-    return _builder(layer) is not None
+    return kind_of(layer) is not None
 
 
-def transfer_weights(source: keras.Model, target: keras.Model) -> tuple[str, ...]:
-    """Copy weights between layers of one name wherever all shapes agree.
+def quantized_layer(layer: Any, plan: LayerPlan, norm: Any = None) -> Any:
+    """The Q layer that a plan makes of a layer, unbuilt.
 
-    Returns:
-        Names of the target's layers with weights that kept their own, in order.
+    Args:
+        norm: the batch normalization that it takes in.
+
+    Raises:
+        ModelError: the layer has no quantized form, or not the one that the plan asks for.
     """
-    sources = {layer.name: layer for layer in source.layers}
-    kept: list[str] = []
-    for layer in target.layers:
-        if not layer.weights:
-            continue
-        origin = sources.get(layer.name)
-        if origin is not None and [w.shape for w in origin.weights] == [w.shape for w in layer.weights]:
-            layer.set_weights(origin.get_weights())
-        else:
-            kept.append(layer.name)
-    return tuple(kept)
+    kind = kind_of(layer)
+    if kind is None:
+        raise ModelError(f"layer {layer.name!r}: {type(layer).__name__} has no quantized form")
+    if kind.quantized is QActivation:
+        return _activation(layer, plan)
+    if kind.quantized is QBidirectional:
+        return _bidirectional(layer, plan)
+    if norm is not None:
+        if kind.folded is None:
+            raise ModelError(f"layer {layer.name!r}: {type(layer).__name__} takes in no batch normalization")
+        return kind.folded.from_config(_folded(_configured(layer, kind, plan), norm, plan))
+    return kind.quantized.from_config(_configured(layer, kind, plan))
 
 
-def _builder(layer: keras.layers.Layer) -> _Builder | None:
-    return next((builder for kind, builder in _BUILDERS.items() if type(layer) is kind), None)
+def _configured(layer: Any, kind: LayerKind, plan: LayerPlan) -> Config:
+    config = {**layer.get_config(), **{name: _spec(plan, role) for role, name in kind.arguments.items()}}
+    for name, role in (("activation", Role.ACTIVATION), ("recurrent_activation", Role.RECURRENT_ACTIVATION)):
+        if hasattr(layer, name):
+            # Written as Q layers read it: the field's hard_sigmoid is not Keras'.
+            config[name] = _spec(plan, role) or serialized_activation(getattr(layer, name))
+        elif role in plan.quantizers:
+            config[name] = _spec(plan, role)
+    if kind.width is not None and plan.filters is not None:
+        config[kind.width] = plan.filters
+    return config
+
+
+def _folded(config: Config, norm: Any, plan: LayerPlan) -> Config:
+    assert plan.fold is not None
+    own = norm.get_config()
+    parts = [key for key in own if key.startswith(("beta_", "gamma_", "moving_"))]
+    kept = {key: own[key] for key in ("axis", "momentum", "epsilon", "center", "scale", *parts)}
+    # fused=False: the moving variance is the biased one, as in the layer that disappears.
+    fold = {
+        "folding_mode": plan.fold.mode,
+        "ema_freeze_delay": plan.fold.freeze_delay,
+        "fused": False,
+        "folded_norm": norm.name,
+    }
+    return {**config, **kept, **fold, "fused": False}
+
+
+def _activation(layer: Any, plan: LayerPlan) -> Any:
+    spec = plan.quantizers.get(Role.ACTIVATION)
+    if spec is None:
+        raise ModelError(f"layer {layer.name!r}: an activation layer needs an activation quantizer")
+    given = layer.get_config()
+    config = {key: given[key] for key in ("name", "trainable", "dtype") if key in given}
+    if not plan.adaptive:
+        return QActivation.from_config({**config, "activation": str(spec)})
+    return QAdaptiveActivation.from_config({**config, "activation": spec.name, "total_bits": spec.arguments["bits"]})
+
+
+def _bidirectional(layer: Any, plan: LayerPlan) -> Any:
+    directions = []
+    for inner in (layer.forward_layer, layer.backward_layer):
+        kind = kind_of(inner)
+        if kind is None:
+            raise ModelError(f"layer {layer.name!r}: {type(inner).__name__} inside it has no quantized form")
+        directions.append(kind.quantized.from_config(_configured(inner, kind, plan)))
+    return QBidirectional(
+        directions[0],
+        merge_mode=layer.merge_mode,
+        backward_layer=directions[1],
+        name=layer.name,
+        trainable=layer.trainable,
+        dtype=layer.dtype_policy,
+    )
 
 
 def _spec(plan: LayerPlan, role: Role) -> str | None:
     spec = plan.quantizers.get(role)
     return None if spec is None else str(spec)
-
-
-def _weights(config: Config, plan: LayerPlan, kernel: str, width: str | None) -> Config:
-    changed = {**config, kernel: _spec(plan, Role.KERNEL), "bias_quantizer": _spec(plan, Role.BIAS)}
-    if Role.ACTIVATION in plan.quantizers:
-        changed["activation"] = _spec(plan, Role.ACTIVATION)
-    if width is not None and plan.filters is not None:
-        changed[width] = plan.filters
-    return changed
-
-
-def _dense(config: Config, plan: LayerPlan) -> keras.layers.Layer:
-    return QDense.from_config(_weights(config, plan, "kernel_quantizer", "units"))
-
-
-def _convolution(config: Config, plan: LayerPlan) -> keras.layers.Layer:
-    return QConv2D.from_config(_weights(config, plan, "kernel_quantizer", "filters"))
-
-
-def _depthwise(config: Config, plan: LayerPlan) -> keras.layers.Layer:
-    return QDepthwiseConv2D.from_config(_weights(config, plan, "depthwise_quantizer", None))
-
-
-def _activation(config: Config, plan: LayerPlan) -> keras.layers.Layer:
-    spec = _spec(plan, Role.ACTIVATION)
-    if spec is None:
-        raise ModelError(f"layer {config['name']!r}: an activation layer needs an activation quantizer")
-    return QActivation.from_config({**config, "activation": spec})
-
-
-def _batch_normalization(config: Config, plan: LayerPlan) -> keras.layers.Layer:
-    quantizers = {
-        "gamma_quantizer": _spec(plan, Role.GAMMA),
-        "beta_quantizer": _spec(plan, Role.BETA),
-        "mean_quantizer": _spec(plan, Role.MEAN),
-        "variance_quantizer": _spec(plan, Role.VARIANCE),
-        "inverse_quantizer": None,
-    }
-    return QBatchNormalization.from_config({**config, **quantizers})
-
-
-_BUILDERS: Mapping[type[keras.layers.Layer], _Builder] = {
-    keras.layers.Dense: _dense,
-    keras.layers.Conv2D: _convolution,
-    keras.layers.DepthwiseConv2D: _depthwise,
-    keras.layers.Activation: _activation,
-    keras.layers.BatchNormalization: _batch_normalization,
-    QDense: _dense,
-    QConv2D: _convolution,
-    QDepthwiseConv2D: _depthwise,
-    QActivation: _activation,
-    QBatchNormalization: _batch_normalization,
-}
 
 
 def _first_line(error: Exception) -> str:

@@ -1,148 +1,215 @@
-"""`quantize_model` and its dictionary of quantizers, as QKeras' users write it."""
+"""Dictionaries of quantizers, as QKeras' users write them, read into a plan."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from qsearch.errors import ConfigError, did_you_mean
-from qsearch.plan import LayerPlan, QuantizationPlan, Role
+from qsearch.graph.walk import layers_by_path
+from qsearch.layers import QActivation
+from qsearch.layers.folded import FOLDING_MODES
+from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
 from qsearch.quantize.activations import automatic
-from qsearch.quantize.apply import apply_plan, can_quantize
-from qsearch.quantize.apply import transfer_weights as transfer
+from qsearch.quantize.fold import foldable
+from qsearch.quantize.kinds import LayerKind, function_of, kind_of
 from qsearch.quantizers.spec import QuantizerSpec, parse
 
-_WEIGHT_KEYS: Mapping[str, Role] = {
-    "bias_quantizer": Role.BIAS,
-    "activation": Role.ACTIVATION,
-    "activation_quantizer": Role.ACTIVATION,
-}
-_KERNEL_KEYS: Mapping[str, Role] = {"kernel_quantizer": Role.KERNEL, **_WEIGHT_KEYS}
-_DEPTHWISE_KEYS: Mapping[str, Role] = {
-    "depthwise_quantizer": Role.KERNEL,
-    "kernel_quantizer": Role.KERNEL,
-    **_WEIGHT_KEYS,
-}
-_BATCH_NORM_KEYS: Mapping[str, Role] = {
-    "gamma_quantizer": Role.GAMMA,
-    "beta_quantizer": Role.BETA,
-    "mean_quantizer": Role.MEAN,
-    "variance_quantizer": Role.VARIANCE,
-}
+Entries = Mapping[str, Any]
+_FOLD_KEYS = ("folding_mode", "ema_freeze_delay")
 
 
-def quantize_model(
-    model: keras.Model,
-    quantizers: QuantizationPlan | Mapping[str, Any],
-    activation_bits: int = 4,
-    transfer_weights: bool = False,
-) -> keras.Model:
-    """A quantized copy of a model.
+@dataclass(frozen=True)
+class DictionaryOptions:
+    """How a dictionary is read; the names are QKeras'.
 
-    Args:
-        model: functional or Sequential, built. It is not changed.
-        quantizers: a plan, or a dictionary by layer name ("conv2d_0") or by class ("QConv2D") of
-            `{"kernel_quantizer": ..., "bias_quantizer": ..., "activation": ...}`; for an Activation
-            layer a quantizer, or `{"relu": quantizer}`; for batch normalization `{}` leaves its
-            parameters unquantized. A name's entry hides its class's entry.
-        activation_bits: bits of the quantizer that an activation inside a quantized layer gets when
-            its entry names none: relu -> quantized_relu, tanh -> quantized_tanh, sigmoid -> quantized_sigmoid.
-        transfer_weights: copy the float weights wherever shapes agree.
+    Attributes:
+        activation_bits: bits of the quantizer that an activation inside a layer gets when its entry names none.
+        enable_bn_folding: batch normalizations become part of the layer before them where they can.
+        prefer_qadaptiveactivation: Activation layers take the entry of "QAdaptiveActivation" before "QActivation".
+    """
+
+    activation_bits: int = 4
+    enable_bn_folding: bool = False
+    prefer_qadaptiveactivation: bool = False
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a dictionary means for a model: the plan, and why the other layers stay as they are, by path."""
+
+    plan: QuantizationPlan
+    left_alone: Mapping[str, str]
+
+
+class _StaysError(Exception):
+    """Why a layer stays as it is."""
+
+
+def read_dictionary(model: keras.Model, entries: Entries, options: DictionaryOptions | None = None) -> Reading:
+    """The plan that a dictionary of quantizers states for a model.
 
     Raises:
         ConfigError: an entry for a layer that is not there, an unknown key, a string that does not parse.
-        ModelError: a layer that has no quantized form.
     """
-    if isinstance(quantizers, QuantizationPlan):
-        plan = quantizers
-    else:
-        plan = read_dictionary(model, quantizers, activation_bits)
-    quantized = apply_plan(model, plan)
-    if transfer_weights:
-        transfer(model, quantized)
-    return quantized
-
-
-def read_dictionary(model: keras.Model, entries: Mapping[str, Any], activation_bits: int = 4) -> QuantizationPlan:
-    """The plan that a dictionary of quantizers states for a model."""
-    layers = {layer.name: layer for layer in model.layers}
-    classes = {_class_key(layer) for layer in model.layers if can_quantize(layer)}
-    for key in entries:
-        if key not in layers and key not in classes and not (key.startswith("Q") and hasattr(keras.layers, key[1:])):
-            allowed = [*(name for name in layers if can_quantize(layers[name])), *sorted(classes)]
-            raise ConfigError(f"{key}: {model.name} has no such layer or class{did_you_mean(key, allowed)}")
+    options = options or DictionaryOptions()
+    layers = {
+        path: layer for path, layer in layers_by_path(model).items() if type(layer) is not keras.layers.InputLayer
+    }
+    _check_names(model, layers, entries)
+    folds = _Folds(model, options)
     plans: dict[str, LayerPlan] = {}
-    for name, layer in layers.items():
-        key = name if name in entries else _class_key(layer)
-        if key in entries and (can_quantize(layer) or key == name):
-            plan = _layer_plan(layer, entries[key], key, activation_bits, by_name=key == name)
-            if plan is not None:
-                plans[name] = plan
-    return QuantizationPlan(plans)
+    left_alone: dict[str, str] = {}
+    for path, layer in layers.items():
+        norm_of = folds.absorbed.get(path)
+        if norm_of is not None and norm_of in plans and plans[norm_of].fold is not None:
+            left_alone[path] = f"is folded into {norm_of}"
+            continue
+        try:
+            plans[path] = _Entry(path, layer, entries, options, folds).plan()
+        except _StaysError as reason:
+            left_alone[path] = str(reason)
+            if path in folds.reasons and options.enable_bn_folding:
+                left_alone[path] += f"; not folded, as {folds.reasons[path]}"
+    return Reading(QuantizationPlan(plans), left_alone)
 
 
-def _class_key(layer: keras.layers.Layer) -> str:
+def _check_names(model: keras.Model, layers: Mapping[str, Any], entries: Entries) -> None:
+    classes = {_class_key(layer) for layer in layers.values() if kind_of(layer) is not None}
+    names = {*layers, *(path.rpartition("/")[2] for path in layers)}
+    for key in entries:
+        if key in names or key in classes or (key.startswith("Q") and _is_known_class(key)):
+            continue
+        allowed = [*(path for path in layers if kind_of(layers[path]) is not None), *sorted(classes)]
+        raise ConfigError(f"{key}: {model.name} has no such layer or class{did_you_mean(key, allowed)}")
+
+
+def _is_known_class(key: str) -> bool:
+    from qsearch import layers
+
+    return key in layers.__all__ or hasattr(keras.layers, key[1:])
+
+
+def _class_key(layer: Any) -> str:
+    if isinstance(layer, keras.layers.ReLU | keras.layers.LeakyReLU):
+        return "QActivation"
     name = type(layer).__name__
     return name if name.startswith("Q") else f"Q{name}"
 
 
-def _layer_plan(
-    layer: keras.layers.Layer, entry: Any, key: str, activation_bits: int, by_name: bool
-) -> LayerPlan | None:
-    if isinstance(layer, keras.layers.BatchNormalization):
-        return LayerPlan(_roles(entry, _BATCH_NORM_KEYS, key))
-    if isinstance(layer, keras.layers.DepthwiseConv2D):
-        return _weights_plan(layer, _roles(entry, _DEPTHWISE_KEYS, key), activation_bits)
-    if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D):
-        return _weights_plan(layer, _roles(entry, _KERNEL_KEYS, key), activation_bits)
-    if can_quantize(layer):
-        return _activation_plan(layer, entry, key, by_name)
-    if entry:
-        raise ConfigError(f"{key}: a {type(layer).__name__} layer has no quantized form")
-    return None
+class _Folds:
+    """Batch normalizations that go into the layer before them, by path."""
+
+    def __init__(self, model: keras.Model, options: DictionaryOptions) -> None:
+        self.norms: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
+        self._collect(model, "")
+        if not options.enable_bn_folding:
+            self.norms = {}
+        prefix = {path: path[: len(path) - len(path.rpartition("/")[2])] for path in self.norms}
+        self.absorbed = {f"{prefix[path]}{norm}": path for path, norm in self.norms.items()}
+
+    def _collect(self, model: keras.Model, prefix: str) -> None:
+        pairs, reasons = foldable(model)
+        self.norms |= {f"{prefix}{name}": norm for name, norm in pairs.items()}
+        self.reasons |= {f"{prefix}{name}": reason for name, reason in reasons.items()}
+        for layer in model.layers:
+            if isinstance(layer, keras.Model):
+                self._collect(layer, f"{prefix}{layer.name}/")
 
 
-def _weights_plan(
-    layer: keras.layers.Layer, roles: dict[Role, QuantizerSpec], activation_bits: int
-) -> LayerPlan | None:
-    if Role.KERNEL not in roles:
-        return None
-    if not layer.use_bias:
-        roles.pop(Role.BIAS, None)
-    if Role.ACTIVATION not in roles:
-        spec = automatic(_function(layer), activation_bits)
-        if spec is not None:
-            roles[Role.ACTIVATION] = spec
-    return LayerPlan(roles)
+class _Entry:
+    """One layer's entry: its own by path or name, else its class'. A name's entry hides its class' entry."""
 
+    def __init__(self, path: str, layer: Any, entries: Entries, options: DictionaryOptions, folds: _Folds) -> None:
+        kind = kind_of(layer)
+        self.layer, self.options, self.norm = layer, options, folds.norms.get(path)
+        names = [path, path.rpartition("/")[2]]
+        self.by_name = any(name in entries for name in names)
+        own = _class_key(layer)
+        candidates = [*names, own]
+        if self.norm is not None and kind is not None and kind.folded is not None:
+            candidates = [*names, kind.folded.__name__, own]
+        if options.prefer_qadaptiveactivation and type(layer) is keras.layers.Activation:
+            candidates = [*names, "QAdaptiveActivation", own]
+        self.key = next((name for name in candidates if name in entries), None)
+        if kind is None:
+            if self.by_name and entries[str(self.key)]:
+                raise ConfigError(f"{self.key}: a {type(layer).__name__} layer has no quantized form")
+            raise _StaysError(f"{type(layer).__name__} has no quantized form")
+        if self.key is None:
+            raise _StaysError(f"there is no entry for it or for {own}")
+        self.kind: LayerKind = kind
+        self.entry: Any = entries[self.key]
 
-def _activation_plan(layer: keras.layers.Layer, entry: Any, key: str, by_name: bool) -> LayerPlan | None:
-    function = _function(layer)
-    if isinstance(entry, Mapping):
-        chosen = entry.get(function, entry.get("activation"))
-    else:
-        # A class entry means "every activation", but softmax is the model's answer, not an activation to quantize.
-        chosen = entry if by_name or function != "softmax" else None
-    return LayerPlan({Role.ACTIVATION: _spec(chosen, key)}) if chosen else None
+    def plan(self) -> LayerPlan:
+        if self.kind.quantized is QActivation:
+            return self._activation()
+        roles = self._roles()
+        if self.kind.needed and not any(role in roles for role in self.kind.needed):
+            wanted = " or ".join(key for key, role in self.kind.keys.items() if role in self.kind.needed)
+            raise _StaysError(f"its entry {self.key} has no {wanted}")
+        if Role.BIAS in roles and not self._has_bias():
+            del roles[Role.BIAS]
+        if Role.POINTWISE in self.kind.needed and "kernel_quantizer" in self.entry:
+            roles.setdefault(Role.POINTWISE, roles[Role.KERNEL])
+        asked = Role.ACTIVATION in roles
+        if Role.ACTIVATION in self.kind.keys.values() and not asked:
+            spec = automatic(function_of(self.layer), self.options.activation_bits)
+            if spec is not None and self.kind.quantized is not type(self.layer):
+                roles[Role.ACTIVATION] = spec
+        # An activation of the layer's own would move behind the normalization.
+        fold = self.norm is not None and not (asked and not self._is_folded_entry())
+        return LayerPlan(roles, fold=self._fold() if fold else None)
 
+    def _has_bias(self) -> bool:
+        layer = getattr(self.layer, "forward_layer", self.layer)
+        return bool(layer.use_bias) or self.norm is not None
 
-def _function(layer: keras.layers.Layer) -> str:
-    activation = getattr(layer, "activation", None)
-    return getattr(activation, "__name__", "")
+    def _is_folded_entry(self) -> bool:
+        return self.by_name or (self.kind.folded is not None and self.key == self.kind.folded.__name__)
 
+    def _fold(self) -> Fold:
+        given = self.entry if isinstance(self.entry, Mapping) else {}
+        mode = given.get("folding_mode", FOLDING_MODES[0])
+        if mode not in FOLDING_MODES:
+            raise ConfigError(
+                f"{self.key}.folding_mode: found {mode!r}, allowed: {', '.join(FOLDING_MODES)}"
+                f"{did_you_mean(str(mode), FOLDING_MODES)}"
+            )
+        return Fold(str(self.norm), mode, given.get("ema_freeze_delay") or None)
 
-def _roles(entry: Any, keys: Mapping[str, Role], key: str) -> dict[Role, QuantizerSpec]:
-    if not isinstance(entry, Mapping):
-        raise ConfigError(f"{key}: found {entry!r}, expected a dictionary with keys such as {', '.join(keys)}")
-    roles: dict[Role, QuantizerSpec] = {}
-    for name, value in entry.items():
-        if name not in keys:
-            raise ConfigError(f"{key}.{name}: unknown key{did_you_mean(name, keys)} (allowed: {', '.join(keys)})")
-        if value is not None:
-            roles[keys[name]] = _spec(value, f"{key}.{name}")
-    return roles
+    def _activation(self) -> LayerPlan:
+        function = function_of(self.layer)
+        if isinstance(self.entry, Mapping):
+            chosen = self.entry.get(function, self.entry.get("activation"))
+        else:
+            # A class entry means "every activation", but softmax is the model's answer, not one to quantize.
+            chosen = self.entry if self.by_name or function != "softmax" else None
+        if not chosen:
+            raise _StaysError(f"its entry {self.key} has nothing for {function!r}")
+        spec = _spec(chosen, str(self.key))
+        adaptive = self.key == "QAdaptiveActivation"
+        if adaptive and spec.name not in ("quantized_bits", "quantized_relu"):
+            raise ConfigError(f"{self.key}: found {spec}, expected quantized_bits or quantized_relu with bits only")
+        return LayerPlan({Role.ACTIVATION: spec}, adaptive=adaptive)
+
+    def _roles(self) -> dict[Role, QuantizerSpec]:
+        keys, key = self.kind.keys, str(self.key)
+        if not isinstance(self.entry, Mapping):
+            raise ConfigError(f"{key}: found {self.entry!r}, expected a dictionary with keys such as {', '.join(keys)}")
+        roles: dict[Role, QuantizerSpec] = {}
+        for name, value in self.entry.items():
+            if name in _FOLD_KEYS and self.kind.folded is not None:
+                continue
+            if name not in keys:
+                raise ConfigError(f"{key}.{name}: unknown key{did_you_mean(name, keys)} (allowed: {', '.join(keys)})")
+            if value is not None:
+                roles[keys[name]] = _spec(value, f"{key}.{name}")
+        return roles
 
 
 def _spec(value: Any, place: str) -> QuantizerSpec:

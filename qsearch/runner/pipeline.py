@@ -16,7 +16,8 @@ from qsearch.config import Config, LoadedConfig, load_config, to_yaml
 from qsearch.datasets import Dataset, load_dataset
 from qsearch.errors import DatasetError, SearchError
 from qsearch.models import load_model
-from qsearch.quantize.apply import apply_plan, transfer_weights
+from qsearch.quantize.apply import apply_plan
+from qsearch.quantize.transfer import transfer_weights
 from qsearch.report.markdown import markdown
 from qsearch.runner.directory import RunDirectory, create_directory
 from qsearch.runner.environment import environment

@@ -11,7 +11,8 @@ from qsearch.errors import ConfigError, ModelError
 from qsearch.graph.from_keras import read_plan
 from qsearch.layers import QActivation, QBatchNormalization, QConv2D, QDense, QDepthwiseConv2D
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
-from qsearch.quantize.apply import apply_plan, transfer_weights
+from qsearch.quantize.apply import apply_plan
+from qsearch.quantize.transfer import transfer_weights
 from qsearch.quantizers import parse
 
 BITS = "quantized_bits(4,0,1,alpha=1.0)"

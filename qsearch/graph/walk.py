@@ -1,0 +1,40 @@
+"""The layers of a model by path, nested models entered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+
+def layers_by_path(model: keras.Model) -> dict[str, keras.layers.Layer]:
+    """Layers by name, those of a nested model as "outer/inner"; the nested models themselves are left out.
+
+    A layer that is shared by several places is listed once, at the first.
+    """
+    found: dict[str, keras.layers.Layer] = {}
+    seen: set[int] = set()
+    for path, layer in _walk(model, ""):
+        if id(layer) not in seen:
+            seen.add(id(layer))
+            found[path] = layer
+    return found
+
+
+def _walk(model: keras.Model, prefix: str) -> Iterator[tuple[str, keras.layers.Layer]]:
+    for layer in model.layers:
+        path = f"{prefix}{layer.name}"
+        if isinstance(layer, keras.Model):
+            yield from _walk(layer, f"{path}/")
+        else:
+            yield path, layer
+
+
+def calls_of(model: keras.Model) -> list[Any]:
+    """Keras' nodes of a functional or Sequential model: one for each call of a layer, inputs included."""
+    functional = model
+    if isinstance(model, keras.Sequential):
+        # A Sequential model holds its layers' graph in a functional model of its own.
+        functional = keras.models.Model(model.inputs, model.outputs, name=model.name)
+    return [node for nodes in functional._nodes_by_depth.values() for node in nodes]

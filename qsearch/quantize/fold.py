@@ -1,0 +1,57 @@
+"""Which batch normalizations can become part of the layer before them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import keras
+
+from qsearch.graph.walk import calls_of
+from qsearch.quantize.kinds import function_of, kind_of
+
+
+def foldable(model: keras.Model) -> tuple[dict[str, str], dict[str, str]]:
+    """Pairs of a layer and the batch normalization behind it, within one model (nested ones are not entered).
+
+    Returns:
+        Names {layer: norm} of those that fold, and {norm: reason} of those that do not.
+    """
+    if isinstance(model, keras.Sequential) and not model.built:
+        return {}, {}
+    producers: dict[int, list[Any]] = defaultdict(list)
+    uses: dict[int, int] = defaultdict(int)
+    for call in calls_of(model):
+        for parent in call.parent_nodes:
+            producers[id(call.operation)].append(parent.operation)
+            uses[id(parent.operation)] += 1
+    for tensor in model.outputs:
+        uses[id(tensor._keras_history.operation)] += 1
+    pairs: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    for norm in model.layers:
+        if type(norm) is not keras.layers.BatchNormalization:
+            continue
+        before = producers[id(norm)]
+        reason = _obstacle(norm, before, uses[id(before[0])] if before else 0)
+        if reason is None:
+            pairs[before[0].name] = norm.name
+        else:
+            reasons[norm.name] = reason
+    return pairs, reasons
+
+
+def _obstacle(norm: Any, producers: list[Any], uses: int) -> str | None:
+    before = producers[0] if len(producers) == 1 else None
+    kind = None if before is None else kind_of(before)
+    if before is None or kind is None or kind.folded is None or type(before) is kind.quantized:
+        return "there is no convolution or dense layer directly before it"
+    if before.activation is not keras.activations.linear:
+        return f"{before.name} has an activation of its own ({function_of(before)}) before it"
+    if uses > 1:
+        return f"{before.name} has other consumers too"
+    rank = len(before.output.shape)
+    channel_axis = 1 if getattr(before, "data_format", None) == "channels_first" else rank - 1
+    if norm.axis % rank != channel_axis:
+        return "it normalizes another axis than the channels"
+    return None
