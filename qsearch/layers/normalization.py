@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from qsearch.errors import ConfigError
@@ -78,6 +79,8 @@ class QBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if all(getattr(self, name) is None for name in _PARTS):
+            if mask is None and self._can_fuse(inputs):
+                return self._fused(inputs, bool(training) and self.trainable)
             return super().call(inputs, training=training, mask=mask)
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, self.variable_dtype, "float32"))
         axes = [axis for axis in range(len(x.shape)) if axis != self.axis % len(x.shape)]
@@ -92,6 +95,31 @@ class QBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc
         shape[self.axis] = -1
         y = x * ops.reshape(inverse, shape) + ops.reshape(shift, shape)
         return ops.cast(y, self.compute_dtype)
+
+    def _can_fuse(self, x: Any) -> bool:
+        """Whether one kernel computes it: float32, channels last, up to two dimensions between them."""
+        rank = len(x.shape)
+        plain = x.dtype == "float32" and self.compute_dtype == "float32" and not self.synchronized
+        return plain and 2 <= rank <= 4 and self.axis % rank == rank - 1
+
+    def _fused(self, x: Any, training: bool) -> Any:
+        channels = int(x.shape[-1])
+        image = x if len(x.shape) == 4 else tf.reshape(x, (-1, 1, 1, channels))
+        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=image,
+            scale=self.gamma if self.scale else tf.ones((channels,)),
+            offset=self.beta if self.center else tf.zeros((channels,)),
+            mean=tf.zeros((0,)) if training else ops.convert_to_tensor(self.moving_mean),
+            variance=tf.zeros((0,)) if training else ops.convert_to_tensor(self.moving_variance),
+            epsilon=self.epsilon,
+            is_training=training,
+        )
+        if training:
+            # The kernel gives the unbiased variance; Keras 3 averages the biased one.
+            count = tf.cast(tf.size(x) // channels, tf.float32)
+            self._update(self.moving_mean, mean)
+            self._update(self.moving_variance, variance * (count - 1.0) / count)
+        return y if len(x.shape) == 4 else tf.reshape(y, tf.shape(x))
 
     def _affine(self, mean: Any, variance: Any, training: bool | None) -> tuple[Any, Any]:
         """(inv, Q_β(β) − Q_μ(μ) · inv), one value per channel."""
