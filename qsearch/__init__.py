@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from qsearch import quantizers as quantizers
     from qsearch.datasets import load_dataset as load_dataset
     from qsearch.energy.public import estimate_energy as estimate_energy
+    from qsearch.export.verify import verify as verify
+    from qsearch.export.weights import quantized_weights as quantized_weights
     from qsearch.models import build_model as build_model
     from qsearch.models import load_model as load_model
     from qsearch.quantize.public import left_alone as left_alone
@@ -37,6 +39,8 @@ _PUBLIC = {
     "load_model": "qsearch.models",
     "left_alone": "qsearch.quantize.public",
     "quantize_model": "qsearch.quantize.public",
+    "quantized_weights": "qsearch.export.weights",
+    "verify": "qsearch.export.verify",
     "run": "qsearch.runner.pipeline",
 }
 _ROOMS = ("layers", "quantizers")
@@ -49,8 +53,10 @@ __all__ = [
     "load_dataset",
     "load_model",
     "quantize_model",
+    "quantized_weights",
     "quantizers",
     "run",
+    "verify",
 ]
 
 

@@ -47,6 +47,12 @@ class SearchError(QsearchError):
     exit_code = 6
 
 
+class VerificationError(QsearchError):
+    """A model whose weights are not what its quantizers promise."""
+
+    exit_code = 7
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
     """The allowed name closest to `name`, or None when nothing is close."""
     candidates = list(allowed)

@@ -21,6 +21,7 @@ ROOMS = (
     "models",
     "graph",
     "quantize",
+    "export",
     "energy",
     "goal",
     "search",
@@ -46,6 +47,7 @@ NO_TENSORFLOW = (
     "qsearch.blocks.table",
     "qsearch.report.markdown",
     "qsearch.cli.main",
+    "qsearch.cli.verify",
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

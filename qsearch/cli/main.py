@@ -16,6 +16,7 @@ from qsearch import __version__
 from qsearch.cli.blocks import blocks
 from qsearch.cli.energy import energy
 from qsearch.cli.run import run
+from qsearch.cli.verify import verify
 from qsearch.errors import ConfigError, QsearchError
 
 INTERRUPTED = 130
@@ -25,7 +26,7 @@ INTERNAL_ERROR = 70
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 2 configuration or usage, 3 model, 4 data set, 5 output folder, "
-    "6 no usable trial, 70 a bug in qsearch, 130 interrupted.",
+    "6 no usable trial, 7 weights off their grid, 70 a bug in qsearch, 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="qsearch")
 def cli() -> None:
@@ -35,6 +36,7 @@ def cli() -> None:
 cli.add_command(run)
 cli.add_command(energy)
 cli.add_command(blocks)
+cli.add_command(verify)
 
 
 def main() -> NoReturn:

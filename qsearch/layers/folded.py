@@ -20,7 +20,7 @@ import tensorflow as tf
 from keras import ops
 
 from qsearch.errors import ConfigError, did_you_mean
-from qsearch.layers.quantized import Config
+from qsearch.layers.quantized import Config, WeightPart
 from qsearch.layers.weights import QConv2D, QDense, QDepthwiseConv2D
 
 _register = keras.saving.register_keras_serializable(package="qsearch")
@@ -145,20 +145,34 @@ class _Folded:
 
     def _fold(self, kernel_variance: Any, mean: Any, variance: Any, training: bool | None) -> tuple[Any, Any]:
         """(Q_k(i(kernel_variance) · W), Q_b(i(variance)(b − mean) + β))."""
+        kernel, bias = self._unquantized(kernel_variance, mean, variance)
+        return (
+            self._quantized(self.KERNEL, kernel, training),  # type: ignore[attr-defined]
+            self._quantized("bias", bias, training),  # type: ignore[attr-defined]
+        )
+
+    def _unquantized(self, kernel_variance: Any, mean: Any, variance: Any) -> tuple[Any, Any]:
         kernel = ops.convert_to_tensor(self.kernel)  # type: ignore[attr-defined]
         bias, inverse = self.bias, self._inverse(variance)  # type: ignore[attr-defined]
         shift = -mean if bias is None else bias - mean
         folded = inverse * shift
         if self.beta is not None:
             folded = folded + self.beta
-        return (
-            self._quantized(self.KERNEL, kernel * self._spread(self._inverse(kernel_variance)), training),  # type: ignore[attr-defined]
-            self._quantized("bias", folded, training),  # type: ignore[attr-defined]
-        )
+        return kernel * self._spread(self._inverse(kernel_variance)), folded
 
     def _inverse(self, variance: Any) -> Any:
         inverse = tf.math.rsqrt(variance + self.norm["epsilon"])
         return inverse if self.gamma is None else inverse * self.gamma
+
+    def weight_parts(self) -> dict[str, WeightPart]:
+        """The folded kernel and bias, each with its quantizer."""
+        mean, variance = ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance)
+        kernel, bias = self._unquantized(variance, mean, variance)
+        in_use = self.suited.in_use  # type: ignore[attr-defined]
+        return {
+            self.KERNEL: WeightPart(None, kernel, in_use[self.KERNEL]),  # type: ignore[attr-defined]
+            "bias": WeightPart(None, bias, in_use["bias"]),
+        }
 
     def folded_weights(self) -> tuple[Any, Any]:
         """(kernel, bias) with the moving statistics folded in, quantized as at inference."""

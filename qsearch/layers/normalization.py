@@ -11,6 +11,7 @@ from keras import ops
 
 from qsearch.errors import ConfigError
 from qsearch.layers.constraints import clip_for
+from qsearch.layers.quantized import WeightPart
 from qsearch.layers.roles import plan_of, text
 from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers import get
@@ -76,6 +77,20 @@ class QBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc
     @property
     def plan(self) -> LayerPlan:
         return plan_of({role: getattr(self, name) for name, role in _PARTS.items()})
+
+    def weight_parts(self) -> dict[str, WeightPart]:
+        """Parameters and statistics by name, each with its quantizer."""
+        variables = {
+            "gamma": (self.gamma if self.scale else None, self._in_use["gamma_quantizer"]),
+            "beta": (self.beta if self.center else None, self.beta_quantizer),
+            "mean": (self.moving_mean, self.mean_quantizer),
+            "variance": (self.moving_variance, self._in_use["variance_quantizer"]),
+        }
+        return {
+            name: WeightPart(variable, ops.convert_to_tensor(variable), quantizer)
+            for name, (variable, quantizer) in variables.items()
+            if variable is not None
+        }
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if all(getattr(self, name) is None for name in _PARTS):

@@ -72,6 +72,21 @@ def _for_weights(quantizer: Quantizer | None) -> Quantizer | None:
     return None if quantizer is None else quantizer.for_weights()
 
 
+@dataclass(frozen=True)
+class WeightPart:
+    """A weight of a layer.
+
+    Attributes:
+        variable: where it is stored; None for one that is computed from several (a folded kernel).
+        value: what is quantized, float32.
+        quantizer: as the layer uses it; None for a weight that stays a float.
+    """
+
+    variable: Any
+    value: Any
+    quantizer: Quantizer | None
+
+
 class QuantizedLayer:
     """Mixin: keeps what `suited` found, applies it, and writes it into configs and plans."""
 
@@ -97,6 +112,18 @@ class QuantizedLayer:
         """A weight as the layer computes with it; None stays None."""
         quantizer = self.suited.in_use.get(name)
         return weight if weight is None or quantizer is None else quantizer(weight, training=training)
+
+    def weight_parts(self) -> dict[str, WeightPart]:
+        """The layer's weights by name, each with its quantizer."""
+        names = {"kernel": "kernel", "depthwise": "depthwise_kernel", "pointwise": "pointwise_kernel", "bias": "bias"}
+        parts: dict[str, WeightPart] = {}
+        for prefix, quantizer in self.suited.in_use.items():
+            variable = getattr(self, names.get(prefix, f"{prefix}_kernel"), None)
+            if variable is None and prefix == "depthwise":
+                variable = getattr(self, "kernel", None)  # Keras 3 calls a depthwise layer's kernel so
+            if variable is not None:
+                parts[prefix] = WeightPart(variable, ops.convert_to_tensor(variable), quantizer)
+        return parts
 
     def _finish(self, x: Any, bias: Any, training: bool | None) -> Any:
         """activation(x + bias), the bias along the channels."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 import keras
 
 from qsearch.layers.cells import QGRUCell, QLSTMCell, QSimpleRNNCell, QuantizedCell
+from qsearch.layers.quantized import WeightPart
 from qsearch.plan import LayerPlan
 from qsearch.quantizers.base import Quantizer
 
@@ -54,6 +55,11 @@ class _Recurrent(keras.layers.RNN):  # type: ignore[misc]
     def plan(self) -> LayerPlan:
         plan: LayerPlan = self.cell.plan
         return plan
+
+    def weight_parts(self) -> dict[str, WeightPart]:
+        """The cell's weights by name, each with its quantizer."""
+        parts: dict[str, WeightPart] = self.cell.weight_parts()
+        return parts
 
     def __getattr__(self, name: str) -> Any:
         """The quantizers, initializers and constraints of the cell are the layer's."""
@@ -108,6 +114,15 @@ class QBidirectional(keras.layers.Bidirectional):  # type: ignore[misc]
         """The forward layer's quantizers."""
         plan = getattr(self.forward_layer, "plan", None)
         return plan if isinstance(plan, LayerPlan) else LayerPlan()
+
+    def weight_parts(self) -> dict[str, WeightPart]:
+        """Both directions' weights by name, each with its quantizer."""
+        return {
+            f"{direction}_{name}": part
+            for direction, layer in (("forward", self.forward_layer), ("backward", self.backward_layer))
+            if isinstance(layer, _Recurrent)
+            for name, part in layer.weight_parts().items()
+        }
 
     @property
     def quantizers(self) -> list[Quantizer | None]:

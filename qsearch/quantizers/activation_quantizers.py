@@ -53,6 +53,10 @@ class quantized_relu(Noisy):
             and functions.can_fuse(self.argument("bits"), self.argument("integer"))
         )
 
+    def step(self, x: Tensor) -> Tensor | None:
+        bits = self.argument("bits") - bool(self.argument("negative_slope"))
+        return tf.constant(2.0 ** (self.argument("integer") - bits), tf.float32)
+
     def max(self) -> float:
         whole = self.argument("bits") > (1 if self.argument("negative_slope") else 0)
         return max(1.0, 2.0 ** int(self.argument("integer"))) if whole else 1.0
@@ -92,6 +96,9 @@ class _Saturating(Quantizer):
             return own_slope * functions.saturating_levels(share, steps, lowest, self._rounded(False))[1]
 
         return straight_through(x, values, slope)
+
+    def step(self, x: Tensor) -> Tensor | None:
+        return tf.constant(1.0 / self._steps(), tf.float32)
 
     def max(self) -> float:
         return 1.0 - 1.0 / self._steps()
@@ -182,6 +189,9 @@ class _Plain(Quantizer):
             return 2.0 * share - 1.0 if self.signed else share
 
         return straight_through(x, values, lambda v: (2.0 if self.signed else 1.0) * self.sigmoid.slope(v))
+
+    def step(self, x: Tensor) -> Tensor | None:
+        return tf.ones(()) if self.rounds else None
 
     def max(self) -> float:
         return 1.0

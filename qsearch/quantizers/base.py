@@ -51,6 +51,13 @@ class Quantizer(ABC):
         """
         return tf.ones(())
 
+    def step(self, x: Tensor) -> Tensor | None:
+        """The distance of neighbouring levels when x is quantized at inference: q = whole number · step, float32.
+
+        One number, or one per scale where it depends on x. None where levels are not evenly spaced.
+        """
+        return None
+
     @property
     def spec(self) -> QuantizerSpec:
         return self._spec
@@ -68,7 +75,8 @@ class Quantizer(ABC):
         return self
 
     def _with(self, **changes: Value) -> Self:
-        return type(self)(**{**self._spec.arguments, **changes})
+        changed = QuantizerSpec.of(self._spec.name, {**self._spec.arguments, **changes})
+        return type(self)(**dict(changed.kwargs))
 
     def get_config(self) -> dict[str, Any]:
         """Every parameter, defaults included."""

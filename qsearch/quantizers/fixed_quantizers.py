@@ -60,6 +60,14 @@ class _FixedPoint(SelfScaling, Noisy):
         levels = fixed_point(x, grid, rounding_of(mode, stochastic))
         return levels if alpha is None or alpha == 1.0 else constant_scale(alpha) * levels
 
+    def step(self, x: Tensor) -> Tensor | None:
+        bits, integer, alpha = self.argument("bits"), self.argument("integer"), self.argument("alpha")
+        if isinstance(alpha, str):
+            return self._step(tf.cast(x, tf.float32), alpha == "auto_po2") * 2.0**integer
+        if bits == 1 and self._keeps_negative():
+            return constant_scale(alpha)
+        return constant_scale(alpha) * fixed_grid(bits, integer, False, self._keeps_negative()).step
+
     def _step(self, x: Tensor, power_of_two: bool) -> Tensor:
         given = self._given_step()
         if given is not None:
@@ -164,6 +172,10 @@ class quantized_linear(Noisy, SelfScaling):
     def _automatic_scale(self, x: Tensor, power_of_two: bool) -> Tensor:
         return self._quantization_scale(x) / self._data_type_scale()
 
+    def step(self, x: Tensor) -> Tensor | None:
+        scale = self._quantization_scale(tf.cast(x, tf.float32))
+        return scale / 2.0 if self._grid().shift else scale  # one signed bit: ±1/2 of the scale
+
     def for_weights(self) -> Quantizer:
         return self._with(alpha="auto_po2", symmetric=True) if self.argument("alpha") is None else self
 
@@ -212,6 +224,9 @@ class quantized_hswish(_FixedPoint):
 
     def scale(self, x: Tensor) -> Tensor:
         return super().scale(self._bent(tf.cast(x, tf.float32))[0])
+
+    def step(self, x: Tensor) -> Tensor | None:
+        return super().step(self._bent(tf.cast(x, tf.float32))[0])
 
     def min(self) -> float:
         """The lowest point of the curve, −shift²/(4 · bound), or the grid's end where that is higher."""

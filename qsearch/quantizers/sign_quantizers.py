@@ -21,6 +21,9 @@ _register = keras.saving.register_keras_serializable(package="qsearch")
 class _Signs(SelfScaling):
     """Levels of at most 1 in magnitude, times a scale."""
 
+    def step(self, x: Tensor) -> Tensor | None:
+        return self.scale(x)
+
     def max(self) -> float:
         return self._reach()
 

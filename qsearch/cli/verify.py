@@ -1,0 +1,103 @@
+"""`qsearch verify MODEL`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from qsearch.cli.quiet import quiet_start
+from qsearch.errors import OutputError, VerificationError
+
+if TYPE_CHECKING:
+    from qsearch.export.verify import Checked
+
+
+@click.command()
+@click.argument("model")
+@click.option("--stored", is_flag=True, help="Also fail where the file holds trained floats instead of levels.")
+@click.option("--weights", type=click.Path(), help="Write values, integer codes and scales to this .npz file.")
+@click.option("--write", type=click.Path(), help="Write a copy of the model whose stored weights are levels.")
+@click.option("--format", "output", type=click.Choice(("table", "json")), default="table", show_default=True)
+def verify(model: str, stored: bool, weights: str | None, write: str | None, output: str) -> None:
+    """Check that every weight of MODEL, a .keras or .h5 file, is on its quantizer's grid.
+
+    A trained model holds floats, which its layers quantize in every call: the values that they compute with are
+    checked. Exit code 7 when a weight is off its grid.
+    """
+    with quiet_start():
+        from qsearch.export.verify import on_grid
+        from qsearch.export.verify import verify as check
+        from qsearch.export.weights import arrays, quantized_weights
+        from qsearch.models import load_model
+
+        loaded = load_model(model)
+        found = check(loaded)
+    _print(found, output)
+    if weights is not None:
+        import numpy
+
+        _writing(Path(weights), ".npz")
+        numpy.savez_compressed(weights, **arrays(quantized_weights(loaded)))  # type: ignore[arg-type]
+        click.echo(f"codes and scales in {weights}", err=True)
+    if write is not None:
+        _writing(Path(write), ".keras")
+        copy, kept = on_grid(loaded)
+        copy.save(write)
+        for name, reason in kept.items():
+            click.echo(f"note: {name} keeps its trained floats: {reason}", err=True)
+        click.echo(f"model with stored levels in {write}", err=True)
+    _conclude(found, stored)
+
+
+def _conclude(found: tuple[Checked, ...], stored: bool) -> None:
+    from qsearch.export.verify import State
+
+    failing = {State.OFF, State.TRAINED} if stored else {State.OFF}
+    bad = [item for item in found if item.state in failing]
+    if bad:
+        first = bad[0]
+        what = first.problem or "is stored as trained float; see --write"
+        more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
+        raise VerificationError(f"{first.layer}/{first.weight}: {what}{more}")
+
+
+def _print(found: tuple[Checked, ...], output: str) -> None:
+    rows = [
+        {
+            "layer": item.layer,
+            "weight": item.weight,
+            "quantizer": item.quantizer,
+            "bits": item.bits,
+            "shape": list(item.shape),
+            "values": item.levels,
+            "state": item.state.value,
+            "problem": item.problem,
+        }
+        for item in found
+    ]
+    if output == "json":
+        click.echo(json.dumps(rows, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("layer", "weight", "quantizer", "bits", "values", "state")
+    for row in rows:
+        state = row["problem"] or row["state"]
+        shown = (row["layer"], row["weight"], row["quantizer"] or "-", row["bits"], row["values"], state)
+        table.add_row(*(str(cell) for cell in shown))
+    Console().print(table)
+
+
+def _writing(path: Path, ending: str) -> None:
+    if path.suffix != ending:
+        raise OutputError(f"{path}: ends in {path.suffix or 'nothing'!r}, expected {ending}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from None
