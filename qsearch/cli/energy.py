@@ -43,6 +43,7 @@ _COLUMNS = ("inputs", "parameters", "op_cost", "outputs", "total")
     show_default=True,
     help="What activations without a quantizer carry.",
 )
+@click.option("--allow-code", is_flag=True, help="Load Lambda layers, which run code from the file.")
 @click.option("--format", "output", type=click.Choice(("table", "json", "csv")), default="table", show_default=True)
 def energy(
     model: str,
@@ -55,6 +56,7 @@ def energy(
     rd_wr_on_io: bool,
     sources: tuple[str, ...],
     reference_activations: str,
+    allow_code: bool,
     output: str,
 ) -> None:
     """Print the energy of one inference of MODEL, a .keras or .h5 file or a registry name, layer by layer."""
@@ -63,7 +65,8 @@ def energy(
         from qsearch.graph.from_keras import read_plan
         from qsearch.models import build_model, load_model
 
-    loaded = build_model(model) if model in MODELS and not Path(model).exists() else load_model(model)
+    named = model in MODELS and not Path(model).exists()
+    loaded = build_model(model) if named else load_model(model, allow_code)
     quantized = len(read_plan(loaded).layers) > 0
     if reference is None and not quantized:
         reference = "int8"

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 @click.option("--stored", is_flag=True, help="Also fail where the file holds trained floats instead of levels.")
 @click.option("--weights", type=click.Path(), help="Write values, integer codes and scales to this .npz file.")
 @click.option("--write", type=click.Path(), help="Write a copy of the model whose stored weights are levels.")
+@click.option("--allow-code", is_flag=True, help="Load Lambda layers, which run code from the file.")
 @click.option("--format", "output", type=click.Choice(("table", "json")), default="table", show_default=True)
-def verify(model: str, stored: bool, weights: str | None, write: str | None, output: str) -> None:
+def verify(model: str, stored: bool, weights: str | None, write: str | None, allow_code: bool, output: str) -> None:
     """Check that every weight of MODEL, a .keras or .h5 file, is on its quantizer's grid.
 
     A trained model holds floats, which its layers quantize in every call: the values that they compute with are
@@ -33,7 +34,7 @@ def verify(model: str, stored: bool, weights: str | None, write: str | None, out
         from qsearch.export.weights import arrays, quantized_weights
         from qsearch.models import load_model
 
-        loaded = load_model(model)
+        loaded = load_model(model, allow_code)
         found = check(loaded)
     _print(found, output)
     if weights is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qsearch.errors import ModelError, did_you_mean
 from qsearch.models.stored import read_stored, refuse_foreign
@@ -16,12 +16,15 @@ ENDINGS = (".keras", ".h5", ".hdf5")
 _LISTED = 6
 
 
-def load_model(path: str | Path) -> keras.Model:
+def load_model(path: str | Path, allow_code: bool = False) -> keras.Model:
     """The model in a file, without its optimizer, losses and metrics.
 
-    Files are written by Keras 3, with or without qsearch's layers, or by Keras 2 where Keras 3 still reads them.
+    Files are `.keras` or `.h5` of Keras 3, with or without qsearch's layers, or `.h5` of Keras 2 and QKeras.
     Lambda layers, pickled functions and classes from elsewhere are refused: loading them could run code of the
     file's author.
+
+    Args:
+        allow_code: make Lambda layers all the same, for a file whose author you trust.
 
     Raises:
         ModelError: no such file, no model file, or a model with layers that are not known here.
@@ -42,10 +45,12 @@ def load_model(path: str | Path) -> keras.Model:
                 f"{path}: was written by Keras {version}, whose .keras files Keras 3 cannot read; "
                 f"save it as {path.stem}.h5 with that version"
             )
-        refuse_foreign(path, stored, objects.keys())
+        if path.suffix != ".keras" and not version.startswith("3"):  # Keras 3 always says that it wrote a file
+            return _load_keras2(path, stored.config, allow_code)
+        refuse_foreign(path, stored, objects.keys(), allow_code)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model = keras.models.load_model(path, custom_objects=objects, compile=False, safe_mode=True)
+            model = keras.models.load_model(path, custom_objects=objects, compile=False, safe_mode=not allow_code)
     except ModelError:
         raise
     except Exception as error:  # Keras raises whatever a broken file makes it stumble over
@@ -53,6 +58,12 @@ def load_model(path: str | Path) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise ModelError(f"{path}: holds a {type(model).__name__}, expected a model")
     return model
+
+
+def _load_keras2(path: Path, stored: Any, allow_code: bool) -> keras.Model:
+    from qsearch.models.keras2 import load_keras2
+
+    return load_keras2(path, stored, allow_code)
 
 
 def _check_path(path: Path) -> None:

@@ -51,13 +51,14 @@ def read_stored(path: Path) -> Stored:
     return _in_zip(path) if path.suffix == ".keras" else _in_hdf5(path)
 
 
-def refuse_foreign(path: Path, stored: Stored, known: Collection[str]) -> None:
+def refuse_foreign(path: Path, stored: Stored, known: Collection[str], allow_code: bool = False) -> None:
     """Refuse a file that would run code of its author, or that needs classes which are not here.
 
     Keras refuses most of these too, without saying which layer it is about.
 
     Args:
         known: names of the classes that the caller hands to Keras.
+        allow_code: let Lambda layers and pickled functions pass.
 
     Raises:
         ModelError: it names the first such layer.
@@ -66,10 +67,14 @@ def refuse_foreign(path: Path, stored: Stored, known: Collection[str]) -> None:
 
     for item in _items(stored.config, "", is_layer=True):
         where = f"{path}: layer {item.layer!r}"
+        if item.name in _CODE and allow_code:
+            continue
         if item.name in _CODE:
             what = "holds a pickled function" if item.name == "__lambda__" else f"is a {item.name}"
             raise ModelError(f"{where} {what}, which would run code from the file; rebuild the model without it")
-        if item.module:
+        if item.module == "builtins" and item.name.removeprefix("qsearch>") in known:
+            foreign = False  # a function of ours
+        elif item.module:
             foreign = item.module.split(".")[0] not in ("keras", "qsearch")
         elif item.module is None:
             foreign = item.name not in known
