@@ -57,6 +57,10 @@ _ABSENT: Mapping[str, Any] = {
 _OBJECTS = {"initializer": keras.initializers, "regularizer": keras.regularizers, "constraint": keras.constraints}
 
 
+def _float(variable: Any) -> Any:
+    return tf.cast(ops.convert_to_tensor(variable), tf.float32)
+
+
 class _Folded:
     """Mixin in front of a Q layer."""
 
@@ -88,7 +92,13 @@ class _Folded:
             name="iteration", shape=(), dtype="int64", initializer=keras.initializers.Constant(-1), trainable=False
         )
         self.moving_mean, self.moving_variance = (
-            add(name=name, shape=(channels,), initializer=getattr(self, f"{name}_initializer"), trainable=False)
+            add(
+                name=name,
+                shape=(channels,),
+                initializer=getattr(self, f"{name}_initializer"),
+                trainable=False,
+                autocast=False,
+            )
             for name in ("moving_mean", "moving_variance")
         )
 
@@ -99,6 +109,7 @@ class _Folded:
             initializer=getattr(self, f"{name}_initializer"),
             regularizer=getattr(self, f"{name}_regularizer"),
             constraint=getattr(self, f"{name}_constraint"),
+            autocast=False,
         )
 
     def _channels(self) -> int:
@@ -109,12 +120,17 @@ class _Folded:
         return per_channel
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        mean, variance = ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance)
+        # Statistics and folded weights of half precision would not be those of the layers that fold.
+        output = self._call(tf.cast(inputs, tf.float32), training)
+        return tf.cast(output, self.compute_dtype)  # type: ignore[attr-defined]
+
+    def _call(self, inputs: Any, training: bool | None) -> Any:
+        mean, variance = _float(self.moving_mean), _float(self.moving_variance)
         if not training or not self.trainable:  # type: ignore[attr-defined]
             kernel, bias = self._fold(variance, mean, variance, training)
             return self._finish(self._operation(inputs, kernel), bias, training)  # type: ignore[attr-defined]
         batch_mean, batch_variance, adapts = self._follow(inputs)
-        mean, variance = ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance)
+        mean, variance = _float(self.moving_mean), _float(self.moving_variance)
         now_mean = tf.where(adapts, batch_mean, mean)
         now_variance = tf.where(adapts, batch_variance, variance)
         if self.norm["folding_mode"] == "batch_stats_folding":
@@ -127,9 +143,9 @@ class _Folded:
 
     def _follow(self, inputs: Any) -> tuple[Any, Any, Any]:
         """(mean and variance of the batch, whether the layer still adapts); moves the averages and the count."""
-        z = self._operation(inputs, ops.convert_to_tensor(self.kernel))  # type: ignore[attr-defined]
+        z = self._operation(inputs, _float(self.kernel))  # type: ignore[attr-defined]
         if self.bias is not None:  # type: ignore[attr-defined]
-            z = z + self._along_channels(ops.convert_to_tensor(self.bias))  # type: ignore[attr-defined]
+            z = z + self._along_channels(_float(self.bias))  # type: ignore[attr-defined]
         axes = [axis for axis in range(len(z.shape)) if axis != self._channel_axis(len(z.shape))]
         mean, variance = tf.nn.moments(z, axes)
         delay = self.norm["ema_freeze_delay"]
@@ -139,7 +155,8 @@ class _Folded:
         unbiased = variance if self.norm["fused"] is False else variance * count / tf.maximum(count - 1.0, 1.0)
         moving = tf.where(adapts, 1.0 - self.norm["momentum"], 0.0)
         for average, found in ((self.moving_mean, mean), (self.moving_variance, unbiased)):
-            average.assign(average - (average - tf.stop_gradient(found)) * moving)
+            before = _float(average)
+            average.assign(tf.cast(before - (before - tf.stop_gradient(found)) * moving, average.dtype))
         self.iteration.assign(self.iteration + 1)
         return mean, variance, adapts
 
@@ -152,21 +169,20 @@ class _Folded:
         )
 
     def _unquantized(self, kernel_variance: Any, mean: Any, variance: Any) -> tuple[Any, Any]:
-        kernel = ops.convert_to_tensor(self.kernel)  # type: ignore[attr-defined]
-        bias, inverse = self.bias, self._inverse(variance)  # type: ignore[attr-defined]
-        shift = -mean if bias is None else bias - mean
+        kernel, inverse = _float(self.kernel), self._inverse(variance)  # type: ignore[attr-defined]
+        shift = -mean if self.bias is None else _float(self.bias) - mean  # type: ignore[attr-defined]
         folded = inverse * shift
         if self.beta is not None:
-            folded = folded + self.beta
+            folded = folded + _float(self.beta)
         return kernel * self._spread(self._inverse(kernel_variance)), folded
 
     def _inverse(self, variance: Any) -> Any:
         inverse = tf.math.rsqrt(variance + self.norm["epsilon"])
-        return inverse if self.gamma is None else inverse * self.gamma
+        return inverse if self.gamma is None else inverse * _float(self.gamma)
 
     def weight_parts(self) -> dict[str, WeightPart]:
         """The folded kernel and bias, each with its quantizer."""
-        mean, variance = ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance)
+        mean, variance = _float(self.moving_mean), _float(self.moving_variance)
         kernel, bias = self._unquantized(variance, mean, variance)
         in_use = self.suited.in_use  # type: ignore[attr-defined]
         return {
@@ -176,7 +192,7 @@ class _Folded:
 
     def folded_weights(self) -> tuple[Any, Any]:
         """(kernel, bias) with the moving statistics folded in, quantized as at inference."""
-        mean, variance = ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance)
+        mean, variance = _float(self.moving_mean), _float(self.moving_variance)
         return self._fold(variance, mean, variance, training=False)
 
     def _channel_axis(self, rank: int) -> int:

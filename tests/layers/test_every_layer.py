@@ -261,3 +261,19 @@ def test_keras_hard_sigmoid_stays_what_it_is() -> None:
             found.build(x.shape)
             found.set_weights([numpy.ones((1, 1)), numpy.zeros(1)])
             assert float(found(x)[0, 0]) == pytest.approx(0.5 + slope)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "float64"])
+@pytest.mark.parametrize("name", QUANTIZED)
+def test_other_precisions(name: str, policy: str) -> None:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        shape, make = QUANTIZED[name]
+        layer, x = make(), RNG.normal(size=(4, *shape))
+        for training in (False, True):
+            y = layer(x, training=training)
+            assert y.dtype.name == keras.config.dtype_policy().compute_dtype
+            assert numpy.isfinite(numpy.asarray(y, "float32")).all()
+    finally:
+        keras.config.set_dtype_policy(before)
