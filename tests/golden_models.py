@@ -37,6 +37,7 @@ _ROLES = {
     "depthwise_quantizer": Role.KERNEL,
     "bias_quantizer": Role.BIAS,
     "activation": Role.ACTIVATION,
+    "average_quantizer": Role.AVERAGE,
     "gamma_quantizer": Role.GAMMA,
     "beta_quantizer": Role.BETA,
     "mean_quantizer": Role.MEAN,
@@ -73,9 +74,8 @@ def in_scope(text: str | None) -> bool:
 
 
 def out_of_scope(layers: list[Any]) -> set[str]:
-    """Quantizers, and quantized layers, of a golden model that this version lacks."""
-    strings = {v.split("(")[0] for _, _, quantizers in layers for v in quantizers.values() if not in_scope(v)}
-    return strings | {kind for _, kind, _ in layers if "Pooling" in kind}
+    """Quantizers of a golden model that this version lacks."""
+    return {v.split("(")[0] for _, _, quantizers in layers for v in quantizers.values() if not in_scope(v)}
 
 
 def plan_of(layers: list[Any]) -> QuantizationPlan:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+from qsearch.energy.layer_types import Charge, LayerTypes, Unquantized
 from qsearch.energy.memory import Memory, MemoryModel
 from qsearch.energy.operators import addition_energy, operation_energy
 from qsearch.energy.process import PROCESSES, Process
 from qsearch.energy.report import Counted, EnergyReport, LayerEnergy
-from qsearch.energy.types import LayerTypes, Unquantized, layer_types, pooling_area
+from qsearch.energy.types import layer_types, pooling_area
 from qsearch.errors import ConfigError, ModelError, did_you_mean
 from qsearch.graph.model_graph import (
     Activation,
@@ -22,16 +23,20 @@ from qsearch.graph.model_graph import (
     Dense,
     DepthwiseConvolution,
     Dropout,
+    Embedding,
     Input,
     Merge,
     MergeKind,
     ModelGraph,
     Move,
     Node,
+    Recurrent,
+    SeparableConvolution,
+    TransposedConvolution,
     Unknown,
 )
 from qsearch.graph.resize import with_filters
-from qsearch.plan import QuantizationPlan
+from qsearch.plan import QuantizationPlan, Role
 from qsearch.quantizers.formats import DEFAULT_FORMAT, SOURCE_FORMATS, Kind, NumberFormat
 
 
@@ -92,7 +97,7 @@ def price_plan(graph: ModelGraph, plan: QuantizationPlan, settings: EnergySettin
     return _Pricer(with_filters(graph, plan), plan, settings, reference=False).report()
 
 
-_MULTIPLY_ADD = (Dense, Convolution, DepthwiseConvolution)
+_MULTIPLY_ADD = (Dense, Convolution, DepthwiseConvolution, TransposedConvolution)
 
 
 class _Pricer:
@@ -140,6 +145,9 @@ class _Pricer:
 
     def _layer(self, node: Node) -> LayerEnergy:
         plan = None if self.reference else self.plan.get(node.layer)
+        if plan is not None and isinstance(node.operation, Unknown) and Role.ACTIVATION in plan.quantizers:
+            # ReLU and LeakyReLU: with a quantizer they are an activation layer
+            node = replace(node, operation=Activation("quantized"), class_name="Activation")
         inputs = tuple(self.formats[name] for name in node.inputs)
         types = layer_types(node, inputs, plan, self.rest, self.reference)
         self.formats[node.name] = types.output
@@ -152,7 +160,7 @@ class _Pricer:
             op_cost=_rounded(self._operations(node, types, count)),
             outputs=_rounded(self._writes(node, types)),
             counted=_counted(node),
-            operations=count,
+            operations=count or sum(charge.count for charge in types.charges),
             input_formats=inputs,
             output_format=types.output,
             weight_format=types.weight,
@@ -174,6 +182,8 @@ class _Pricer:
 
     def _parameters(self, node: Node, types: LayerTypes) -> float:
         memory = self.settings.weights_on_memory
+        if types.stored:
+            return sum(self.memory.access(elements * item.bits, memory) for elements, item in types.stored)
         if types.constants:
             channels = next(iter(node.weights.values()))[0]
             return sum(self.memory.access(channels * item.bits, memory) for item in types.constants)
@@ -191,19 +201,20 @@ class _Pricer:
             each += addition_energy(types.accumulator, process)
         if isinstance(node.operation, Merge):
             each *= len(node.inputs) - 1
-        return count * each
+        return count * each + sum(_charged(charge, process) for charge in types.charges)
 
     def _notes(self, node: Node) -> Iterator[str]:
         operation, plan = node.operation, self.plan.get(node.layer)
         if isinstance(operation, DataMover):
             yield f"{node.name}: passes its input's format through"
-        elif isinstance(operation, Unknown):
+        elif isinstance(operation, Unknown) and (plan is None or self.reference):
             yield f"{node.name}: no rule for {operation.kind}; only the reading of its inputs is priced"
         elif isinstance(operation, BatchNormalization) and plan is not None and not self.reference:
-            if self.formats[node.name].kind is Kind.FLOAT:
-                yield f"{node.name}: batch norm without quantizers hands on {self.formats[node.name]}"
-        elif isinstance(operation, Merge) and operation.kind is MergeKind.DOT:
-            yield f"{node.name}: the products of Dot are not priced"
+            yield from self._norm_note(node)
+
+    def _norm_note(self, node: Node) -> Iterator[str]:
+        if self.formats[node.name].kind is Kind.FLOAT:
+            yield f"{node.name}: batch norm without quantizers hands on {self.formats[node.name]}"
 
 
 def operation_count(node: Node) -> int:
@@ -217,6 +228,11 @@ def operation_count(node: Node) -> int:
             return values * math.prod(node.weights["kernel"][:-1])
         case DepthwiseConvolution():
             return values * math.prod(node.weights["kernel"][:-2])
+        case TransposedConvolution(kernel_size=size):
+            # QTools' count: every output position meets the whole kernel, whatever the strides.
+            return values * math.prod(size) * node.input_shapes[0][-1]
+        case SeparableConvolution() | Recurrent() | Embedding():
+            return 0  # their charges have counts of their own
         case AveragePooling():
             return values * pooling_area(node)
         case DataMover(move=Move.UP_SAMPLING):
@@ -225,6 +241,13 @@ def operation_count(node: Node) -> int:
             return 0
         case _:
             return max(math.prod(shape) for shape in node.input_shapes)
+
+
+def _charged(charge: Charge, process: Process) -> float:
+    each = 0.0 if charge.operator is None else operation_energy(*charge.operator, process)
+    if charge.addition is not None:
+        each += addition_energy(charge.addition, process)
+    return charge.count * each
 
 
 def _class_name(node: Node, quantized: bool) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
+from qsearch.energy.composite import folded_types, recurrent_types, separable_types
+from qsearch.energy.layer_types import Charge, LayerTypes, Unquantized, format_of, terms
 from qsearch.energy.operators import Operator, accumulate, add, divide, merge_common, merge_sum, multiply
 from qsearch.graph.model_graph import (
     Activation,
@@ -15,53 +15,16 @@ from qsearch.graph.model_graph import (
     DataMover,
     Dense,
     DepthwiseConvolution,
+    Embedding,
     Merge,
     MergeKind,
     Node,
+    Recurrent,
+    SeparableConvolution,
+    TransposedConvolution,
 )
 from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers.formats import DEFAULT_FORMAT, Kind, NumberFormat, number_format
-
-
-@dataclass(frozen=True)
-class Unquantized:
-    """What numbers without a quantizer are.
-
-    Attributes:
-        internal: weights, biases and batch-norm constants of layers without quantizers.
-        accumulator: their products and sums.
-        activations: what an activation without a quantizer hands on: the internal format (the seed's rule),
-            or the accumulator's (QKeras since May 2021).
-    """
-
-    internal: NumberFormat
-    accumulator: NumberFormat
-    activations: Literal["internal", "accumulator"] = "internal"
-
-    @property
-    def activation(self) -> NumberFormat:
-        return self.internal if self.activations == "internal" else self.accumulator
-
-
-@dataclass(frozen=True)
-class LayerTypes:
-    """Formats of one layer.
-
-    Attributes:
-        output: what its consumers read.
-        operators: the circuits that its operation count is charged for, each with the format that its result is
-            carried in: the multiplier of a convolution; divider and multiplier of a batch norm.
-        accumulator: of sums of products, bias included.
-        constants: formats of batch norm's gamma, beta, mean and variance, in this order.
-    """
-
-    inputs: tuple[NumberFormat, ...]
-    output: NumberFormat
-    operators: tuple[tuple[Operator, NumberFormat], ...] = ()
-    accumulator: NumberFormat | None = None
-    weight: NumberFormat | None = None
-    bias: NumberFormat | None = None
-    constants: tuple[NumberFormat, ...] = ()
 
 
 def layer_types(
@@ -76,19 +39,28 @@ def layer_types(
         reference: whether the model is priced without any quantizer; `plan` is None then.
     """
     match node.operation:
+        case Dense(folded=True) | Convolution(folded=True) | DepthwiseConvolution(folded=True):
+            return folded_types(node, inputs, plan, rest)
         case Dense() | Convolution() | DepthwiseConvolution():
             return _weights(node, inputs, plan, rest)
+        case TransposedConvolution():
+            return _weights(node, inputs, plan, rest)
+        case SeparableConvolution():
+            return separable_types(node, inputs, plan, rest)
+        case Recurrent():
+            return recurrent_types(node, inputs, plan, rest)
+        case Embedding():
+            row = format_of(plan, Role.KERNEL, rest.internal) if reference else DEFAULT_FORMAT
+            return LayerTypes(inputs, row, weight=row, stored=((math.prod(node.output_shape), row),))
         case BatchNormalization(scale=scale, center=center):
             return _batch_norm(inputs, scale, center, plan, rest)
         case Activation():
             own = None if plan is None else plan.quantizers.get(Role.ACTIVATION)
             return LayerTypes(inputs, rest.activation if own is None else number_format(own))
         case Merge():
-            return _merge(node.operation, inputs, rest, reference)
+            return _merge(node, node.operation, inputs, rest, reference)
         case AveragePooling():
-            total = accumulate(pooling_area(node), inputs[0])
-            carried = rest.accumulator if reference else total
-            return LayerTypes(inputs, carried, accumulator=carried)
+            return _average(node, inputs, plan, rest, reference)
         case DataMover():
             return LayerTypes(inputs, inputs[0])
         case _:
@@ -102,18 +74,28 @@ def pooling_area(node: Node) -> int:
     return math.prod(window)
 
 
-def terms(node: Node) -> int:
-    """Products per accumulation: the kernel's size without its output axis (depthwise: without its last two)."""
-    kernel = node.weights["kernel"]
-    return math.prod(kernel[:-2] if isinstance(node.operation, DepthwiseConvolution) else kernel[:-1])
+def _average(
+    node: Node, inputs: tuple[NumberFormat, ...], plan: LayerPlan | None, rest: Unquantized, reference: bool
+) -> LayerTypes:
+    """Sums of an area; with a plan, times a quantized 1/area."""
+    total = accumulate(pooling_area(node), inputs[0])
+    if plan is None:
+        carried = rest.accumulator if reference else total
+        return LayerTypes(inputs, carried, accumulator=carried)
+    share = format_of(plan, Role.AVERAGE, rest.internal)
+    product = multiply(total, share)
+    own = plan.quantizers.get(Role.ACTIVATION)
+    output = product.output if own is None else number_format(own)
+    charge = Charge(math.prod(node.output_shape), (product, product.output))
+    return LayerTypes(inputs, output, accumulator=total, charges=(charge,))
 
 
 def _weights(node: Node, inputs: tuple[NumberFormat, ...], plan: LayerPlan | None, rest: Unquantized) -> LayerTypes:
     x = inputs[0]
     operation = node.operation
-    assert isinstance(operation, Dense | Convolution | DepthwiseConvolution)
-    weight = _format(plan, Role.KERNEL, rest.internal)
-    bias = _format(plan, Role.BIAS, rest.internal) if operation.use_bias else None
+    assert isinstance(operation, Dense | Convolution | DepthwiseConvolution | TransposedConvolution)
+    weight = format_of(plan, Role.KERNEL, rest.internal)
+    bias = format_of(plan, Role.BIAS, rest.internal) if operation.use_bias else None
     product = multiply(weight, x)
     if plan is None:
         carried = rest.accumulator
@@ -126,24 +108,16 @@ def _weights(node: Node, inputs: tuple[NumberFormat, ...], plan: LayerPlan | Non
     return LayerTypes(inputs, output, ((product, product.output),), total, weight, bias)
 
 
-def _format(plan: LayerPlan | None, role: Role, without_plan: NumberFormat) -> NumberFormat:
-    """A quantized layer's missing quantizer counts as 8 bits, as in QTools."""
-    if plan is None:
-        return without_plan
-    spec = plan.quantizers.get(role)
-    return DEFAULT_FORMAT if spec is None else number_format(spec)
-
-
 def _batch_norm(
     inputs: tuple[NumberFormat, ...], scale: bool, center: bool, plan: LayerPlan | None, rest: Unquantized
 ) -> LayerTypes:
     """gamma / sd · (x − mean) + beta, with sd the square root of the variance."""
     x = inputs[0]
-    gamma = _format(plan, Role.GAMMA, rest.internal)
-    variance = _format(plan, Role.VARIANCE, rest.internal)
+    gamma = format_of(plan, Role.GAMMA, rest.internal)
+    variance = format_of(plan, Role.VARIANCE, rest.internal)
     # Without quantizers of their own, beta and mean are stored as what they are added to.
-    beta = _format(plan, Role.BETA, rest.internal) if plan is None or Role.BETA in plan.quantizers else x
-    mean = _format(plan, Role.MEAN, rest.internal) if plan is None or Role.MEAN in plan.quantizers else x
+    beta = format_of(plan, Role.BETA, rest.internal) if plan is None or Role.BETA in plan.quantizers else x
+    mean = format_of(plan, Role.MEAN, rest.internal) if plan is None or Role.MEAN in plan.quantizers else x
     deviation = _square_root(variance)
     operators: tuple[Operator, ...]
     if scale:
@@ -172,8 +146,16 @@ def _square_root(variance: NumberFormat) -> NumberFormat:
     return NumberFormat(Kind.POWER_OF_TWO, bits, bits, variance.signed, limit, variance.name)
 
 
-def _merge(merge: Merge, inputs: tuple[NumberFormat, ...], rest: Unquantized, reference: bool) -> LayerTypes:
+def _merge(
+    node: Node, merge: Merge, inputs: tuple[NumberFormat, ...], rest: Unquantized, reference: bool
+) -> LayerTypes:
     match merge.kind:
+        case MergeKind.DOT:
+            product = multiply(inputs[0], inputs[1])
+            total = rest.accumulator if reference else accumulate(merge.terms, product.output)
+            carried = rest.accumulator if reference else product.output
+            charge = Charge(math.prod(node.output_shape) * merge.terms, (product, carried), total)
+            return LayerTypes(inputs, total, accumulator=total, charges=(charge,))
         case MergeKind.ADD | MergeKind.SUBTRACT:
             output = merge_sum(inputs)
             operator = Operator("add", output, 1.0, output.bits)

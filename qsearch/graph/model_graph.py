@@ -21,9 +21,12 @@ class Input:
 
 @dataclass(frozen=True)
 class Dense:
+    """Dense on the last axis; `folded`: a batch normalization is part of it."""
+
     units: int
     use_bias: bool
     activation: str = "linear"
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Convolution:
     use_bias: bool
     activation: str = "linear"
     groups: int = 1
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,60 @@ class DepthwiseConvolution:
     use_bias: bool
     activation: str = "linear"
     depth_multiplier: int = 1
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class TransposedConvolution:
+    """Conv1DTranspose and Conv2DTranspose; kernel shape (*kernel_size, filters, in)."""
+
+    filters: int
+    kernel_size: tuple[int, ...]
+    use_bias: bool
+    activation: str = "linear"
+
+
+@dataclass(frozen=True)
+class SeparableConvolution:
+    """SeparableConv1D and SeparableConv2D: a depthwise convolution, then one of size 1."""
+
+    filters: int
+    kernel_size: tuple[int, ...]
+    use_bias: bool
+    activation: str = "linear"
+
+
+class Cell(Enum):
+    """Kinds of recurrent layers: (gates, element-wise products of one step and unit)."""
+
+    SIMPLE = (1, 0)
+    LSTM = (4, 3)
+    GRU = (3, 3)
+
+    @property
+    def gates(self) -> int:
+        return self.value[0]
+
+    @property
+    def products(self) -> int:
+        """LSTM: f · c, i · g, o · A(c); GRU: r · h, z · h, (1 − z) · h'."""
+        return self.value[1]
+
+
+@dataclass(frozen=True)
+class Recurrent:
+    """SimpleRNN, LSTM, GRU, or two of one kind in a Bidirectional (`directions` 2)."""
+
+    cell: Cell
+    units: int
+    use_bias: bool
+    activation: str = "tanh"
+    directions: int = 1
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A table of rows, one read for each index."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +131,19 @@ class MergeKind(Enum):
 
 @dataclass(frozen=True)
 class Merge:
-    """A layer that makes one tensor of several; `axis` is that of Concatenate, the batch axis counted."""
+    """A layer that makes one tensor of several.
+
+    `axis` is that of Concatenate, the batch axis counted; `terms` is how many products Dot sums for one value.
+    """
 
     kind: MergeKind
     axis: int = -1
+    terms: int = 1
 
 
 @dataclass(frozen=True)
 class AveragePooling:
-    """AveragePooling2D (pool_size) or GlobalAveragePooling2D (pool_size None: the whole image)."""
+    """Average pooling over windows (pool_size) or over everything but the channels (pool_size None)."""
 
     pool_size: tuple[int, ...] | None
 
@@ -93,6 +155,7 @@ class Move(Enum):
     FLATTEN = "Flatten"
     RESHAPE = "Reshape"
     UP_SAMPLING = "UpSampling2D"
+    REORDER = "Permute"
 
 
 @dataclass(frozen=True)
@@ -123,6 +186,10 @@ Operation = (
     | Dense
     | Convolution
     | DepthwiseConvolution
+    | TransposedConvolution
+    | SeparableConvolution
+    | Recurrent
+    | Embedding
     | BatchNormalization
     | Activation
     | Merge

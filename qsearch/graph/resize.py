@@ -15,6 +15,7 @@ from qsearch.graph.model_graph import (
     Dense,
     DepthwiseConvolution,
     Dropout,
+    Embedding,
     Input,
     Merge,
     MergeKind,
@@ -22,7 +23,10 @@ from qsearch.graph.model_graph import (
     Move,
     Node,
     Operation,
+    Recurrent,
+    SeparableConvolution,
     Shape,
+    TransposedConvolution,
     Unknown,
 )
 from qsearch.plan import QuantizationPlan
@@ -63,6 +67,20 @@ def _resize(node: Node, inputs: tuple[Shape, ...], plan: QuantizationPlan) -> No
                 )
             output = (*node.output_shape[:-1], filters)
             weights["kernel"] = (*operation.kernel_size, channels // groups, filters)
+        case TransposedConvolution(filters=filters):
+            output = (*node.output_shape[:-1], filters)
+            weights["kernel"] = (*operation.kernel_size, filters, channels)
+        case SeparableConvolution(filters=filters):
+            output = (*node.output_shape[:-1], filters)
+            multiplier = node.weights["depthwise_kernel"][-1]
+            weights["depthwise_kernel"] = (*operation.kernel_size, channels, multiplier)
+            weights["pointwise_kernel"] = (*(1,) * len(operation.kernel_size), channels * multiplier, filters)
+        case Recurrent(units=units, cell=cell):
+            output = (*node.output_shape[:-1], node.output_shape[-1] // node.operation.units * units)  # type: ignore[union-attr]
+            weights["kernel"] = (channels, cell.gates * units)
+            weights["recurrent_kernel"] = (units, cell.gates * units)
+            if "bias" in weights:
+                weights["bias"] = (*weights["bias"][:-1], cell.gates * units)
         case DepthwiseConvolution(depth_multiplier=multiplier):
             output = (*node.output_shape[:-1], channels * multiplier)
             weights["kernel"] = (*operation.kernel_size, channels, multiplier)
@@ -81,12 +99,14 @@ def _resize(node: Node, inputs: tuple[Shape, ...], plan: QuantizationPlan) -> No
             raise _error(node, f"cannot reshape {inputs[0]} as it did {node.input_shapes[0]}")
         case DataMover() | Unknown(keeps_channels=True):
             output = (*node.output_shape[:-1], channels)
-        case Unknown(kind=kind):
+        case Unknown() | Embedding():
+            kind = node.class_name
             raise _error(
                 node, f"what a {kind} layer does with {inputs[0]} in place of {node.input_shapes[0]} is not known"
             )
-    if "bias" in weights and isinstance(operation, Dense | Convolution | DepthwiseConvolution):
-        weights["bias"] = (output[-1],)
+    if not isinstance(operation, BatchNormalization | Recurrent):
+        # biases, and what a folded batch normalization has for each channel
+        weights |= {name: (output[-1],) for name, shape in weights.items() if len(shape) == 1}
     return replace(node, operation=operation, input_shapes=inputs, output_shape=output, weights=weights)
 
 
@@ -94,8 +114,10 @@ def _operation(operation: Operation, filters: int | None) -> Operation:
     match operation:
         case Dense() if filters is not None:
             return replace(operation, units=filters)
-        case Convolution() if filters is not None:
+        case Convolution() | TransposedConvolution() | SeparableConvolution() if filters is not None:
             return replace(operation, filters=filters)
+        case Recurrent() if filters is not None:
+            return replace(operation, units=filters)
         case _:
             return operation
 

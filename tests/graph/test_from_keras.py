@@ -132,8 +132,27 @@ class Subclassed(keras.Model):
 
 
 def nested() -> keras.Model:
-    inputs = keras.Input((4,))
-    return keras.Model(inputs, keras.Sequential([layers.Dense(2)], name="inner")(inputs), name="outer")
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="d"), layers.ReLU(name="r")], name="inner")
+    middle_in = keras.Input((4,))
+    middle = keras.Model(middle_in, [inner(middle_in), layers.Dense(2, name="d")(middle_in)], name="middle")
+    inputs = keras.Input((4,), name="in")
+    first, second = middle(inputs)
+    return keras.Model(inputs, [layers.Add(name="add")([inner(first), inputs]), second], name="outer")
+
+
+def test_nested_models_are_entered() -> None:
+    graph = read_model(nested())
+    assert {node.name: node.inputs for node in graph.nodes} == {
+        "in": (),
+        "middle/inner/d": ("in",),
+        "middle/inner/r": ("middle/inner/d",),
+        "middle/d": ("in",),
+        "middle/inner/d:1": ("middle/inner/r",),
+        "middle/inner/r:1": ("middle/inner/d:1",),
+        "add": ("middle/inner/r:1", "in"),
+    }
+    assert graph.outputs == ("add", "middle/d")
+    assert {node.layer for node in graph.nodes} >= {"middle/inner/d", "middle/d"}
 
 
 @pytest.mark.parametrize(
@@ -142,9 +161,12 @@ def nested() -> keras.Model:
         (lambda: keras.Sequential([layers.Dense(3)], name="s"), "s: has no input shape; add keras.Input"),
         (lambda: Subclassed(name="sub"), "sub: is a subclassed model"),
         (lambda: keras.Sequential([keras.Input((None, 3)), layers.Dense(3, name="d")]), r"every size except the batch"),
-        (nested, "'inner' is a model of its own"),
+        (
+            lambda: keras.Sequential([keras.Input((0, 4), name="i"), layers.Dense(3, name="d")]),
+            r"layer 'i': has shape \(None, 0, 4\), with a size of zero",
+        ),
     ],
-    ids=["unbuilt", "subclassed", "open shape", "nested"],
+    ids=["unbuilt", "subclassed", "open shape", "zero"],
 )
 def test_models_that_cannot_be_read(model: Any, words: str) -> None:
     with pytest.raises(ModelError, match=words) as caught:

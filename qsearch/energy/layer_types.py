@@ -1,0 +1,85 @@
+"""What a layer's types are made of: defaults, charges, and the result."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from qsearch.energy.operators import Operator
+from qsearch.graph.model_graph import DepthwiseConvolution, Node
+from qsearch.plan import LayerPlan, Role
+from qsearch.quantizers.formats import DEFAULT_FORMAT, NumberFormat, number_format
+
+
+@dataclass(frozen=True)
+class Unquantized:
+    """What numbers without a quantizer are.
+
+    Attributes:
+        internal: weights, biases and batch-norm constants of layers without quantizers.
+        accumulator: their products and sums.
+        activations: what an activation without a quantizer hands on: the internal format (the seed's rule),
+            or the accumulator's (QKeras since May 2021).
+    """
+
+    internal: NumberFormat
+    accumulator: NumberFormat
+    activations: Literal["internal", "accumulator"] = "internal"
+
+    @property
+    def activation(self) -> NumberFormat:
+        return self.internal if self.activations == "internal" else self.accumulator
+
+
+@dataclass(frozen=True)
+class Charge:
+    """Operations of one sort that a layer does, besides those of `LayerTypes.operators`.
+
+    Attributes:
+        operator: a multiplication and the format that its result is carried in; None for none.
+        addition: the format of an addition that goes with each; None for none.
+    """
+
+    count: int
+    operator: tuple[Operator, NumberFormat] | None = None
+    addition: NumberFormat | None = None
+
+
+@dataclass(frozen=True)
+class LayerTypes:
+    """Formats of one layer.
+
+    Attributes:
+        output: what its consumers read.
+        operators: the circuits that its operation count is charged for, each with the format that its result is
+            carried in: the multiplier of a convolution; divider and multiplier of a batch norm.
+        accumulator: of sums of products, bias included.
+        constants: formats of batch norm's gamma, beta, mean and variance, in this order.
+        charges: further operations.
+        stored: parameters that are read, as (elements, format); in place of `weight`'s and `bias`' own.
+    """
+
+    inputs: tuple[NumberFormat, ...]
+    output: NumberFormat
+    operators: tuple[tuple[Operator, NumberFormat], ...] = ()
+    accumulator: NumberFormat | None = None
+    weight: NumberFormat | None = None
+    bias: NumberFormat | None = None
+    constants: tuple[NumberFormat, ...] = ()
+    charges: tuple[Charge, ...] = ()
+    stored: tuple[tuple[int, NumberFormat], ...] = ()
+
+
+def format_of(plan: LayerPlan | None, role: Role, without_plan: NumberFormat) -> NumberFormat:
+    """A quantized layer's missing quantizer counts as 8 bits, as in QTools."""
+    if plan is None:
+        return without_plan
+    spec = plan.quantizers.get(role)
+    return DEFAULT_FORMAT if spec is None else number_format(spec)
+
+
+def terms(node: Node) -> int:
+    """Products per accumulation: the kernel's size without its output axis (depthwise: without its last two)."""
+    kernel = node.weights["kernel"]
+    return math.prod(kernel[:-2] if isinstance(node.operation, DepthwiseConvolution) else kernel[:-1])
