@@ -129,7 +129,8 @@ class _Pricer:
             else:
                 layers[node.name] = self._layer(node)
                 notes.extend(self._notes(node))
-        return EnergyReport(layers, sum(layer.total for layer in layers.values()), tuple(notes))
+        given = {node.name: self.formats[node.name] for node in self.graph.nodes if isinstance(node.operation, Input)}
+        return EnergyReport(layers, sum(layer.total for layer in layers.values()), tuple(notes), given)
 
     def _sources(self) -> tuple[NumberFormat, ...]:
         count = sum(isinstance(node.operation, Input) for node in self.graph.nodes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Flag, auto
 from functools import cached_property
 from typing import Any
@@ -85,11 +85,13 @@ class EnergyReport:
         layers: by node name, in topological order; inputs and dropout, which do nothing, are left out.
         total: sum of the layers' totals, pJ.
         notes: what was treated in a way worth knowing.
+        source_formats: of the model's inputs, by name.
     """
 
     layers: Mapping[str, LayerEnergy]
     total: float
     notes: tuple[str, ...] = ()
+    source_formats: Mapping[str, NumberFormat] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -7,16 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from qsearch.energy.parameters import stored_parameters
 from qsearch.goal.forgiving_factor import ForgivingFactor
 from qsearch.graph.model_graph import (
     Activation,
-    BatchNormalization,
+    AveragePooling,
     Convolution,
     Dense,
     DepthwiseConvolution,
     Input,
     ModelGraph,
     Node,
+    Recurrent,
+    SeparableConvolution,
+    TransposedConvolution,
+    Unknown,
 )
 from qsearch.graph.resize import with_filters
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
@@ -98,17 +103,7 @@ class BitsGoal:
         return self.counted.get(key, self.counted.get("default", ()))
 
     def _parameters(self, node: Node, plan: LayerPlan | None) -> int:
-        match node.operation:
-            case Dense() | Convolution() | DepthwiseConvolution():
-                roles = {"kernel": Role.KERNEL, "bias": Role.BIAS}
-            case BatchNormalization():
-                # AutoQKeras counts gamma and beta, which a design keeps; mean and variance fold into them.
-                roles = {"gamma": Role.GAMMA, "beta": Role.BETA}
-            case _:
-                return 0
-        return sum(
-            math.prod(shape) * self._bits(plan, roles[name]) for name, shape in node.weights.items() if name in roles
-        )
+        return sum(elements * self._bits(plan, role) for elements, role in stored_parameters(node))
 
     def _activations(self, node: Node, plan: LayerPlan | None) -> int:
         values = math.prod(node.output_shape)
@@ -117,8 +112,12 @@ class BitsGoal:
                 return values * self.input_bits
             case Dense(activation=function) | Convolution(activation=function):
                 return values * self._function_bits(function, plan)
-            case DepthwiseConvolution(activation=function):
+            case DepthwiseConvolution(activation=function) | TransposedConvolution(activation=function):
                 return values * self._function_bits(function, plan)
+            case SeparableConvolution(activation=function) | Recurrent(activation=function):
+                return values * self._function_bits(function, plan)
+            case AveragePooling() | Unknown() if plan is not None and Role.ACTIVATION in plan.quantizers:
+                return values * self._function_bits("quantized", plan)
             case Activation(function=function):
                 short = function in ("softmax", "sigmoid") and (plan is None or Role.ACTIVATION not in plan.quantizers)
                 return values * (self.output_bits if short else self._function_bits(function, plan))
@@ -133,6 +132,6 @@ class BitsGoal:
             return 0
         return self.output_bits if function == "softmax" and plan is not None else self.ref_bits
 
-    def _bits(self, plan: LayerPlan | None, role: Role) -> int:
-        spec = None if plan is None else plan.quantizers.get(role)
+    def _bits(self, plan: LayerPlan | None, role: Role | None) -> int:
+        spec = None if plan is None or role is None else plan.quantizers.get(role)
         return self.ref_bits if spec is None else number_format(spec).bits

@@ -1,0 +1,40 @@
+"""What a layer stores."""
+
+from __future__ import annotations
+
+import math
+
+from qsearch.graph.model_graph import (
+    BatchNormalization,
+    Convolution,
+    Dense,
+    DepthwiseConvolution,
+    Node,
+    Recurrent,
+)
+from qsearch.plan import Role
+
+_ROLES: dict[str, Role | None] = {
+    "kernel": Role.KERNEL,
+    "depthwise_kernel": Role.KERNEL,
+    "pointwise_kernel": Role.POINTWISE,
+    "recurrent_kernel": Role.RECURRENT,
+    "bias": Role.BIAS,
+    "embeddings": None,
+}
+
+
+def stored_parameters(node: Node) -> list[tuple[int, Role | None]]:
+    """(elements, the role of their quantizer) of everything that a design keeps for a layer.
+
+    Of batch normalization that is gamma and beta, as mean and variance fold into them; a folded layer keeps its
+    kernel and one bias per channel. Layers without a rule keep all they have, unquantized.
+    """
+    operation = node.operation
+    if isinstance(operation, BatchNormalization):
+        roles: dict[str, Role | None] = {"gamma": Role.GAMMA, "beta": Role.BETA}
+        return [(math.prod(shape), roles[name]) for name, shape in node.weights.items() if name in roles]
+    if isinstance(operation, Dense | Convolution | DepthwiseConvolution) and operation.folded:
+        return [(math.prod(node.weights["kernel"]), Role.KERNEL), (node.output_shape[-1], Role.BIAS)]
+    sides = operation.directions if isinstance(operation, Recurrent) else 1
+    return [(sides * math.prod(shape), _ROLES.get(name)) for name, shape in node.weights.items()]

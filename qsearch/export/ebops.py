@@ -1,0 +1,63 @@
+"""Effective bit operations, as HGQ defines them (Sun et al. 2024, arXiv:2405.00645)."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy
+
+from qsearch.energy.report import EnergyReport
+from qsearch.export.weights import QuantizedWeight, quantized_weights
+from qsearch.graph.model_graph import ModelGraph, Node, Recurrent, TransposedConvolution
+
+_KERNELS = ("kernel", "depthwise", "pointwise", "recurrent")
+
+
+def effective_bit_operations(model: keras.Model, graph: ModelGraph, report: EnergyReport) -> int:
+    """The sum over all multiplications by a weight of (bits of the weight) · (bits of the input).
+
+    A weight's bits are those of its code from the first to the last one that is set: 0 for a zero, 1 for a power
+    of two. An input's are those of its format without the sign. Floats count with all their 32 bits.
+    """
+    weights = quantized_weights(model)
+    total = 0
+    for node in graph.nodes:
+        for name, weight in weights.get(node.layer, {}).items():
+            kind = name.removeprefix("forward_").removeprefix("backward_")
+            if kind in _KERNELS and node.name in report.layers:
+                total += int(_bits(weight).sum()) * _input_bits(node, kind, report) * _uses(node)
+    return total
+
+
+def _bits(weight: QuantizedWeight) -> numpy.ndarray:
+    if weight.codes is None:
+        return numpy.full(weight.values.shape, 32)
+    if weight.signs is not None:
+        return numpy.ones(weight.values.shape, int)
+    codes = numpy.abs(weight.codes)
+    lowest = codes & -codes
+    found = numpy.where(codes == 0, 1, codes // numpy.maximum(lowest, 1))
+    bits = numpy.floor(numpy.log2(found)).astype(int) + 1
+    return numpy.where(codes == 0, 0, bits)
+
+
+def _input_bits(node: Node, kind: str, report: EnergyReport) -> int:
+    layer = report.layers[node.name]
+    form = layer.input_formats[0]
+    if kind == "recurrent":
+        form = layer.output_format
+    elif kind == "pointwise" and layer.accumulator_format is not None:
+        form = layer.accumulator_format
+    return form.bits - form.signed
+
+
+def _uses(node: Node) -> int:
+    """How many values each weight is multiplied with."""
+    match node.operation:
+        case Recurrent():
+            return node.input_shapes[0][-2]
+        case TransposedConvolution():
+            return math.prod(node.input_shapes[0][:-1])
+        case _:
+            return math.prod(node.output_shape[:-1])

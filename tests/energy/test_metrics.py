@@ -1,0 +1,81 @@
+"""MACs, bits, memory and intensity of small models, counted by hand."""
+
+from __future__ import annotations
+
+import keras
+import numpy
+import pytest
+from keras import layers
+
+import qsearch
+from qsearch.energy.estimate import EnergySettings, price_plan, price_reference
+from qsearch.energy.metrics import model_metrics
+from qsearch.export.ebops import effective_bit_operations
+from qsearch.graph.from_keras import read_model, read_plan
+from qsearch.layers import QActivation, QDense
+from qsearch.plan import QuantizationPlan
+
+
+def residual() -> keras.Model:
+    inputs = keras.Input((4, 4, 2), name="in")
+    x = layers.Conv2D(2, 3, padding="same", use_bias=False, name="c")(inputs)
+    x = layers.Dropout(0.5, name="drop")(x)
+    x = layers.Add(name="add")([x, inputs])
+    x = layers.Flatten(name="flat")(x)
+    return keras.Model(inputs, layers.Dense(3, name="d")(x))
+
+
+def test_of_a_float_model() -> None:
+    graph = read_model(residual())
+    report = price_reference(graph, EnergySettings())
+    found = model_metrics(graph, QuantizationPlan(), report)
+    conv, dense = 16 * 2 * 18, 32 * 3
+    assert found.macs == conv + dense
+    # the convolution reads 8-bit inputs, the dense layer 32-bit sums
+    assert found.bops == conv * 64 + dense * 8 * 32
+    assert found.parameter_bits == (36 + 96 + 3) * 8
+    assert found.weight_bytes == 135
+    assert found.activation_bits == (32 + 32 + 32 + 3) * 32
+    # Add: its 8-bit input, the convolution's 32-bit output (dropout is the same memory) and its own
+    assert found.peak_activation_bytes == (32 * 8 + 32 * 32 + 32 * 32) // 8
+    moved = found.weight_bytes + (32 + 128) + (128 + 32 + 128) + (128 + 128) + (128 + 12)
+    assert found.intensity == pytest.approx(2 * found.macs / moved)
+
+
+def test_of_a_quantized_model_and_its_effective_bit_operations() -> None:
+    inputs = keras.Input((3,))
+    x = QActivation("quantized_relu(4,2)", name="a")(inputs)
+    x = QDense(2, kernel_quantizer="quantized_bits(4,0,1,alpha=1.0)", bias_quantizer="quantized_bits(6,2)", name="d")(x)
+    model = keras.Model(inputs, x)
+    # codes 5 = 101, 4 = 1 (00), 0, -3 = 11, 7 = 111, 2 = 1 (0): 3 + 1 + 0 + 2 + 3 + 1 bits
+    model.get_layer("d").set_weights([numpy.array([[5, 4], [0, -3], [7, 2]]) / 8.0, numpy.zeros(2)])
+    graph, plan = read_model(model), read_plan(model)
+    report = price_plan(graph, plan, EnergySettings())
+    found = model_metrics(graph, plan, report)
+    assert (found.macs, found.bops) == (6, 6 * 4 * 4)
+    assert found.parameter_bits == 6 * 4 + 2 * 6
+    assert effective_bit_operations(model, graph, report) == (3 + 1 + 0 + 2 + 3 + 1) * 4
+
+
+def test_of_recurrent_and_shared_layers() -> None:
+    inputs = keras.Input((3, 5))
+    model = keras.Model(inputs, layers.Bidirectional(layers.LSTM(2))(inputs))
+    graph = read_model(model)
+    found = model_metrics(graph, QuantizationPlan(), price_reference(graph, EnergySettings()))
+    assert found.macs == 2 * 3 * (8 * 5 + 8 * 2)
+    assert found.parameter_bits == model.count_params() * 8
+    dense = layers.Dense(4)
+    twice_in = keras.Input((4,))
+    twice = keras.Model(twice_in, dense(dense(twice_in)))
+    graph = read_model(twice)
+    found = model_metrics(graph, QuantizationPlan(), price_reference(graph, EnergySettings()))
+    assert (found.macs, found.parameter_bits) == (32, 20 * 8)
+
+
+def test_of_the_mnist_preset() -> None:
+    model = qsearch.build_model("mnist")
+    graph = read_model(model)
+    found = model_metrics(graph, QuantizationPlan(), price_reference(graph, EnergySettings()))
+    report = qsearch.estimate_energy(model)
+    assert found.macs == sum(report.layers[n].operations for n in report.layers if n.startswith(("conv", "dense")))
+    assert found.weight_bytes == model.count_params() - 2 * (16 + 32 + 48 + 64 + 128)  # means and variances fold away
