@@ -46,10 +46,30 @@ class Forgiveness(Section):
     stress: Positive = 1.0
 
 
-class EnergyParams(Forgiveness):
-    """Pairs are [reference, trial], as in AutoQKeras."""
+ProcessName = Annotated[Text, BeforeValidator(one_of(PROCESSES))]
+Coefficients = Annotated[tuple[Real, ...], Field(min_length=1)]
+Widths = dict[Literal[16, 32], NotNegative]
 
-    process: Annotated[Text, BeforeValidator(one_of(PROCESSES))] = "horowitz"
+
+class OwnProcess(Section):
+    """Energy constants of the user's own; what is left out is that of `based_on`. pJ; see `energy.process`."""
+
+    name: Text
+    based_on: ProcessName = "horowitz"
+    fixed_add: Coefficients | None = None
+    fixed_mul: Coefficients | None = None
+    float_add: Widths | None = None
+    float_mul: Widths | None = None
+    sram_word: Coefficients | None = None
+    dram_bit: NotNegative | None = None
+    source: Text = "given by the user"
+
+
+class EnergyParams(Forgiveness):
+    """Pairs are [reference, trial], as in AutoQKeras. `own_process` takes the place of `process`."""
+
+    process: ProcessName = "horowitz"
+    own_process: OwnProcess | None = None
     parameters_on_memory: Annotated[tuple[Memory, Memory], AsPair] = ("fixed", "fixed")
     activations_on_memory: Annotated[tuple[Memory, Memory], AsPair] = ("dram", "dram")
     rd_wr_on_io: Annotated[tuple[Bool, Bool], AsPair] = (True, True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 DATASETS = ("mnist", "fashion_mnist", "cifar10", "cifar100", "digits")
 MODELS = ("mnist", "fashion_mnist", "cifar10", "cifar100", "digits")
 MEMORIES = ("fixed", "sram", "dram")
-PROCESSES = ("horowitz",)
+PROCESSES = ("horowitz", "jouppi_7nm")
 NUMBER_TYPES = ("int8", "int16", "int32", "fp16", "fp32")
 MODES = ("random",)
 LATER_MODES = ("bayesian", "hyperband")

@@ -44,7 +44,20 @@ PROCESSES: Mapping[str, Process] = MappingProxyType(
             dram_bit=20.3125,
             source="M. Horowitz, Computing's energy problem (and what we can do about it), ISSCC 2014, 45 nm, "
             "doi:10.1109/ISSCC.2014.6757323; polynomials as in QKeras' QTools",
-        )
+        ),
+        "jouppi_7nm": Process(
+            name="jouppi_7nm",
+            fixed_add=(0.023 / 24, 0.007 - 0.023 / 3),
+            fixed_mul=(1.2 / 30720, 0.0, 0.00625, 0.0),
+            float_add=MappingProxyType({16: 0.16, 32: 0.38}),
+            float_mul=MappingProxyType({16: 0.34, 32: 1.31}),
+            sram_word=(5.705070e-5, -1.912597e-3, 2.332082e-2, 0.0),
+            dram_bit=1300.0 / 64,
+            source="N. P. Jouppi et al., Ten lessons from three generations shaped Google's TPUv4i, ISCA 2021, 7 nm, "
+            "table 2, doi:10.1109/ISCA52012.2021.00010: int8 and int32 additions 0.007 and 0.03 pJ, "
+            "multiplications 0.07 and 1.48 pJ; SRAM of 8 KB, 32 KB, 1 MB 7.5, 8.5, 14 pJ for 64 bits, DDR4 1300 pJ. "
+            "Curves through these points; SRAM in the unit that QTools uses for horowitz, one 64th of a word",
+        ),
     }
 )
 

@@ -9,7 +9,7 @@ import keras
 
 from qsearch.energy.estimate import EnergySettings, price_plan, price_reference
 from qsearch.energy.memory import Memory
-from qsearch.energy.process import process_named
+from qsearch.energy.process import Process, process_named
 from qsearch.energy.report import EnergyReport
 from qsearch.errors import ConfigError, did_you_mean
 from qsearch.graph.from_keras import read_model, read_plan
@@ -22,7 +22,7 @@ def estimate_energy(
     model: keras.Model,
     reference: str | None = "int8",
     accumulator: str | None = None,
-    process: str = "horowitz",
+    process: str | Process = "horowitz",
     weights_on_memory: str = "sram",
     activations_on_memory: str = "sram",
     min_sram_size: int = 0,
@@ -37,7 +37,7 @@ def estimate_energy(
         reference: price the model without its quantizers, every number of this type: int8, int16, int32, fp16 or
             fp32. None prices its own quantizers; layers without one count as int8.
         accumulator: type of products and sums of layers without quantizers. None: int32, or the float type itself.
-        process: energy constants: horowitz (45 nm).
+        process: energy constants: horowitz (45 nm), jouppi_7nm, or a `Process` of your own.
         weights_on_memory, activations_on_memory: fixed, sram or dram.
         min_sram_size: bits.
         rd_wr_on_io: the model's inputs and outputs pass through DRAM.
@@ -61,7 +61,7 @@ def estimate_energy(
     if isinstance(source_quantizers, str):
         source_quantizers = (source_quantizers,)
     settings = EnergySettings(
-        process=process_named(process),
+        process=process if isinstance(process, Process) else process_named(process),
         weights_on_memory=cast(Memory, weights_on_memory),
         activations_on_memory=cast(Memory, activations_on_memory),
         min_sram_size=min_sram_size,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from qsearch.config.goals import BitsGoalConfig, EnergyGoalConfig, EnergyParams
 from qsearch.energy.estimate import EnergySettings
-from qsearch.energy.process import process_named
+from qsearch.energy.process import Process, process_named
 from qsearch.energy.report import EnergyReport
 from qsearch.goal import BitsGoal, CostReport, EnergyGoal, ForgivingFactor, Goal
 from qsearch.graph.model_graph import ModelGraph
@@ -86,9 +86,17 @@ def _energy_goal(params: EnergyParams) -> EnergyGoal:
     )
 
 
+def _process(params: EnergyParams) -> Process:
+    own = params.own_process
+    if own is None:
+        return process_named(params.process)
+    given = {key: value for key, value in own.model_dump().items() if value is not None and key != "based_on"}
+    return replace(process_named(own.based_on), **given)
+
+
 def _settings(params: EnergyParams, index: int, sources: tuple[NumberFormat, ...] | None) -> EnergySettings:
     return EnergySettings(
-        process=process_named(params.process),
+        process=_process(params),
         weights_on_memory=params.parameters_on_memory[index],
         activations_on_memory=params.activations_on_memory[index],
         min_sram_size=params.min_sram_size[index],

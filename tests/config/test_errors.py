@@ -75,7 +75,7 @@ CASES = [
     ("goal", "{type: energie}", "c.yaml:4:14: goal.type: found 'energie', allowed: energy, bits; "
      "did you mean 'energy'?"),
     ("goal", "{type: energy, params: {process: horrowitz}}", "c.yaml:4:40: goal.params.process: found 'horrowitz', "
-     "allowed: horowitz; did you mean 'horowitz'?"),
+     "allowed: horowitz, jouppi_7nm; did you mean 'horowitz'?"),
     ("goal", "{type: energy, params: {min_sram_size: [1, 2, 3]}}", "c.yaml:4:31: goal.params.min_sram_size: found 3 "
      "values, allowed: one value, or two: [reference, trial]"),
     ("goal", "{type: energy, params: {rate: 1}}", "c.yaml:4:37: goal.params.rate: found 1.0, must be greater than 1: "
