@@ -103,9 +103,14 @@ def described(model: keras.Model, quantized: keras.Model | None) -> list[dict[st
 class QKerasProcess:
     """The same network in QKeras, in a process that trains when it is told to."""
 
-    def __init__(self, python: str, layers: list[dict[str, Any]], batch: int) -> None:
-        worker = Path(__file__).with_name("qkeras_worker.py")
-        self.process = subprocess.Popen([python, str(worker)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(
+        self, python: str, layers: list[dict[str, Any]], batch: int, command: str = "qkeras_worker.py"
+    ) -> None:
+        worker, *options = command.split()
+        path = str(Path(__file__).with_name(worker))
+        self.process = subprocess.Popen(
+            [python, path, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self._say({"layers": layers, "batch": batch})
 
     def _say(self, message: Any) -> float:

@@ -61,12 +61,16 @@ class LayerPlan:
     filters: int | None = None
     fold: Fold | None = None
     adaptive: bool = False
+    _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "quantizers", MappingProxyType(dict(self.quantizers)))
+        # Kept, as thousands of plans a second are looked up by it.
+        parts = (frozenset(self.quantizers.items()), self.filters, self.fold, self.adaptive)
+        object.__setattr__(self, "_hash", hash(parts))
 
     def __hash__(self) -> int:
-        return hash((frozenset(self.quantizers.items()), self.filters, self.fold, self.adaptive))
+        return self._hash
 
     def __reduce__(self) -> tuple[type[LayerPlan], tuple[object, ...]]:
         return (LayerPlan, (dict(self.quantizers), self.filters, self.fold, self.adaptive))

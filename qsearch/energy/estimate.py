@@ -35,8 +35,8 @@ from qsearch.graph.model_graph import (
     TransposedConvolution,
     Unknown,
 )
-from qsearch.graph.resize import with_filters
-from qsearch.plan import QuantizationPlan, Role
+from qsearch.graph.resize import with_filters, with_folds
+from qsearch.plan import LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers.formats import DEFAULT_FORMAT, SOURCE_FORMATS, Kind, NumberFormat
 
 
@@ -94,72 +94,41 @@ def price_plan(graph: ModelGraph, plan: QuantizationPlan, settings: EnergySettin
     for name in plan:
         if name not in known:
             raise ModelError(f"plan: {graph.name} has no layer {name!r}{did_you_mean(name, known)}")
-    return _Pricer(with_filters(graph, plan), plan, settings, reference=False).report()
+    return _Pricer(with_filters(with_folds(graph, plan), plan), plan, settings, reference=False).report()
 
 
 _MULTIPLY_ADD = (Dense, Convolution, DepthwiseConvolution, TransposedConvolution)
 
 
-class _Pricer:
-    """One walk over a graph, producers before consumers."""
+class NodePricer:
+    """The price of one call of a layer, for given formats of its inputs."""
 
-    def __init__(self, graph: ModelGraph, plan: QuantizationPlan, settings: EnergySettings, reference: bool) -> None:
-        self.graph = graph
-        self.plan = plan
+    def __init__(self, settings: EnergySettings, reference: bool) -> None:
         self.settings = settings
         self.reference = reference
         self.rest = Unquantized(settings.internal, settings.accumulator, settings.activations)
         self.memory = MemoryModel(settings.process, settings.min_sram_size, settings.rd_wr_on_io)
-        self.formats: dict[str, NumberFormat] = {}
-        self.from_outside: set[str] = set()
-        self.last = _last_nodes(graph)
 
-    def report(self) -> EnergyReport:
-        sources = iter(self._sources())
-        layers: dict[str, LayerEnergy] = {}
-        notes: list[str] = []
-        for node in self.graph.nodes:
-            if isinstance(node.operation, Input):
-                self.formats[node.name] = next(sources)
-                self.from_outside.add(node.name)
-            elif isinstance(node.operation, Dropout):
-                self.formats[node.name] = self.formats[node.inputs[0]]
-                if node.inputs[0] in self.from_outside:
-                    self.from_outside.add(node.name)
-            else:
-                layers[node.name] = self._layer(node)
-                notes.extend(self._notes(node))
-        given = {node.name: self.formats[node.name] for node in self.graph.nodes if isinstance(node.operation, Input)}
-        return EnergyReport(layers, sum(layer.total for layer in layers.values()), tuple(notes), given)
-
-    def _sources(self) -> tuple[NumberFormat, ...]:
-        count = sum(isinstance(node.operation, Input) for node in self.graph.nodes)
-        sources = self.settings.sources or (DEFAULT_FORMAT,)
-        if len(sources) == 1:
-            return sources * count
-        if len(sources) != count:
-            raise ConfigError(
-                f"source_quantizers: found {len(sources)} formats, but {self.graph.name} has {count} inputs; "
-                "give one for each, or one for all"
-            )
-        return sources
-
-    def _layer(self, node: Node) -> LayerEnergy:
-        plan = None if self.reference else self.plan.get(node.layer)
+    def price(
+        self, node: Node, inputs: tuple[NumberFormat, ...], plan: LayerPlan | None, outside: bool, last: bool
+    ) -> LayerEnergy:
+        """
+        Args:
+            outside: whether it reads an input of the model.
+            last: whether its output leaves the model.
+        """
         if plan is not None and isinstance(node.operation, Unknown) and Role.ACTIVATION in plan.quantizers:
             # ReLU and LeakyReLU: with a quantizer they are an activation layer
             node = replace(node, operation=Activation("quantized"), class_name="Activation")
-        inputs = tuple(self.formats[name] for name in node.inputs)
         types = layer_types(node, inputs, plan, self.rest, self.reference)
-        self.formats[node.name] = types.output
         count = operation_count(node)
         return LayerEnergy(
             name=node.name,
             class_name=_class_name(node, plan is not None),
-            inputs=_rounded(self._reads(node, types)),
+            inputs=_rounded(self._reads(node, types, outside)),
             parameters=_rounded(self._parameters(node, types)),
             op_cost=_rounded(self._operations(node, types, count)),
-            outputs=_rounded(self._writes(node, types)),
+            outputs=_rounded(self._writes(node, types, last)),
             counted=_counted(node),
             operations=count or sum(charge.count for charge in types.charges),
             input_formats=inputs,
@@ -169,16 +138,15 @@ class _Pricer:
             accumulator_format=types.accumulator,
         )
 
-    def _reads(self, node: Node, types: LayerTypes) -> float:
-        outside = any(name in self.from_outside for name in node.inputs)
+    def _reads(self, node: Node, types: LayerTypes, outside: bool) -> float:
         memory = self.memory.io if outside else self.settings.activations_on_memory
         return sum(
             self.memory.access(math.prod(shape) * item.bits, memory)
             for shape, item in zip(node.input_shapes, types.inputs, strict=True)
         )
 
-    def _writes(self, node: Node, types: LayerTypes) -> float:
-        memory = self.memory.io if node.name in self.last else self.settings.activations_on_memory
+    def _writes(self, node: Node, types: LayerTypes, last: bool) -> float:
+        memory = self.memory.io if last else self.settings.activations_on_memory
         return self.memory.access(math.prod(node.output_shape) * types.output.bits, memory)
 
     def _parameters(self, node: Node, types: LayerTypes) -> float:
@@ -203,6 +171,39 @@ class _Pricer:
         if isinstance(node.operation, Merge):
             each *= len(node.inputs) - 1
         return count * each + sum(_charged(charge, process) for charge in types.charges)
+
+
+class _Pricer:
+    """One walk over a graph, producers before consumers."""
+
+    def __init__(self, graph: ModelGraph, plan: QuantizationPlan, settings: EnergySettings, reference: bool) -> None:
+        self.graph = graph
+        self.plan = plan
+        self.reference = reference
+        self.settings = settings
+        self.nodes = NodePricer(settings, reference)
+        self.formats: dict[str, NumberFormat] = {}
+
+    def report(self) -> EnergyReport:
+        sources = iter(source_formats(self.graph, self.settings))
+        outside, last = from_outside(self.graph), last_nodes(self.graph)
+        layers: dict[str, LayerEnergy] = {}
+        notes: list[str] = []
+        for node in self.graph.nodes:
+            if isinstance(node.operation, Input):
+                self.formats[node.name] = next(sources)
+            elif isinstance(node.operation, Dropout):
+                self.formats[node.name] = self.formats[node.inputs[0]]
+            else:
+                plan = None if self.reference else self.plan.get(node.layer)
+                inputs = tuple(self.formats[name] for name in node.inputs)
+                reads_input = any(name in outside for name in node.inputs)
+                layer = self.nodes.price(node, inputs, plan, reads_input, node.name in last)
+                self.formats[node.name] = layer.output_format
+                layers[node.name] = layer
+                notes.extend(self._notes(node))
+        given = {node.name: self.formats[node.name] for node in self.graph.nodes if isinstance(node.operation, Input)}
+        return EnergyReport(layers, sum(layer.total for layer in layers.values()), tuple(notes), given)
 
     def _notes(self, node: Node) -> Iterator[str]:
         operation, plan = node.operation, self.plan.get(node.layer)
@@ -268,7 +269,34 @@ def _counted(node: Node) -> Counted:
             return Counted.INPUTS | Counted.PARAMETERS | Counted.OPERATIONS
 
 
-def _last_nodes(graph: ModelGraph) -> frozenset[str]:
+def source_formats(graph: ModelGraph, settings: EnergySettings) -> tuple[NumberFormat, ...]:
+    """The formats of a graph's inputs, in their order.
+
+    Raises:
+        ConfigError: their number is neither one nor that of the inputs.
+    """
+    count = sum(isinstance(node.operation, Input) for node in graph.nodes)
+    sources = settings.sources or (DEFAULT_FORMAT,)
+    if len(sources) == 1:
+        return sources * count
+    if len(sources) != count:
+        raise ConfigError(
+            f"source_quantizers: found {len(sources)} formats, but {graph.name} has {count} inputs; "
+            "give one for each, or one for all"
+        )
+    return sources
+
+
+def from_outside(graph: ModelGraph) -> frozenset[str]:
+    """Inputs of the model, and what dropout makes of them."""
+    found: set[str] = set()
+    for node in graph.nodes:
+        if isinstance(node.operation, Input) or (isinstance(node.operation, Dropout) and node.inputs[0] in found):
+            found.add(node.name)
+    return frozenset(found)
+
+
+def last_nodes(graph: ModelGraph) -> frozenset[str]:
     """Nodes whose output leaves the model, seen through dropout."""
     nodes: Mapping[str, Node] = {node.name: node for node in graph.nodes}
     last = set()

@@ -29,7 +29,40 @@ from qsearch.graph.model_graph import (
     TransposedConvolution,
     Unknown,
 )
-from qsearch.plan import QuantizationPlan
+from qsearch.plan import Fold, QuantizationPlan
+
+
+def with_folds(graph: ModelGraph, plan: QuantizationPlan) -> ModelGraph:
+    """The graph in which a plan's folded batch normalizations are part of the layers that take them in.
+
+    Raises:
+        ModelError: a plan that folds a layer that is not directly behind.
+    """
+    folds = {name: plan.layers[name].fold for name in plan}
+    if not any(folds.values()):
+        return graph
+    renamed: dict[str, str] = {}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        before = next(
+            (name for name, fold in folds.items() if fold is not None and _norm(name, fold) == node.layer), None
+        )
+        if before is not None:
+            if not isinstance(node.operation, BatchNormalization) or node.inputs[0] != before:
+                raise ModelError(f"plan: {node.layer} cannot be folded into {before}: it is not directly behind it")
+            renamed[node.name] = before
+            continue
+        operation = node.operation
+        if folds.get(node.layer) is not None and isinstance(operation, Dense | Convolution | DepthwiseConvolution):
+            operation = replace(operation, folded=True)
+        inputs = tuple(renamed.get(name, name) for name in node.inputs)
+        nodes.append(replace(node, operation=operation, inputs=inputs))
+    return ModelGraph(graph.name, tuple(nodes), tuple(renamed.get(name, name) for name in graph.outputs))
+
+
+def _norm(layer: str, fold: Fold) -> str:
+    """The path of the normalization, which is in the same nested model."""
+    return f"{layer[: len(layer) - len(layer.rpartition('/')[2])]}{fold.norm}"
 
 
 def with_filters(graph: ModelGraph, plan: QuantizationPlan) -> ModelGraph:
@@ -43,15 +76,21 @@ def with_filters(graph: ModelGraph, plan: QuantizationPlan) -> ModelGraph:
     shapes: dict[str, Shape] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
-        resized = _resize(node, tuple(shapes[name] for name in node.inputs), plan)
+        layer = plan.get(node.layer)
+        filters = None if layer is None else layer.filters
+        resized = resize(node, tuple(shapes[name] for name in node.inputs), filters)
         shapes[node.name] = resized.output_shape
         nodes.append(resized)
     return ModelGraph(graph.name, tuple(nodes), graph.outputs)
 
 
-def _resize(node: Node, inputs: tuple[Shape, ...], plan: QuantizationPlan) -> Node:
-    layer = plan.get(node.layer)
-    operation = _operation(node.operation, None if layer is None else layer.filters)
+def resize(node: Node, inputs: tuple[Shape, ...], filters: int | None) -> Node:
+    """A node with inputs of other shapes, and with so many filters (None: its own).
+
+    Raises:
+        ModelError: what it would do with them is not known or not possible.
+    """
+    operation = _operation(node.operation, filters)
     if operation == node.operation and inputs == node.input_shapes:
         return node
     weights = dict(node.weights)

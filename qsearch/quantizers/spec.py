@@ -42,17 +42,21 @@ class QuantizerSpec:
     kwargs: tuple[tuple[str, Value], ...] = ()
     arguments: Mapping[str, Value] = field(init=False, repr=False)
     """Every parameter of the quantizer with its value, defaults included."""
+    _hash: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arguments", MappingProxyType(_bind(self.name, self.args, self.kwargs)))
+        object.__setattr__(self, "_hash", hash((self.name, tuple(self.arguments.values()))))
 
     def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
         if not isinstance(other, QuantizerSpec):
             return NotImplemented
         return self.name == other.name and self.arguments == other.arguments
 
     def __hash__(self) -> int:
-        return hash((self.name, tuple(self.arguments.values())))
+        return self._hash
 
     def __str__(self) -> str:
         items = [_format(value) for value in self.args] + [f"{key}={_format(value)}" for key, value in self.kwargs]

@@ -74,7 +74,7 @@ def test_a_report_is_data() -> None:
     [
         ({"reference": "int9"}, "reference: found 'int9', allowed: int8, int16, int32, fp16, fp32; did you mean 'int"),
         ({"accumulator": "fp33"}, "accumulator: found 'fp33', allowed"),
-        ({"process": "horowits"}, "'horowits'.*allowed: horowitz; did you mean 'horowitz'"),
+        ({"process": "horowits"}, "'horowits'.*allowed: horowitz, jouppi_7nm; did you mean 'horowitz'"),
         ({"weights_on_memory": "ram"}, "weights_on_memory: found 'ram', allowed: fixed, sram, dram"),
         ({"activations_on_memory": "DRAM"}, "activations_on_memory: found 'DRAM'.*did you mean 'dram'"),
         ({"reference_activations": "head"}, "reference_activations: found 'head', allowed: internal, accumulator"),

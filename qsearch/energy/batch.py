@@ -1,0 +1,105 @@
+"""Prices of thousands of plans a second: every layer is priced once for each combination that it meets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qsearch.energy.estimate import (
+    EnergySettings,
+    NodePricer,
+    from_outside,
+    last_nodes,
+    price_plan,
+    source_formats,
+)
+from qsearch.graph.model_graph import Dropout, Input, ModelGraph, Node, Shape
+from qsearch.graph.resize import resize
+from qsearch.plan import LayerPlan, QuantizationPlan
+from qsearch.quantizers.formats import NumberFormat
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A node to price: where its inputs and its output stand in the list of signals."""
+
+    node: Node
+    layer: str
+    inputs: tuple[int, ...]
+    output: int
+    outside: bool
+    last: bool
+
+
+class PlanPricer:
+    """The totals of many plans for one graph; equal to `price_plan(...).total`, to the last bit.
+
+    A layer's price depends on its plan and on the formats and shapes of its inputs alone, so it is worked out once
+    for each such combination. Memory grows with the number of combinations met.
+    """
+
+    def __init__(self, graph: ModelGraph, settings: EnergySettings) -> None:
+        self._graph = graph
+        self._settings = settings
+        self._nodes = NodePricer(settings, reference=False)
+        self._signals: list[tuple[NumberFormat, Shape]] = []
+        self._signal_ids: dict[tuple[NumberFormat, Shape], int] = {}
+        self._start, self._steps = self._compile()
+        self._known = {step.layer for step in self._steps}
+        self._prices: list[dict[tuple[object, ...], tuple[int, float]]] = [{} for _ in self._steps]
+
+    def _compile(self) -> tuple[list[int], list[_Step]]:
+        """(signals of the model's inputs, then room for the others; the nodes to price)."""
+        graph, places = self._graph, dict[str, int]()
+        sources = iter(source_formats(graph, self._settings))
+        outside, last = from_outside(graph), last_nodes(graph)
+        start: list[int] = []
+        steps: list[_Step] = []
+        for node in graph.nodes:
+            if isinstance(node.operation, Dropout):
+                places[node.name] = places[node.inputs[0]]
+                continue
+            places[node.name] = len(start)
+            if isinstance(node.operation, Input):
+                start.append(self._signal(next(sources), node.output_shape))
+                continue
+            start.append(-1)
+            inputs = tuple(places[name] for name in node.inputs)
+            reads_input = any(name in outside for name in node.inputs)
+            steps.append(_Step(node, node.layer, inputs, places[node.name], reads_input, node.name in last))
+        return start, steps
+
+    def _signal(self, form: NumberFormat, shape: Shape) -> int:
+        key = (form, shape)
+        if key not in self._signal_ids:
+            self._signal_ids[key] = len(self._signals)
+            self._signals.append(key)
+        return self._signal_ids[key]
+
+    def total(self, plan: QuantizationPlan) -> float:
+        """The energy of one inference, pJ.
+
+        Raises:
+            ModelError: as `price_plan`.
+        """
+        layers = plan.layers
+        if not layers.keys() <= self._known or any(layer.fold is not None for layer in layers.values()):
+            # another graph, or a layer that is not there, which is told by its name
+            return price_plan(self._graph, plan, self._settings).total
+        signals = self._start.copy()
+        total = 0.0
+        for step, prices in zip(self._steps, self._prices, strict=True):
+            layer = layers.get(step.layer)
+            key = (layer, *[signals[place] for place in step.inputs])
+            found = prices.get(key)
+            if found is None:
+                found = prices[key] = self._price(step, layer, key[1:])
+            signals[step.output] = found[0]
+            total += found[1]
+        return total
+
+    def _price(self, step: _Step, plan: LayerPlan | None, inputs: tuple[object, ...]) -> tuple[int, float]:
+        signals = [self._signals[int(place)] for place in inputs]  # type: ignore[call-overload]
+        shapes = tuple(shape for _, shape in signals)
+        node = resize(step.node, shapes, None if plan is None else plan.filters)
+        layer = self._nodes.price(node, tuple(form for form, _ in signals), plan, step.outside, step.last)
+        return self._signal(layer.output_format, node.output_shape), layer.total
