@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +12,21 @@ import click
 
 from qsearch.cli.quiet import quiet_start
 from qsearch.config.names import MEMORIES, MODELS, NUMBER_TYPES, PROCESSES
-from qsearch.report.units import energy as shown_energy
+from qsearch.errors import ConfigError
+from qsearch.report import energy_tables as tables
 
 if TYPE_CHECKING:
+    from qsearch.energy.estimate import EnergySettings
+    from qsearch.energy.metrics import ModelMetrics
     from qsearch.energy.report import EnergyReport
+    from qsearch.graph.model_graph import ModelGraph
+    from qsearch.plan import QuantizationPlan
 
 _REFERENCE_HELP = (
     "Price the model unquantized, in this number type. "
     "Default: int8 for a float model, its own quantizers for a quantized one."
 )
-_COLUMNS = ("inputs", "parameters", "op_cost", "outputs", "total")
+_FORMATS = ("table", "json", "csv", "md")
 
 
 @click.command()
@@ -43,82 +48,142 @@ _COLUMNS = ("inputs", "parameters", "op_cost", "outputs", "total")
     show_default=True,
     help="What activations without a quantizer carry.",
 )
+@click.option("--compare", "other", metavar="MODEL", help="Another model, side by side.")
+@click.option(
+    "--what-if",
+    "changes",
+    multiple=True,
+    metavar="LAYER.ROLE=QUANTIZER",
+    help="Price a change, e.g. conv2d_1.kernel=ternary or conv2d_1.filters=24; repeat for more.",
+)
+@click.option("--sort", type=click.Choice(tables.SORTS), default="model", show_default=True)
 @click.option("--allow-code", is_flag=True, help="Load Lambda layers, which run code from the file.")
-@click.option("--format", "output", type=click.Choice(("table", "json", "csv")), default="table", show_default=True)
+@click.option("--format", "output", type=click.Choice(_FORMATS), default="table", show_default=True)
 def energy(
     model: str,
     reference: str | None,
-    accumulator: str | None,
-    process: str,
-    weights_on_memory: str,
-    activations_on_memory: str,
-    min_sram_size: int,
-    rd_wr_on_io: bool,
-    sources: tuple[str, ...],
-    reference_activations: str,
+    other: str | None,
+    changes: tuple[str, ...],
+    sort: str,
     allow_code: bool,
     output: str,
+    sources: tuple[str, ...],
+    **design: Any,
 ) -> None:
     """Print the energy of one inference of MODEL, a .keras or .h5 file or a registry name, layer by layer."""
-    with quiet_start():
-        from qsearch.energy.public import estimate_energy
-        from qsearch.graph.from_keras import read_plan
-        from qsearch.models import build_model, load_model
-
-    named = model in MODELS and not Path(model).exists()
-    loaded = build_model(model) if named else load_model(model, allow_code)
-    quantized = len(read_plan(loaded).layers) > 0
-    if reference is None and not quantized:
-        reference = "int8"
-    report = estimate_energy(
-        loaded,
-        reference=reference,
-        accumulator=accumulator,
-        process=process,
-        weights_on_memory=weights_on_memory,
-        activations_on_memory=activations_on_memory,
-        min_sram_size=min_sram_size,
-        rd_wr_on_io=rd_wr_on_io,
-        source_quantizers=list(sources) or None,
-        reference_activations=reference_activations,
-    )
-    if output == "json":
-        settings: dict[str, Any] = {"model": model, "reference": reference, "unit": "pJ"}
-        click.echo(json.dumps({**settings, **report.to_dict()}, indent=2))
-    elif output == "csv":
-        click.echo(_csv(report), nl=False)
+    if other is not None and changes:
+        raise ConfigError("--compare and --what-if: give one of the two")
+    design["source_quantizers"] = list(sources) or None
+    first = _priced(model, reference, allow_code, design)
+    if changes:
+        _print_comparison(*_what_if(first, changes), ("before", "after"), output)
+    elif other is not None:
+        second = _priced(other, reference, allow_code, design)
+        _print_comparison(first.report, second.report, (model, other), output)
     else:
-        _table(report, f"{model}: {'its own quantizers' if reference is None else reference + ' reference'}")
+        _print_report(first, sort, output)
 
 
-def _csv(report: EnergyReport) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("layer", "class", *(f"{column}_pj" for column in _COLUMNS)))
-    for name, layer in report.layers.items():
-        writer.writerow((name, layer.class_name, *(f"{getattr(layer, column):.2f}" for column in _COLUMNS)))
-    writer.writerow(("total", "", "", "", "", "", f"{report.total:.2f}"))
-    return text.getvalue()
+@dataclass(frozen=True)
+class _Priced:
+    name: str
+    reference: str | None
+    graph: ModelGraph
+    plan: QuantizationPlan
+    settings: EnergySettings
+    report: EnergyReport
+    metrics: ModelMetrics
+    ebops: int | None
 
 
-def _table(report: EnergyReport, title: str) -> None:
+def _priced(name: str, reference: str | None, allow_code: bool, design: Mapping[str, Any]) -> _Priced:
+    with quiet_start():
+        from qsearch.energy.estimate import price_plan, price_reference
+        from qsearch.energy.metrics import model_metrics
+        from qsearch.energy.public import energy_settings
+        from qsearch.export.ebops import effective_bit_operations
+        from qsearch.graph.from_keras import read_model, read_plan
+        from qsearch.models import build_model, load_model
+        from qsearch.plan import QuantizationPlan
+
+    named = name in MODELS and not Path(name).exists()
+    model = build_model(name) if named else load_model(name, allow_code)
+    graph, plan = read_model(model), read_plan(model)
+    if reference is None and not plan.layers:
+        reference = "int8"
+    settings = energy_settings(reference, **design)
+    if reference is None:
+        report, ebops = price_plan(graph, plan, settings), None
+        ebops = effective_bit_operations(model, graph, report)
+    else:
+        plan, ebops = QuantizationPlan(), None
+        report = price_reference(graph, settings)
+    metrics = model_metrics(graph, plan, report, settings.internal.bits)
+    return _Priced(name, reference, graph, plan, settings, report, metrics, ebops)
+
+
+def _what_if(found: _Priced, changes: Sequence[str]) -> tuple[EnergyReport, EnergyReport]:
+    """The same rules for both: a reference prices merges and unknown layers in its own way."""
+    from qsearch.energy.estimate import price_plan
+    from qsearch.energy.what_if import with_changes
+
+    changed = with_changes(found.graph, found.plan, changes)
+    return (
+        price_plan(found.graph, found.plan, found.settings),
+        price_plan(found.graph, changed, found.settings),
+    )
+
+
+def _print_report(found: _Priced, sort: str, output: str) -> None:
+    report = found.report
+    if output == "json":
+        head: dict[str, Any] = {"model": found.name, "reference": found.reference, "unit": "pJ"}
+        metrics = {**found.metrics.to_dict(), "ebops": found.ebops}
+        click.echo(json.dumps({**head, **report.to_dict(), "metrics": metrics}, indent=2))
+    elif output == "csv":
+        click.echo(tables.as_csv(report, sort), nl=False)
+    else:
+        what = "its own quantizers" if found.reference is None else f"{found.reference} reference"
+        _print_table(f"{found.name}: {what}", tables.HEADINGS, tables.rows(report, sort), output)
+        _print_lines(tables.figures(report, found.metrics, found.ebops), report.notes, output)
+
+
+def _print_comparison(first: EnergyReport, second: EnergyReport, names: tuple[str, str], output: str) -> None:
+    cells = tables.comparison_rows(first, second)
+    headings = ("layer", f"{names[0]}, pJ", f"{names[1]}, pJ", "ratio")
+    if output == "json":
+        reports = [{"name": name, **report.to_dict()} for name, report in zip(names, (first, second), strict=True)]
+        ratio = second.total / first.total if first.total else None
+        click.echo(json.dumps({"unit": "pJ", "models": reports, "ratio": ratio}, indent=2))
+    elif output == "csv":
+        click.echo(tables.csv_text([headings, *cells]), nl=False)
+    else:
+        _print_table(f"{names[0]} and {names[1]}", headings, cells, output)
+
+
+def _print_table(title: str, headings: Sequence[str], cells: Iterable[Sequence[str]], output: str) -> None:
+    if output == "md":
+        click.echo(f"## {title}\n\n{tables.as_markdown(headings, cells)}\n")
+        return
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     console = console if console.is_terminal else Console(width=120)
-    table = Table(
+    shown = Table(
         title=title, title_justify="left", caption="pJ; 'counted' is what enters the total", caption_justify="left"
     )
-    table.add_column("layer")
-    table.add_column("class")
-    for heading in ("inputs", "parameters", "operations", "outputs", "counted", "share"):
-        table.add_column(heading, justify="right")
-    for name, layer in report.layers.items():
-        share = layer.total / report.total if report.total else 0.0
-        values = [f"{getattr(layer, column):,.2f}" for column in _COLUMNS]
-        table.add_row(name, layer.class_name, *values, f"{share:.1%}")
-    console.print(table)
-    console.print(f"total {shown_energy(report.total)} ({report.total:,.2f} pJ) per inference", highlight=False)
-    for note in report.notes:
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+    for place, heading in enumerate(headings):
+        text = place == 0 or heading == "class"
+        shown.add_column(heading, justify="left" if text else "right", overflow="fold")
+    for line in cells:
+        shown.add_row(*line)
+    console.print(shown)
+
+
+def _print_lines(figures: Mapping[str, str], notes: Sequence[str], output: str) -> None:
+    bullet = "- " if output == "md" else ""
+    for name, figure in figures.items():
+        click.echo(f"{bullet}{'total' if name == 'energy' else name} {figure}")
+    for note in notes:
+        click.echo(f"{bullet}note: {note}")

@@ -49,6 +49,39 @@ def estimate_energy(
         ConfigError: an argument that is not among those allowed.
         ModelError: a model whose layers or shapes are not known.
     """
+    settings = energy_settings(
+        reference,
+        accumulator,
+        process,
+        weights_on_memory,
+        activations_on_memory,
+        min_sram_size,
+        rd_wr_on_io,
+        source_quantizers,
+        reference_activations,
+    )
+    graph = read_model(model)
+    if reference is None:
+        return price_plan(graph, read_plan(model), settings)
+    return price_reference(graph, settings)
+
+
+def energy_settings(
+    reference: str | None = "int8",
+    accumulator: str | None = None,
+    process: str | Process = "horowitz",
+    weights_on_memory: str = "sram",
+    activations_on_memory: str = "sram",
+    min_sram_size: int = 0,
+    rd_wr_on_io: bool = False,
+    source_quantizers: str | Sequence[str] | None = None,
+    reference_activations: str = "internal",
+) -> EnergySettings:
+    """The design that the arguments of `estimate_energy` describe.
+
+    Raises:
+        ConfigError: an argument that is not among those allowed.
+    """
     internal = _format("reference", reference or "int8")
     if accumulator is None:
         accumulated = internal if internal.kind is Kind.FLOAT else SOURCE_FORMATS["int32"]
@@ -60,7 +93,7 @@ def estimate_energy(
     _check("reference_activations", reference_activations, _RULES)
     if isinstance(source_quantizers, str):
         source_quantizers = (source_quantizers,)
-    settings = EnergySettings(
+    return EnergySettings(
         process=process if isinstance(process, Process) else process_named(process),
         weights_on_memory=cast(Memory, weights_on_memory),
         activations_on_memory=cast(Memory, activations_on_memory),
@@ -71,10 +104,6 @@ def estimate_energy(
         accumulator=accumulated,
         activations="internal" if reference_activations == "internal" else "accumulator",
     )
-    graph = read_model(model)
-    if reference is None:
-        return price_plan(graph, read_plan(model), settings)
-    return price_reference(graph, settings)
 
 
 def _format(argument: str, name: str) -> NumberFormat:

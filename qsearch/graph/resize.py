@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 from qsearch.errors import ModelError
 from qsearch.graph.model_graph import (
@@ -146,9 +147,10 @@ def resize(node: Node, inputs: tuple[Shape, ...], filters: int | None) -> Node:
     if not isinstance(operation, BatchNormalization | Recurrent):
         # biases, and what a folded batch normalization has for each channel
         weights |= {name: (output[-1],) for name, shape in weights.items() if len(shape) == 1}
-    return replace(node, operation=operation, input_shapes=inputs, output_shape=output, weights=weights)
+    return Node(node.name, node.layer, node.class_name, operation, node.inputs, inputs, output, weights)
 
 
+@lru_cache(maxsize=4096)
 def _operation(operation: Operation, filters: int | None) -> Operation:
     match operation:
         case Dense() if filters is not None:

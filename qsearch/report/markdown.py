@@ -26,7 +26,7 @@ def markdown(result: Json, energies: Json, trials: Sequence[Json]) -> str:
     parts += [f"## The best {SHOWN_TRIALS} trials", _trials(result, trials)]
     failed = [trial for trial in trials if trial["status"] == "failed"]
     if failed:
-        parts += ["## Failed trials", _table(("trial", "reason"), ((str(t["id"]), t["reason"]) for t in failed))]
+        parts += ["## Failed trials", table(("trial", "reason"), ((str(t["id"]), t["reason"]) for t in failed))]
     notes = [*result["notes"], *(energies["best"]["notes"] if energies["best"] else ())]
     parts += ["## Notes", "\n".join(f"- {note}" for note in notes) or "None."]
     return "\n\n".join(parts) + "\n"
@@ -40,7 +40,7 @@ def _summary(result: Json) -> str:
     rows = [("reference", *_figures(result["reference"], target, unit))]
     if result["best"] is not None:
         rows.append((f"best: trial {result['best']['trial']}", *_figures(result["best"], target, unit)))
-    text = _table(headings, rows)
+    text = table(headings, rows)
     if result["best"] is not None:
         text += f"\n\nThe best model uses {result['best']['energy_ratio']:.4g} times less energy than the reference."
         text += _final(result["best"]["final_training"])
@@ -87,7 +87,7 @@ def _layers(plan: Json, energies: Json) -> str:
         )
         for name, layer in best.items()
     )
-    return _table(("layer", "chosen", "reference", "best"), rows)
+    return table(("layer", "chosen", "reference", "best"), rows)
 
 
 def _energy(layer: Json | None) -> str:
@@ -109,13 +109,14 @@ def _trials(result: Json, trials: Sequence[Json]) -> str:
         )
         for t in completed
     )
-    return _table(("trial", "score", target, "energy", "time"), rows)
+    return table(("trial", "score", target, "energy", "time"), rows)
 
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,80 @@
+"""Changes to a plan, as text: `conv2d_1.kernel=ternary`, `conv2d_1.filters=24`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from qsearch.energy.parameters import stored_parameters
+from qsearch.errors import ConfigError, did_you_mean
+from qsearch.graph.model_graph import (
+    AveragePooling,
+    BatchNormalization,
+    Convolution,
+    DataMover,
+    Dense,
+    Dropout,
+    Input,
+    Merge,
+    ModelGraph,
+    Node,
+    Recurrent,
+    SeparableConvolution,
+    TransposedConvolution,
+)
+from qsearch.plan import LayerPlan, QuantizationPlan, Role
+from qsearch.quantizers.spec import parse
+
+_FILTERS = "filters"
+_WITH_FILTERS = (Dense, Convolution, TransposedConvolution, SeparableConvolution, Recurrent)
+
+
+def with_changes(graph: ModelGraph, plan: QuantizationPlan, changes: Sequence[str]) -> QuantizationPlan:
+    """The plan with each change `LAYER.ROLE=QUANTIZER` or `LAYER.filters=NUMBER` made.
+
+    Raises:
+        ConfigError: a text of another form, or a layer, role or quantizer that is not there.
+    """
+    layers = dict(plan.layers)
+    nodes = {node.layer: node for node in graph.nodes}
+    for text in changes:
+        place, equals, value = text.partition("=")
+        name, dot, part = place.strip().rpartition(".")
+        if not equals or not dot:
+            raise ConfigError(f"{text!r}: expected LAYER.ROLE=QUANTIZER, e.g. conv2d_1.kernel=ternary")
+        if name not in nodes:
+            raise ConfigError(f"{text!r}: {graph.name} has no layer {name!r}{did_you_mean(name, nodes)}")
+        allowed = _parts(nodes[name])
+        if part not in allowed:
+            found = f"allowed: {', '.join(allowed)}" if allowed else "it has nothing to quantize"
+            raise ConfigError(f"{text!r}: {name} has no {part!r}; {found}{did_you_mean(part, allowed)}")
+        layers[name] = _changed(layers.get(name, LayerPlan()), part, value.strip(), text)
+    return QuantizationPlan(layers)
+
+
+def _changed(layer: LayerPlan, part: str, value: str, text: str) -> LayerPlan:
+    if part == _FILTERS:
+        if not value.isdigit() or int(value) < 1:
+            raise ConfigError(f"{text!r}: found {value!r}, expected a whole number >= 1")
+        return replace(layer, filters=int(value))
+    try:
+        spec = parse(value)
+    except ConfigError as error:
+        raise ConfigError(f"{text!r}: {error}") from None
+    return replace(layer, quantizers={**layer.quantizers, Role(part): spec})
+
+
+def _parts(node: Node) -> list[str]:
+    """What of a layer can be changed."""
+    operation = node.operation
+    if isinstance(operation, Input | Dropout | Merge | DataMover):
+        return []
+    roles = [role.value for _, role in stored_parameters(node) if role is not None]
+    if isinstance(operation, BatchNormalization):
+        return [*roles, Role.MEAN.value, Role.VARIANCE.value]
+    if isinstance(operation, AveragePooling):
+        roles.append(Role.AVERAGE.value)
+    if isinstance(operation, Recurrent):
+        roles += [Role.STATE.value, Role.RECURRENT_ACTIVATION.value]
+    roles.append(Role.ACTIVATION.value)
+    return [*roles, _FILTERS] if isinstance(operation, _WITH_FILTERS) else roles
