@@ -15,19 +15,20 @@ NUMBER_TYPES = ("int8", "int16", "int32", "fp16", "fp32")
 MODES = ("random",)
 LATER_MODES = ("bayesian", "hyperband")
 
-QUANTIZED_CLASSES = ("Dense", "Conv2D", "DepthwiseConv2D", "Activation", "BatchNormalization")
-"""Keras classes that a limit can name."""
-
-LATER_CLASSES = (
+QUANTIZED_CLASSES = (
+    "Dense",
     "Conv1D",
+    "Conv2D",
     "Conv2DTranspose",
+    "DepthwiseConv2D",
     "SeparableConv1D",
     "SeparableConv2D",
-    "SimpleRNN",
-    "LSTM",
-    "GRU",
-    "Bidirectional",
+    "Activation",
+    "BatchNormalization",
 )
+"""Keras classes that a limit can name."""
+
+LATER_CLASSES = ("SimpleRNN", "LSTM", "GRU", "Bidirectional")
 """Classes that AutoQKeras' limits name and this version leaves unquantized."""
 
 METRICS = ("acc", "accuracy", "categorical_accuracy", "top_k_categorical_accuracy")
@@ -53,7 +54,23 @@ OPTIMIZERS: Mapping[str, tuple[str, ...]] = {
 }
 """Keras optimizers and the options that each takes."""
 
-_PRICED = ("Dense", "Conv1D", "Conv2D", "DepthwiseConv2D", "BatchNormalization", "Activation")
+_PRICED = (
+    "Dense",
+    "Conv1D",
+    "Conv2D",
+    "Conv1DTranspose",
+    "Conv2DTranspose",
+    "DepthwiseConv2D",
+    "SeparableConv1D",
+    "SeparableConv2D",
+    "SimpleRNN",
+    "LSTM",
+    "GRU",
+    "Bidirectional",
+    "Embedding",
+    "BatchNormalization",
+    "Activation",
+)
 BITS_CLASSES = (*_PRICED, *(f"Q{name}" for name in _PRICED), "InputLayer", "default")
 """Keys of a bits goal's `config`."""
 

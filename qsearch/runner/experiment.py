@@ -11,6 +11,7 @@ from qsearch.errors import ModelError
 from qsearch.goal import CostReport
 from qsearch.graph.from_keras import read_model
 from qsearch.graph.model_graph import ModelGraph
+from qsearch.graph.walk import layers_by_path
 from qsearch.models import build_model, load_model
 from qsearch.runner.costs import Costs, costs_of
 from qsearch.search.limits import indexed_layers, search_space
@@ -66,7 +67,7 @@ def read_experiment(loaded: LoadedConfig) -> Experiment:
             "this version searches models with one of each"
         )
     graph = read_model(model)
-    layers = [layer.name for layer in model.layers]
+    layers = list(layers_by_path(model))
     costs = costs_of(config.goal, graph)
     return Experiment(
         loaded,

@@ -20,6 +20,8 @@ from qsearch.graph.model_graph import (
     DepthwiseConvolution,
     ModelGraph,
     Node,
+    SeparableConvolution,
+    TransposedConvolution,
 )
 from qsearch.graph.resize import with_filters
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
@@ -134,6 +136,10 @@ class _Builder:
                 self._weights(node, key, bias, function, filters)
             case Convolution(use_bias=bias, activation=function, filters=filters):
                 self._weights(node, key, bias, function, filters)
+            case TransposedConvolution(use_bias=bias, activation=function, filters=filters):
+                self._weights(node, key, bias, function, filters)
+            case SeparableConvolution(use_bias=bias, activation=function, filters=filters):
+                self._weights(node, key, bias, function, filters)
             case DepthwiseConvolution(use_bias=bias, activation=function):
                 self._weights(node, key, bias, function, None)
             case Activation(function=function):
@@ -146,6 +152,10 @@ class _Builder:
     def _weights(self, node: Node, key: str, bias: bool, function: str, filters: int | None) -> None:
         limits = self.config.limit
         dimensions = {Role.KERNEL: self._quantizers(node, key, "kernel", weight_limit(limits, key, 0))}
+        if isinstance(node.operation, SeparableConvolution):
+            options = self.dimensions[dimensions[Role.KERNEL]].options
+            name = dimensions[Role.KERNEL].replace("kernel_quantizer", "pointwise_quantizer")
+            dimensions[Role.POINTWISE] = self._dimension(name, options)
         if bias:
             dimensions[Role.BIAS] = self._quantizers(node, key, "bias", weight_limit(limits, key, 1))
         fixed: dict[Role, QuantizerSpec] = {}

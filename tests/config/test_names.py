@@ -25,7 +25,11 @@ def test_registries() -> None:
 def test_layer_classes() -> None:
     made = {
         "Dense": keras.layers.Dense(1),
+        "Conv1D": keras.layers.Conv1D(1, 1),
         "Conv2D": keras.layers.Conv2D(1, 1),
+        "Conv2DTranspose": keras.layers.Conv2DTranspose(1, 1),
+        "SeparableConv1D": keras.layers.SeparableConv1D(1, 1),
+        "SeparableConv2D": keras.layers.SeparableConv2D(1, 1),
         "DepthwiseConv2D": keras.layers.DepthwiseConv2D(1),
         "Activation": keras.layers.Activation("relu"),
         "BatchNormalization": keras.layers.BatchNormalization(),

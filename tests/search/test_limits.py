@@ -9,10 +9,13 @@ import keras
 import pytest
 
 from qsearch.config import load_config
+from qsearch.energy.estimate import EnergySettings, price_plan
 from qsearch.errors import ConfigError
-from qsearch.graph.from_keras import read_model
+from qsearch.graph.from_keras import read_model, read_plan
+from qsearch.graph.walk import layers_by_path
 from qsearch.models import build_model
 from qsearch.plan import Role
+from qsearch.quantize.apply import apply_plan
 from qsearch.quantizers import parse
 from qsearch.search.limits import indexed_layers, search_space
 from qsearch.search.space import SearchSpace
@@ -191,3 +194,31 @@ def test_indexed_layers_without_limits_are_all(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("dataset: {name: digits}\nmodel: {name: digits}\nlimit: {Dense: [4]}\n")
     assert indexed_layers("m", ["a", "b"], load_config(path)) == ("a", "b")
+
+
+def test_every_searchable_layer_has_a_plan_and_a_price(tmp_path: Path) -> None:
+    stack = [keras.Input((36, 3)), keras.layers.Conv1D(4, 3, name="c1"), keras.layers.Flatten()]
+    inner = keras.Sequential(stack, name="inner")
+    inputs = keras.Input((8, 8, 2))
+    x = keras.layers.SeparableConv2D(3, 3, activation="relu", name="sep")(inputs)
+    x = keras.layers.Conv2DTranspose(3, 1, name="up")(x)
+    x = inner(keras.layers.Reshape((36, 3))(x))
+    model = keras.Model(inputs, keras.layers.Dense(2, name="out")(x))
+    limit = """
+        SeparableConv2D: [4, 8, 4]
+        Conv2DTranspose: [4, 8, 4]
+        Conv1D: [2, 8, 4]
+        ^out: [8]
+    """
+    path = tmp_path / "c.yaml"
+    text = "dataset: {name: digits}\nmodel: {name: digits}\nlimit:\n" + indent(dedent(limit).strip("\n"), "  ")
+    path.write_text(text + "\n", encoding="utf-8")
+    space = search_space(read_model(model), list(layers_by_path(model)), load_config(path))
+    assert names(space) == ["sep", "up", "inner/c1", "out"]
+    roles = {layer.name: set(layer.dimensions) for layer in space.layers}
+    assert roles["sep"] == {Role.KERNEL, Role.POINTWISE, Role.BIAS, Role.ACTIVATION}
+    plan = space.plan({dimension.name: dimension.options[0] for dimension in space.dimensions})
+    built = apply_plan(model, plan)
+    priced = price_plan(read_model(model), plan, EnergySettings())
+    assert priced.total == price_plan(read_model(built), read_plan(built), EnergySettings()).total
+    assert all(priced.layers[name].op_cost > 0 for name in names(space))
