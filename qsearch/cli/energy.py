@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,10 +76,9 @@ def energy(
     design["source_quantizers"] = list(sources) or None
     first = _priced(model, reference, allow_code, design)
     if changes:
-        _print_comparison(*_what_if(first, changes), ("before", "after"), output)
+        _print_comparison(*_what_if(first, changes), output)
     elif other is not None:
-        second = _priced(other, reference, allow_code, design)
-        _print_comparison(first.report, second.report, (model, other), output)
+        _print_comparison(first, _priced(other, reference, allow_code, design), output)
     else:
         _print_report(first, sort, output)
 
@@ -122,16 +121,18 @@ def _priced(name: str, reference: str | None, allow_code: bool, design: Mapping[
     return _Priced(name, reference, graph, plan, settings, report, metrics, ebops)
 
 
-def _what_if(found: _Priced, changes: Sequence[str]) -> tuple[EnergyReport, EnergyReport]:
+def _what_if(found: _Priced, changes: Sequence[str]) -> tuple[_Priced, _Priced]:
     """The same rules for both: a reference prices merges and unknown layers in its own way."""
     from qsearch.energy.estimate import price_plan
+    from qsearch.energy.metrics import model_metrics
     from qsearch.energy.what_if import with_changes
 
-    changed = with_changes(found.graph, found.plan, changes)
-    return (
-        price_plan(found.graph, found.plan, found.settings),
-        price_plan(found.graph, changed, found.settings),
-    )
+    def priced(name: str, graph: ModelGraph, plan: QuantizationPlan) -> _Priced:
+        report = price_plan(graph, plan, found.settings)
+        metrics = model_metrics(graph, plan, report, found.settings.internal.bits)
+        return replace(found, name=name, graph=graph, plan=plan, report=report, metrics=metrics, ebops=None)
+
+    return priced("before", found.graph, found.plan), priced("after", *with_changes(found.graph, found.plan, changes))
 
 
 def _print_report(found: _Priced, sort: str, output: str) -> None:
@@ -144,35 +145,45 @@ def _print_report(found: _Priced, sort: str, output: str) -> None:
         click.echo(tables.as_csv(report, sort), nl=False)
     else:
         what = "its own quantizers" if found.reference is None else f"{found.reference} reference"
-        _print_table(f"{found.name}: {what}", tables.HEADINGS, tables.rows(report, sort), output)
+        title = f"{found.name}: {what}"
+        _print_table(
+            title, "pJ; 'counted' is what enters the total", tables.HEADINGS, tables.rows(report, sort), output
+        )
         _print_lines(tables.figures(report, found.metrics, found.ebops), report.notes, output)
 
 
-def _print_comparison(first: EnergyReport, second: EnergyReport, names: tuple[str, str], output: str) -> None:
-    cells = tables.comparison_rows(first, second)
-    headings = ("layer", f"{names[0]}, pJ", f"{names[1]}, pJ", "ratio")
+def _print_comparison(first: _Priced, second: _Priced, output: str) -> None:
+    names = (first.name, second.name)
+    cells = tables.comparison_rows(first.report, second.report)
     if output == "json":
-        reports = [{"name": name, **report.to_dict()} for name, report in zip(names, (first, second), strict=True)]
-        ratio = second.total / first.total if first.total else None
-        click.echo(json.dumps({"unit": "pJ", "models": reports, "ratio": ratio}, indent=2))
+        models = [
+            {"name": side.name, **side.report.to_dict(), "metrics": side.metrics.to_dict()} for side in (first, second)
+        ]
+        ratio = second.report.total / first.report.total if first.report.total else None
+        click.echo(json.dumps({"unit": "pJ", "models": models, "ratio": ratio}, indent=2))
     elif output == "csv":
-        click.echo(tables.csv_text([headings, *cells]), nl=False)
+        click.echo(tables.csv_text([("layer", *(f"{name} (pJ)" for name in names), "ratio"), *cells]), nl=False)
     else:
-        _print_table(f"{names[0]} and {names[1]}", headings, cells, output)
+        title = f"{names[0]} and {names[1]}"
+        _print_table(title, "pJ, of what enters the total", ("layer", *names, "ratio"), cells, output)
+        sides = [tables.figures(side.report, side.metrics, side.ebops) for side in (first, second)]
+        both = {name: f"{figure}; {sides[1][name]}" for name, figure in sides[0].items() if name in sides[1]}
+        notes = [f"{side.name}: {note}" for side in (first, second) for note in side.report.notes]
+        _print_lines(both, notes, output)
 
 
-def _print_table(title: str, headings: Sequence[str], cells: Iterable[Sequence[str]], output: str) -> None:
+def _print_table(
+    title: str, caption: str, headings: Sequence[str], cells: Iterable[Sequence[str]], output: str
+) -> None:
     if output == "md":
-        click.echo(f"## {title}\n\n{tables.as_markdown(headings, cells)}\n")
+        click.echo(f"## {title}\n\n{tables.as_markdown(headings, cells)}\n\n{caption}\n")
         return
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     console = console if console.is_terminal else Console(width=120)
-    shown = Table(
-        title=title, title_justify="left", caption="pJ; 'counted' is what enters the total", caption_justify="left"
-    )
+    shown = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
     for place, heading in enumerate(headings):
         text = place == 0 or heading == "class"
         shown.add_column(heading, justify="left" if text else "right", overflow="fold")

@@ -22,6 +22,7 @@ from qsearch.graph.model_graph import (
     SeparableConvolution,
     TransposedConvolution,
 )
+from qsearch.graph.resize import with_filters
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers.spec import parse
 
@@ -29,13 +30,19 @@ _FILTERS = "filters"
 _WITH_FILTERS = (Dense, Convolution, TransposedConvolution, SeparableConvolution, Recurrent)
 
 
-def with_changes(graph: ModelGraph, plan: QuantizationPlan, changes: Sequence[str]) -> QuantizationPlan:
-    """The plan with each change `LAYER.ROLE=QUANTIZER` or `LAYER.filters=NUMBER` made.
+def with_changes(
+    graph: ModelGraph, plan: QuantizationPlan, changes: Sequence[str]
+) -> tuple[ModelGraph, QuantizationPlan]:
+    """Graph and plan with each change `LAYER.ROLE=QUANTIZER` or `LAYER.filters=NUMBER` made.
+
+    Filters change the graph alone, so that a layer without quantizers stays one.
 
     Raises:
         ConfigError: a text of another form, or a layer, role or quantizer that is not there.
+        ModelError: widths that no longer fit together.
     """
     layers = dict(plan.layers)
+    filters: dict[str, LayerPlan] = {}
     nodes = {node.layer: node for node in graph.nodes}
     for text in changes:
         place, equals, value = text.partition("=")
@@ -48,15 +55,20 @@ def with_changes(graph: ModelGraph, plan: QuantizationPlan, changes: Sequence[st
         if part not in allowed:
             found = f"allowed: {', '.join(allowed)}" if allowed else "it has nothing to quantize"
             raise ConfigError(f"{text!r}: {name} has no {part!r}; {found}{did_you_mean(part, allowed)}")
-        layers[name] = _changed(layers.get(name, LayerPlan()), part, value.strip(), text)
-    return QuantizationPlan(layers)
+        if part == _FILTERS:
+            filters[name] = LayerPlan(filters=_number(value.strip(), text))
+        else:
+            layers[name] = _changed(layers.get(name, LayerPlan()), part, value.strip(), text)
+    return with_filters(graph, QuantizationPlan(filters)), QuantizationPlan(layers)
+
+
+def _number(value: str, text: str) -> int:
+    if not value.isdigit() or int(value) < 1:
+        raise ConfigError(f"{text!r}: found {value!r}, expected a whole number >= 1")
+    return int(value)
 
 
 def _changed(layer: LayerPlan, part: str, value: str, text: str) -> LayerPlan:
-    if part == _FILTERS:
-        if not value.isdigit() or int(value) < 1:
-            raise ConfigError(f"{text!r}: found {value!r}, expected a whole number >= 1")
-        return replace(layer, filters=int(value))
     try:
         spec = parse(value)
     except ConfigError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
@@ -75,11 +76,14 @@ def with_filters(graph: ModelGraph, plan: QuantizationPlan) -> ModelGraph:
     if all(plan.layers[name].filters is None for name in plan):
         return graph
     shapes: dict[str, Shape] = {}
+    weights: dict[str, Mapping[str, Shape]] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
         layer = plan.get(node.layer)
         filters = None if layer is None else layer.filters
         resized = resize(node, tuple(shapes[name] for name in node.inputs), filters)
+        if weights.setdefault(node.layer, resized.weights) != resized.weights:
+            raise _error(node, "is called several times, and with different widths")
         shapes[node.name] = resized.output_shape
         nodes.append(resized)
     return ModelGraph(graph.name, tuple(nodes), graph.outputs)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 
 from qsearch.errors import ModelError
+from qsearch.graph.from_keras import read_model
+from qsearch.graph.resize import with_filters
 from qsearch.graph.walk import layers_by_path
 from qsearch.layers import QActivation, QAdaptiveActivation, QBidirectional
 from qsearch.layers.roles import serialized_activation
@@ -37,6 +39,7 @@ def apply_plan(model: keras.Model, plan: QuantizationPlan) -> keras.Model:
     try:
         return _Rebuild(plans).model(model)
     except (ValueError, TypeError) as error:
+        with_filters(read_model(model), plan)  # names the layers, where widths are to blame
         raise ModelError(f"plan does not fit {model.name}: {_first_line(error)}") from error
 
 
@@ -47,25 +50,55 @@ class _Rebuild:
         self.plans = plans
         self.copies: dict[int, Any] = {}
 
-    def model(self, model: keras.Model) -> keras.Model:
+    def model(self, model: keras.Model, tensors: Sequence[Any] | None = None) -> keras.Model:
+        """The copy; `tensors`: what it is called with, where it is nested and widths before it may have changed."""
         if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
             raise ModelError(f"{model.name}: is a subclassed model, whose layers are not known; use the functional API")
         absorbed = self._absorbed(model)
         if isinstance(model, keras.Sequential):
-            return _sequential(
-                model, [self._copy(layer, model) for layer in model.layers if layer.name not in absorbed]
-            )
+            return self._sequential(model, tensors, absorbed)
 
         def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+            if isinstance(layer, keras.Model):
+                layer = self._nested(layer, keras.tree.flatten(args))
             return args[0] if layer.name in absorbed else layer(*args, **kwargs)
 
-        return keras.models.clone_model(
-            model, clone_function=lambda layer: self._copy(layer, model), call_function=call
-        )
+        def copied(layer: Any) -> Any:
+            return layer if isinstance(layer, keras.Model) else self._copy(layer, model)
+
+        inputs = None
+        if tensors is not None:
+            fresh = [
+                keras.Input(batch_shape=tensor.shape, dtype=own.dtype, name=own.name)
+                for own, tensor in zip(model.inputs, tensors, strict=True)
+            ]
+            inputs = keras.tree.pack_sequence_as(model.input, fresh)
+        return keras.models.clone_model(model, input_tensors=inputs, clone_function=copied, call_function=call)
+
+    def _sequential(
+        self, model: keras.Sequential, tensors: Sequence[Any] | None, absorbed: set[str]
+    ) -> keras.Sequential:
+        layers: list[Any] = []
+        if getattr(model, "_functional", None) is not None:
+            own = model.inputs[0]
+            shape = own.shape if tensors is None else tensors[0].shape
+            layers.append(keras.Input(batch_shape=shape, dtype=own.dtype, name=own.name))
+        for layer in model.layers:
+            if isinstance(layer, keras.Model):
+                so_far = keras.Sequential(layers)
+                layers.append(self._nested(layer, so_far.outputs if so_far.built else None))
+            elif layer.name not in absorbed:
+                layers.append(self._copy(layer, model))
+        return keras.Sequential(layers, name=model.name, trainable=model.trainable)
+
+    def _nested(self, model: keras.Model, tensors: Sequence[Any] | None) -> keras.Model:
+        if id(model) not in self.copies:
+            self.copies[id(model)] = self.model(model, tensors)
+        return self.copies[id(model)]
 
     def _copy(self, layer: Any, model: keras.Model) -> Any:
         if id(layer) not in self.copies:
-            self.copies[id(layer)] = self.model(layer) if isinstance(layer, keras.Model) else self._layer(layer, model)
+            self.copies[id(layer)] = self._layer(layer, model)
         return self.copies[id(layer)]
 
     def _layer(self, layer: Any, model: keras.Model) -> Any:
@@ -89,12 +122,6 @@ def _absorbed(model: keras.Model, folds: dict[str, Fold]) -> set[str]:
             why = reasons.get(fold.norm, f"it is not directly behind {name}")
             raise ModelError(f"plan: {fold.norm} cannot be folded into {name}: {why}")
     return {fold.norm for fold in folds.values()}
-
-
-def _sequential(model: keras.Sequential, layers: list[Any]) -> keras.Sequential:
-    known = getattr(model, "_functional", None) is not None
-    first = [keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype)] if known else []
-    return keras.Sequential([*first, *layers], name=model.name, trainable=model.trainable)
 
 
 def can_quantize(layer: Any) -> bool:

@@ -12,9 +12,12 @@ import pytest
 
 import qsearch
 from qsearch import layers
+from qsearch.energy.estimate import EnergySettings, price_plan
 from qsearch.errors import ConfigError, ModelError
-from qsearch.graph.from_keras import read_plan
+from qsearch.graph.from_keras import read_model, read_plan
+from qsearch.graph.resize import with_filters
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
+from qsearch.quantize.apply import apply_plan
 from qsearch.quantizers import parse
 
 RNG = numpy.random.default_rng(4)
@@ -281,3 +284,49 @@ def test_reasons() -> None:
 def test_messages(entries: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         qsearch.quantize_model(nested(), entries, enable_bn_folding=True)
+
+
+def with_widths(model: keras.Model, filters: dict[str, int]) -> keras.Model:
+    """Applied, with the shapes and the price that the graph promises."""
+    plan = QuantizationPlan(
+        {name: LayerPlan({Role.KERNEL: parse("ternary")}, filters=count) for name, count in filters.items()}
+    )
+    graph, settings = read_model(model), EnergySettings()
+    found = apply_plan(model, plan)
+    promised = with_filters(graph, plan)
+    assert {n.name: n.output_shape for n in read_model(found).nodes} == {n.name: n.output_shape for n in promised.nodes}
+    assert price_plan(graph, plan, settings).total == price_plan(read_model(found), read_plan(found), settings).total
+    return found
+
+
+def test_widths_change_across_the_borders_of_nested_models() -> None:
+    branch = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, name="d")], name="branch")
+    a, b = keras.Input((8,), name="a"), keras.Input((8,), name="b")
+    joined = keras.layers.Concatenate(name="c")([branch(a), b])
+    two = keras.Model([a, b], keras.layers.Dense(6, name="e")(joined), name="two")
+    inputs = keras.Input((4,), name="in")
+    left = keras.layers.Dense(8, name="left")(inputs)
+    right = keras.layers.Dense(8, name="right")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(3, name="out")(two([left, right])))
+    found = with_widths(model, {"left": 5, "right": 7, "two/branch/d": 3, "two/e": 2})
+    assert found.get_layer("two").get_layer("branch").input_shape == (None, 5)
+    assert found(images(2, 4)).shape == (2, 3)
+
+
+def test_widths_change_inside_nested_sequential_models() -> None:
+    inner = keras.Sequential([keras.Input((8,)), keras.layers.Dense(6, name="d")], name="inner")
+    model = keras.Sequential(
+        [keras.Input((4,), name="in"), keras.layers.Dense(8, name="first"), inner, keras.layers.Dense(2)]
+    )
+    found = with_widths(model, {"first": 5, "inner/d": 9})
+    assert isinstance(found, keras.Sequential)
+    assert found(images(2, 4)).shape == (2, 2)
+
+
+def test_a_shared_nested_model_takes_one_width_only() -> None:
+    inner = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, name="d")], name="inner")
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, inner(inner(inputs)))
+    plan = QuantizationPlan({"inner/d": LayerPlan(filters=5)})
+    with pytest.raises(ModelError, match="layer 'inner/d': is called several times, and with different widths"):
+        apply_plan(model, plan)

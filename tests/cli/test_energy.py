@@ -1,0 +1,115 @@
+"""`qsearch energy`: comparisons, what-if, sorting, formats, and files that cannot be priced."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import keras
+import pytest
+from click.testing import CliRunner
+
+import qsearch
+from qsearch.cli.main import cli
+from qsearch.errors import QsearchError
+
+
+def printed(*arguments: str) -> str:
+    done = CliRunner().invoke(cli, ["energy", *arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def refused(*arguments: str) -> str:
+    with pytest.raises(QsearchError) as caught:
+        CliRunner().invoke(cli, ["energy", *arguments], catch_exceptions=False)
+    return str(caught.value)
+
+
+def test_what_if_prices_a_change_of_one_layer() -> None:
+    found = json.loads(printed("digits", "--what-if", "conv2d_1.kernel=ternary", "--format", "json"))
+    before, after = found["models"]
+    changed = {name for name, layer in before["layers"].items() if layer["op_cost"] != after["layers"][name]["op_cost"]}
+    assert changed == {"conv2d_1"}
+    assert found["ratio"] == pytest.approx(after["total"] / before["total"])
+    assert after["metrics"]["parameter_bits"] < before["metrics"]["parameter_bits"]
+    assert before["metrics"]["macs"] == after["metrics"]["macs"]
+
+
+def test_what_if_with_filters_follows_into_the_next_layers() -> None:
+    lines = list(csv.DictReader(io.StringIO(printed("digits", "--what-if", "conv2d_1.filters=24", "--format", "csv"))))
+    ratios = {line["layer"]: float(line["ratio"]) for line in lines}
+    assert ratios["conv2d_0"] == 1
+    assert ratios["conv2d_1"] == pytest.approx(0.75, abs=0.005)  # 24 of 32, still 8 bits each
+    assert ratios["conv2d_2"] == pytest.approx(0.75, abs=0.02)
+    found = json.loads(printed("digits", "--what-if", "conv2d_1.filters=24", "--format", "json"))
+    before, after = (side["metrics"] for side in found["models"])
+    assert after["macs"] < before["macs"]
+    assert after["parameter_bits"] < before["parameter_bits"]
+
+
+def test_several_changes_are_made_at_once() -> None:
+    one = json.loads(printed("digits", "--what-if", "dense.kernel=binary", "--format", "json"))
+    two = json.loads(
+        printed("digits", "--what-if", "dense.kernel=binary", "--what-if", "conv2d_2.kernel=binary", "--format", "json")
+    )
+    assert two["ratio"] < one["ratio"] < 1
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("conv2d_9.kernel=ternary", "has no layer 'conv2d_9'; did you mean"),
+        ("conv2d_1.kernl=ternary", "did you mean 'kernel'"),
+        ("conv2d_1.kernel=ternry", "did you mean 'ternary'"),
+        ("conv2d_1.filters=0", "expected a whole number >= 1"),
+        ("conv2d_1", "expected LAYER.ROLE=QUANTIZER"),
+        ("flatten.kernel=ternary", "it has nothing to quantize"),
+    ],
+)
+def test_changes_that_mean_nothing(change: str, expected: str) -> None:
+    assert expected in refused("digits", "--what-if", change)
+
+
+def test_comparison_of_two_models() -> None:
+    text = printed("digits", "--compare", "mnist", "--format", "md")
+    assert "| total | 12,626.47 | 204,399.67 | 16.2 |" in text
+    assert "MACs" in text
+    assert "give one of the two" in refused("digits", "--compare", "mnist", "--what-if", "dense.kernel=binary")
+
+
+def test_sorting() -> None:
+    rows = list(csv.DictReader(io.StringIO(printed("digits", "--sort", "total", "--format", "csv"))))[:-1]
+    totals = [float(row["total_pj"]) for row in rows]
+    assert totals == sorted(totals, reverse=True)
+    rows = list(csv.DictReader(io.StringIO(printed("digits", "--sort", "name", "--format", "csv"))))[:-1]
+    assert [row["layer"] for row in rows] == sorted(row["layer"] for row in rows)
+
+
+def test_a_file_of_a_quantized_model_tells_its_effective_bit_operations(tmp_path: Path) -> None:
+    model = qsearch.quantize_model(qsearch.build_model("digits"), {"QConv2D": {"kernel_quantizer": "ternary"}})
+    model.save(tmp_path / "m.keras")
+    found = json.loads(printed(str(tmp_path / "m.keras"), "--format", "json"))
+    assert found["reference"] is None
+    assert found["metrics"]["ebops"] > 0
+    assert found["metrics"]["macs"] > 0
+
+
+class Halved(keras.layers.Layer):  # type: ignore[misc]
+    def call(self, x: object) -> object:
+        return x / 2  # type: ignore[operator]
+
+
+def test_models_that_cannot_be_priced(tmp_path: Path) -> None:
+    inputs = keras.Input((8,))
+    keras.Model(inputs, Halved(name="half")(inputs)).save(tmp_path / "custom.keras")
+    assert "Halved" in refused(str(tmp_path / "custom.keras"))
+    inputs = keras.Input((None, 8))
+    keras.Model(inputs, keras.layers.Dense(2, name="d")(inputs)).save(tmp_path / "dynamic.keras")
+    assert "every size except the batch must be known" in refused(str(tmp_path / "dynamic.keras"))
+    (tmp_path / "cut.keras").write_bytes((tmp_path / "dynamic.keras").read_bytes()[:500])
+    (tmp_path / "empty.h5").write_bytes(b"")
+    for name in ("cut.keras", "empty.h5", "missing.keras"):
+        assert name in refused(str(tmp_path / name))
