@@ -14,11 +14,11 @@ from qsearch.search.trials import AnyTrial, Candidate, FailedTrial, Observer, Sk
 
 
 @contextmanager
-def observe(plain: bool, target: str) -> Iterator[Observer]:
-    """An observer that fits the terminal, for the length of a run; `target` is the metric to show."""
+def observe(plain: bool) -> Iterator[Observer]:
+    """An observer that fits the terminal, for the length of a run."""
     console = Console()
     if plain or not console.is_terminal:
-        yield _PlainObserver(console, target)
+        yield _PlainObserver(console)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -27,7 +27,7 @@ def observe(plain: bool, target: str) -> Iterator[Observer]:
         TextColumn("{task.fields[info]}"),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield _LiveObserver(console, target, progress)
+        yield _LiveObserver(console, progress)
 
 
 class _Clock:
@@ -44,9 +44,8 @@ class _Clock:
 class _PlainObserver:
     """One line per stage and per trial."""
 
-    def __init__(self, console: Console, target: str) -> None:
+    def __init__(self, console: Console) -> None:
         self.console = console
-        self.target = target
         self.clock = _Clock()
 
     def stage(self, title: str) -> None:
@@ -64,25 +63,29 @@ class _PlainObserver:
 
     def _describe(self, trial: AnyTrial, best: Trial | None) -> str:
         if isinstance(trial, SkippedTrial):
-            return f"trial {trial.id}: skipped, same plan as trial {trial.same_as}"
+            return f"trial {trial.id}: skipped, {trial.reason}"
         if isinstance(trial, FailedTrial):
             return f"trial {trial.id}: failed: {trial.reason}"
-        candidate, metric = trial.candidate, trial.metrics[f"val_{self.target}"]
+        candidate, name = trial.candidate, trial.target.removeprefix("val_")
         mark = "best so far" if best is None or best is trial else f"best {best.score:.4f}, trial {best.candidate.id}"
         return (
-            f"trial {candidate.id}: {self.target} {metric:.4f}, {energy(candidate.energy)}, "
-            f"score {trial.score:.4f} ({mark}), {duration(trial.seconds)}"
+            f"trial {candidate.id}: {name} {trial.metric:.4f}, {energy(candidate.energy)}, "
+            f"score {trial.score:.4f} ({mark}), {duration(trial.seconds)}{_ended(trial)}"
         )
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+def _ended(trial: Trial) -> str:
+    return "" if trial.trained.stopped is None else f", stopped after epoch {trial.trained.epochs}"
+
+
 class _LiveObserver(_PlainObserver):
     """Bars of trials and epochs below the lines."""
 
-    def __init__(self, console: Console, target: str, progress: Progress) -> None:
-        super().__init__(console, target)
+    def __init__(self, console: Console, progress: Progress) -> None:
+        super().__init__(console)
         self.progress = progress
         self.trials: TaskID | None = None
         self.epochs: TaskID | None = None

@@ -11,6 +11,8 @@ from qsearch.cli.quiet import quiet_start
 from qsearch.config import load_config
 from qsearch.report.units import cost, duration, energy
 
+UNMET = 8
+
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path), default="qsearch.yaml")
@@ -30,10 +32,13 @@ def run(context: click.Context, config: Path, overrides: tuple[str, ...], output
     with quiet_start():
         from qsearch.runner.pipeline import run_loaded
 
-    with observe(plain, loaded.config.reference.metrics[0]) as observer:
+    with observe(plain) as observer:
         result = run_loaded(loaded, observer)
     _show(result.summary, result.run_directory)
-    return 130 if result.summary["interrupted"] else 0
+    if result.summary["interrupted"]:
+        return 130
+    demands = result.summary["demands"]
+    return 0 if demands is None or demands["met"] else UNMET
 
 
 def _show(summary: dict[str, Any], folder: Path) -> None:
@@ -54,6 +59,12 @@ def _show(summary: dict[str, Any], folder: Path) -> None:
         click.echo(shown)
     if summary["best"] is not None:
         click.echo(f"{'saving':<9}  {summary['best']['energy_ratio']:.4g} times less energy than the reference")
+    for model in summary["models"]:
+        metric = model["test"].get(target, float("nan"))
+        shown = f"{target} {metric:.4f} on the test set, energy {energy(model['energy'])}"
+        click.echo(f"{', '.join(model['as'])}: trial {model['trial']}, {shown}, in {model['folder']}")
+    if summary["demands"] is not None and not summary["demands"]["met"]:
+        click.echo("no trial keeps to what max_drop demands; the best model is the one that comes nearest")
     for note in summary["notes"]:
         click.echo(f"note: {note}")
     click.echo(f"results in {folder} (start with report.md)")

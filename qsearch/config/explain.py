@@ -7,7 +7,6 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from qsearch.config.names import NOT_YET
 from qsearch.config.yaml_source import Path, Problem, Source
 from qsearch.errors import did_you_mean
 
@@ -82,8 +81,6 @@ def _text(detail: ErrorDetails) -> str:
 
 
 def _unknown_key(key: str, path: Path, root: type[BaseModel]) -> str:
-    if path[:-1] == ("run",) and key in NOT_YET:
-        return f"is for {NOT_YET[key]}, which this version does not have yet; remove it"
     allowed = _keys_at(path[:-1], root)
     near = f"; did you mean {_KERAS_2[key]!r}?" if _KERAS_2.get(key) in allowed else did_you_mean(key, allowed)
     return f"unknown key, allowed: {', '.join(allowed)}{near}"

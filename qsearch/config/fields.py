@@ -34,6 +34,28 @@ def one_of(allowed: Sequence[str]) -> Callable[[Any], str]:
     return check
 
 
+_IMPORT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+def _import_path(value: Any) -> str:
+    if not isinstance(value, str) or not _IMPORT.fullmatch(value):
+        raise ValueError(f"found {value!r}, expected an import path such as 'my_package.my_module:build'")
+    return value
+
+
+ImportPath = Annotated[str, BeforeValidator(_import_path)]
+
+
+def known_or_imported(allowed: Sequence[str]) -> Callable[[Any], str]:
+    """A validator: one of these names, or the import path of the user's own."""
+    known = one_of(allowed)
+
+    def check(value: Any) -> str:
+        return value if isinstance(value, str) and _IMPORT.fullmatch(value) else known(value)
+
+    return check
+
+
 def _pair(value: Any) -> Any:
     """AutoQKeras takes [reference, trial]; one value stands for both."""
     if isinstance(value, list | tuple):
@@ -79,3 +101,36 @@ class _QuantizerField:
 
 
 Quantizer = Annotated[QuantizerSpec, _QuantizerField]
+
+_PJ = {"pj": 1.0, "nj": 1e3, "uj": 1e6, "µj": 1e6, "mj": 1e9, "j": 1e12}
+
+
+def _energy(value: Any) -> float:
+    """pJ of a number, or of a text such as "20nJ"."""
+    found = value
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([pnuµm]?[jJ])\s*", value)
+        try:
+            found = float(match[1]) * _PJ[match[2].lower()] if match else None
+        except ValueError:
+            found = None
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < float("inf"):
+        raise ValueError(f"found {value!r}, expected an energy above 0: a number of pJ, or a text such as '20nJ'")
+    return float(found)
+
+
+Energy = Annotated[float, BeforeValidator(_energy)]
+
+
+def _share(value: Any) -> float:
+    """A fraction, or a percentage such as "1%"."""
+    found = value
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*%\s*", value)
+        found = float(match[1]) / 100 if match else None
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < 1:
+        raise ValueError(f"found {value!r}, expected a part of the reference's metric: '1%' or 0.01, below 100%")
+    return float(found)
+
+
+Share = Annotated[float, BeforeValidator(_share)]

@@ -19,6 +19,8 @@ from qsearch.errors import ConfigError
 
 _MOVED = ("goal", "quantization_config", "limit")
 """AutoQKeras' run_config holds these; in a file they stand beside `run:`."""
+_SUNK = ("budget", "max_drop")
+"""May stand beside `run:` too."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def check(source: Source) -> LoadedConfig:
     if not isinstance(source.data, dict):
         found = source.problem((), f"found {source.data!r}, expected sections such as 'dataset:' and 'model:'")
         raise ConfigError(str(found))
-    source = _lift(source, problems)
+    source = _sink(_lift(source, problems), problems)
     config = None
     try:
         config = Config.model_validate(source.data)
@@ -104,11 +106,34 @@ def _lift(source: Source, problems: list[Problem]) -> Source:
     places, keys = dict(source.places), dict(source.keys)
     for key in moved:
         if key in source.data:
-            problems.append(source.key_problem(("run", key), f"given twice; the other at {source.keys[(key,)]}"))
+            problems.append(
+                source.key_problem(("run", key), f"given twice; the other at {source.keys.get((key,), '--set')}")
+            )
             continue
         data[key] = run[key]
         places.update({path[1:]: place for path, place in source.places.items() if path[:2] == ("run", key)})
         keys.update({path[1:]: place for path, place in source.keys.items() if path[:2] == ("run", key)})
+    return replace(source, data=data, places=places, keys=keys)
+
+
+def _sink(source: Source, problems: list[Problem]) -> Source:
+    """Move constraints that stand beside `run:` into it, places included."""
+    run = source.data.get("run", {})
+    moved = [key for key in _SUNK if key in source.data]
+    if not moved or not isinstance(run, dict):
+        return source
+    data = {key: value for key, value in source.data.items() if key not in moved}
+    data["run"] = dict(run)
+    places, keys = dict(source.places), dict(source.keys)
+    for key in moved:
+        if key in run:
+            problems.append(
+                source.key_problem((key,), f"given twice; the other at {source.keys.get(('run', key), '--set')}")
+            )
+            continue
+        data["run"][key] = source.data[key]
+        places.update({("run", *path): place for path, place in source.places.items() if path[:1] == (key,)})
+        keys.update({("run", *path): place for path, place in source.keys.items() if path[:1] == (key,)})
     return replace(source, data=data, places=places, keys=keys)
 
 

@@ -12,8 +12,17 @@ MODELS = ("mnist", "fashion_mnist", "cifar10", "cifar100", "digits")
 MEMORIES = ("fixed", "sram", "dram")
 PROCESSES = ("horowitz", "jouppi_7nm")
 NUMBER_TYPES = ("int8", "int16", "int32", "fp16", "fp32")
-MODES = ("random",)
-LATER_MODES = ("bayesian", "hyperband")
+MODES = ("random", "bayesian", "hyperband", "guided", "pareto")
+MODE_OPTIONS: Mapping[str, str] = {
+    "max_epochs": "hyperband",
+    "factor": "hyperband",
+    "hyperband_iterations": "hyperband",
+    "num_initial_points": "bayesian",
+    "alpha": "bayesian",
+    "beta": "bayesian",
+}
+"""Keys of `run:` that only one mode reads."""
+STRATEGIES = ("auto", "none", "mirrored", "tpu")
 
 QUANTIZED_CLASSES = (
     "Dense",
@@ -31,15 +40,77 @@ QUANTIZED_CLASSES = (
 LATER_CLASSES = ("SimpleRNN", "LSTM", "GRU", "Bidirectional")
 """Classes that AutoQKeras' limits name and this version leaves unquantized."""
 
-METRICS = ("acc", "accuracy", "categorical_accuracy", "top_k_categorical_accuracy")
+_MOST_1 = ("max", 1.0)
+_LEAST_0 = ("min", 0.0)
+METRICS: Mapping[str, tuple[str, float | None]] = {
+    **dict.fromkeys(
+        (
+            "acc",
+            "accuracy",
+            "binary_accuracy",
+            "categorical_accuracy",
+            "sparse_categorical_accuracy",
+            "top_k_categorical_accuracy",
+            "sparse_top_k_categorical_accuracy",
+            "auc",
+            "precision",
+            "recall",
+            "r2_score",
+            "cosine_similarity",
+            "pearson_correlation",
+            "concordance_correlation",
+        ),
+        _MOST_1,
+    ),
+    **dict.fromkeys(
+        (
+            "loss",
+            "mse",
+            "mean_squared_error",
+            "root_mean_squared_error",
+            "mae",
+            "mean_absolute_error",
+            "mape",
+            "mean_absolute_percentage_error",
+            "msle",
+            "mean_squared_logarithmic_error",
+            "log_cosh_error",
+            "hinge",
+            "squared_hinge",
+            "categorical_hinge",
+            "binary_crossentropy",
+            "categorical_crossentropy",
+            "sparse_categorical_crossentropy",
+            "kl_divergence",
+        ),
+        _LEAST_0,
+    ),
+}
+"""Keras metrics: whether more or less is better, and the best value there is."""
 LOSSES = (
     "categorical_crossentropy",
+    "sparse_categorical_crossentropy",
+    "binary_crossentropy",
     "categorical_focal_crossentropy",
+    "binary_focal_crossentropy",
     "categorical_hinge",
+    "hinge",
+    "squared_hinge",
     "kl_divergence",
     "mean_squared_error",
     "mse",
+    "mean_absolute_error",
+    "mae",
+    "mean_absolute_percentage_error",
+    "mape",
+    "mean_squared_logarithmic_error",
+    "msle",
+    "huber",
+    "log_cosh",
+    "dice",
+    "tversky",
 )
+"""Keras losses that are never below 0."""
 
 _ALL = ("learning_rate", "weight_decay", "clipnorm", "global_clipnorm", "clipvalue")
 OPTIMIZERS: Mapping[str, tuple[str, ...]] = {
@@ -73,16 +144,3 @@ _PRICED = (
 )
 BITS_CLASSES = (*_PRICED, *(f"Q{name}" for name in _PRICED), "InputLayer", "default")
 """Keys of a bits goal's `config`."""
-
-NOT_YET: Mapping[str, str] = {
-    "head_name": "models with several heads",
-    "score_metric": "a metric of its own for the score (the first of reference.metrics is used)",
-    "executions_per_trial": "several trainings per trial",
-    "max_epochs": "mode hyperband",
-    "factor": "mode hyperband",
-    "hyperband_iterations": "mode hyperband",
-    "num_initial_points": "mode bayesian",
-    "alpha": "mode bayesian",
-    "beta": "mode bayesian",
-}
-"""Keys of AutoQKeras' run_config that a later version takes, and what each is for."""

@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Tag, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Strict,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
-from qsearch.config.fields import Bool, Count, Int, NotNegative, Pattern, Positive, Text, Whole, one_of
+from qsearch.config.fields import (
+    Bool,
+    Count,
+    Energy,
+    ImportPath,
+    Int,
+    NotNegative,
+    Pattern,
+    Positive,
+    Share,
+    Text,
+    Whole,
+    known_or_imported,
+    one_of,
+)
 from qsearch.config.goals import BitsGoalConfig, GoalConfig
 from qsearch.config.limits import Limits, QuantizationConfig
-from qsearch.config.names import DATASETS, LATER_MODES, LOSSES, METRICS, MODELS, MODES, OPTIMIZERS
+from qsearch.config.names import DATASETS, LOSSES, METRICS, MODELS, MODES, OPTIMIZERS, STRATEGIES
 from qsearch.config.section import Section
 
 
@@ -26,10 +50,31 @@ def _fraction(value: Any) -> Any:
 
 
 class DatasetConfig(Section):
-    name: Annotated[Text, BeforeValidator(one_of(DATASETS))]
+    """A registry name, or data of the user's own: a file of arrays, or a function that makes them."""
+
+    name: Annotated[Text, BeforeValidator(one_of(DATASETS))] | None = None
+    npz: Text | None = None
+    factory: ImportPath | None = None
     train_samples: Count | None = None
     test_samples: Count | None = None
     validation: Annotated[Literal["test"] | float, BeforeValidator(_fraction)] = "test"
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        _exactly_one(self, ("name", "npz", "factory"))
+        return self
+
+    @property
+    def origin(self) -> str:
+        """What people call it."""
+        return str(self.name or self.npz or self.factory)
+
+
+def _exactly_one(section: Section, keys: tuple[str, ...]) -> None:
+    given = [key for key in keys if getattr(section, key) is not None]
+    if len(given) != 1:
+        found = " and ".join(given) or "none"
+        raise ValueError(f"found {found}, expected exactly one of: {', '.join(keys)}")
 
 
 Filters = Annotated[
@@ -39,10 +84,13 @@ Filters = Annotated[
 
 
 class ModelConfig(Section):
-    """A registry name, with options of the block network to change, or a model file."""
+    """A registry name, with options of the block network to change, a model file, or a function that builds one."""
 
     name: Annotated[Text, BeforeValidator(one_of(MODELS))] | None = None
     path: Text | None = None
+    factory: ImportPath | None = None
+    arguments: Mapping[str, Any] | None = None
+    custom_objects: tuple[ImportPath, ...] = ()
     kernel_size: Count | None = None
     filters: tuple[Filters, ...] | None = None
     dropout_rate: NotNegative | None = None
@@ -58,16 +106,22 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if (self.name is None) == (self.path is None):
-            found = "neither" if self.name is None else "both"
-            raise ValueError(f"found {found} of 'name' and 'path', expected one: a registry name or a model file")
-        if self.path is not None and self.options():
-            raise ValueError(f"options {', '.join(self.options())} belong to a registry name, not to a model file")
+        _exactly_one(self, ("name", "path", "factory"))
+        if self.name is None and self.options():
+            raise ValueError(f"options {', '.join(self.options())} belong to a registry name")
+        if self.factory is None and self.arguments is not None:
+            raise ValueError("arguments belong to a factory")
         return self
 
     def options(self) -> dict[str, Any]:
         """The block network's options that the file sets."""
-        return self.model_dump(exclude={"name", "path"}, exclude_none=True)
+        own = {"name", "path", "factory", "arguments", "custom_objects"}
+        return self.model_dump(exclude=own, exclude_none=True)
+
+    @property
+    def origin(self) -> str:
+        """What people call it."""
+        return str(self.name or self.path or self.factory)
 
 
 class OptimizerConfig(Section):
@@ -100,14 +154,43 @@ class OptimizerConfig(Section):
         return self.model_dump(exclude={"name"}, exclude_none=True)
 
 
+def _class_weight(value: Any) -> Any:
+    if value is None or value == "balanced":
+        return value
+    kinds = isinstance(value, Mapping) and all(str(key).isdigit() for key in value)
+    if (
+        kinds
+        and value
+        and all(type(weight) in (int, float) and 0 <= weight < float("inf") for weight in value.values())
+    ):
+        return {int(key): float(weight) for key, weight in value.items()}
+    raise ValueError(f"found {value!r}, expected 'balanced' or a weight >= 0 for each class: {{0: 1.0, 1: 5.0}}")
+
+
+Loss = Annotated[Text, BeforeValidator(known_or_imported(LOSSES))]
+Metric = Annotated[Text, BeforeValidator(known_or_imported(tuple(METRICS)))]
+
+
 class ReferenceConfig(Section):
-    """How the reference is compiled and trained; trials use the same optimizer and loss."""
+    """How the reference is compiled and trained; trials use the same optimizer, loss and metrics.
+
+    `loss` may be one for each head. `direction` says whether more of the target metric is better, where its name
+    does not.
+    """
 
     optimizer: OptimizerConfig = OptimizerConfig()
-    loss: Annotated[Text, BeforeValidator(one_of(LOSSES))] = "categorical_crossentropy"
-    metrics: tuple[Annotated[Text, BeforeValidator(one_of(METRICS))], ...] = ("acc",)
+    loss: Annotated[
+        Annotated[Loss, Tag("one")] | Annotated[Mapping[str, Loss], Tag("heads")],
+        Discriminator(lambda value: "heads" if isinstance(value, Mapping) else "one"),
+    ] = "categorical_crossentropy"
+    loss_weights: Mapping[str, NotNegative] | None = None
+    metrics: tuple[Metric, ...] = ("acc",)
+    direction: Literal["max", "min"] | None = None
+    class_weight: Annotated[Any, PlainValidator(_class_weight)] = None
+    """"balanced", or a mapping of class numbers to weights."""
     epochs: Whole = 10
     batch_size: Count = 32
+    learning_rate_schedule: Literal["constant", "cosine"] = "constant"
 
     @field_validator("metrics")
     @classmethod
@@ -139,38 +222,56 @@ LayerIndexes = Annotated[
 ]
 
 
-def _mode(value: Any) -> str:
-    if isinstance(value, str) and value in LATER_MODES:
-        raise ValueError(f"found {value!r}, which this version does not have yet; allowed: {', '.join(MODES)}")
-    return one_of(MODES)(value)
+class BudgetConfig(Section):
+    """What the best model may use at most: energy in pJ ("20nJ" in a file), cost in the goal's unit."""
 
-
-def _strategy(value: Any) -> str:
-    if isinstance(value, str) and value in ("mirrored", "tpu"):
-        raise ValueError(f"found {value!r}, which this version does not have yet; allowed: auto, none")
-    return one_of(("auto", "none"))(value)
+    energy: Energy | None = None
+    cost: Positive | None = None
 
 
 class RunConfig(Section):
-    """The keys of AutoQKeras' run_config, with its defaults."""
+    """The keys of AutoQKeras' run_config, with its defaults, and qsearch's own.
+
+    Options that are None have a default of their mode; see `search.oracle`.
+    """
 
     output_dir: Text | None = None
     overwrite: Bool = True
-    mode: Annotated[Text, BeforeValidator(_mode)] = "random"
+    mode: Annotated[Text, BeforeValidator(one_of(MODES))] = "random"
     seed: Whole = 0
     max_trials: Count = 10
     epochs: Count = 10
     batch_size: Count = 32
+    executions_per_trial: Count = 1
+    max_epochs: Count | None = None
+    factor: Annotated[int, Strict(), Field(ge=2)] | None = None
+    hyperband_iterations: Count | None = None
+    num_initial_points: Count | None = None
+    alpha: Positive | None = None
+    beta: NotNegative | None = None
+    budget: BudgetConfig = BudgetConfig()
+    max_drop: Share | None = None
+    early_stop: Literal["none", "bound"] = "none"
+    best_models: Count = 1
     learning_rate_optimizer: Bool = False
-    transfer_weights: Bool = False
+    learning_rate_schedule: Literal["constant", "cosine"] = "constant"
+    transfer_weights: Bool | None = None
+    head_name: Text | None = None
+    score_metric: Metric | None = None
+    prune: Bool = True
     frozen_layers: tuple[Text, ...] = ()
     activation_bits: Count = 4
     tune_filters: Literal["layer", "block", "none"] = "none"
     tune_filters_exceptions: Pattern | None = None
     layer_indexes: Annotated[LayerIndexes | None, BeforeValidator(_indexes)] = None
-    distribution_strategy: Annotated[Text, BeforeValidator(_strategy)] = "auto"
+    distribution_strategy: Annotated[Text, BeforeValidator(one_of(STRATEGIES))] = "auto"
     blocks: tuple[Pattern, ...] | None = None
     schedule_block: Literal["sequential", "cost"] = "sequential"
+
+    @property
+    def transfers(self) -> bool:
+        """Whether trials start from trained weights; guided and pareto do unless told otherwise."""
+        return self.mode in ("guided", "pareto") if self.transfer_weights is None else self.transfer_weights
 
 
 class FinalTrainingConfig(Section):
@@ -179,6 +280,7 @@ class FinalTrainingConfig(Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     epochs: Whole = 0
     batch_size: Count = 32
+    learning_rate_schedule: Literal["constant", "cosine"] = "constant"
 
 
 class Config(Section):

@@ -164,6 +164,8 @@ class _Reader:
         data: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = self.loader.construct_object(key_node, deep=True)
+            if type(key) is int:
+                key = str(key)  # numbers of classes
             if not isinstance(key, str):
                 self._problem(key_node, path, f"key {key!r} must be text")
                 continue

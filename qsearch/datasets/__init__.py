@@ -2,5 +2,6 @@
 
 from qsearch.datasets.dataset import Dataset, Split
 from qsearch.datasets.load import DATASETS, load_dataset
+from qsearch.datasets.own import load_own
 
-__all__ = ["DATASETS", "Dataset", "Split", "load_dataset"]
+__all__ = ["DATASETS", "Dataset", "Split", "load_dataset", "load_own"]

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy
 
-from qsearch.datasets.dataset import Dataset, Split
+from qsearch.datasets.dataset import Array, Dataset, Split, one_hot
 from qsearch.datasets.raw import Raw, digits, from_tfds
 from qsearch.errors import DatasetError, did_you_mean
 
@@ -26,11 +26,12 @@ def load_dataset(
     train_samples: int | None = None,
     test_samples: int | None = None,
     validation: Literal["test"] | float = "test",
+    labels: Literal["one_hot", "sparse"] = "one_hot",
 ) -> Dataset:
     """A data set, prepared as the seed does.
 
     Pixels are divided by 256 (digits: by 16, their greatest value), the mean image of the whole training set is
-    subtracted, labels become one-hot.
+    subtracted, labels become one-hot or stay class numbers.
 
     Args:
         name: one of DATASETS.
@@ -47,32 +48,43 @@ def load_dataset(
     raw = DATASETS[name]()
     classes = int(raw.train_y.max()) + 1
     mean = (raw.train_x.astype(numpy.float32) / numpy.float32(raw.scale)).mean(axis=0)
-    train = _split(raw.train_x, raw.train_y, raw.scale, mean, classes, train_samples, f"{name}: train_samples")
-    test = _split(raw.test_x, raw.test_y, raw.scale, mean, classes, test_samples, f"{name}: test_samples")
+
+    def split(x: Array, y: Array, count: int | None, what: str) -> Split:
+        check_count(count, len(x), f"{name}: {what}")
+        images = x[:count].astype(numpy.float32) / numpy.float32(raw.scale) - mean
+        return Split(images, one_hot(y[:count], classes) if labels == "one_hot" else y[:count].astype(numpy.int32))
+
+    train = split(raw.train_x, raw.train_y, train_samples, "train_samples")
+    test = split(raw.test_x, raw.test_y, test_samples, "test_samples")
+    return hold_out(Dataset(name, train, test), validation)
+
+
+def hold_out(data: Dataset, validation: Literal["test"] | float) -> Dataset:
+    """A data set with the end of its training samples held out, or as it is for "test".
+
+    Raises:
+        DatasetError: a fraction that leaves one side empty.
+    """
+    name, count = data.name, data.train.samples
     if validation == "test":
-        return Dataset(name, train, test)
+        return data
     if not isinstance(validation, int | float) or not 0 < validation < 1:
         raise DatasetError(f"{name}: validation: found {validation!r}, allowed: 'test' or a fraction between 0 and 1")
-    held_out = round(len(train.x) * validation)
-    if not 0 < held_out < len(train.x):
+    held_out = round(count * validation)
+    if not 0 < held_out < count:
         raise DatasetError(
-            f"{name}: validation: {validation} of {len(train.x)} training samples leaves {len(train.x) - held_out} to "
+            f"{name}: validation: {validation} of {count} training samples leaves {count - held_out} to "
             f"train on and {held_out} to select on; take more samples or another fraction"
         )
-    cut = len(train.x) - held_out
-    return Dataset(name, train.first(cut), test, Split(train.x[cut:], train.y[cut:]))
+    cut = count - held_out
+    return Dataset(name, data.train.first(cut), data.test, data.train.part(slice(cut, None)))
 
 
-def _split(
-    x: numpy.ndarray,
-    y: numpy.ndarray,
-    scale: float,
-    mean: numpy.ndarray,
-    classes: int,
-    count: int | None,
-    what: str,
-) -> Split:
-    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= len(x)):
-        raise DatasetError(f"{what}: found {count}, allowed: 1 to {len(x)}")
-    images = x[:count].astype(numpy.float32) / numpy.float32(scale) - mean
-    return Split(images, numpy.eye(classes, dtype=numpy.float32)[y[:count]])
+def check_count(count: int | None, most: int, what: str) -> None:
+    """Refuse a number of samples that is not there.
+
+    Raises:
+        DatasetError: it is none of 1 to `most`.
+    """
+    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= most):
+        raise DatasetError(f"{what}: found {count}, allowed: 1 to {most}")

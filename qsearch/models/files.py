@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ ENDINGS = (".keras", ".h5", ".hdf5")
 _LISTED = 6
 
 
-def load_model(path: str | Path, allow_code: bool = False) -> keras.Model:
+def load_model(
+    path: str | Path, allow_code: bool = False, custom_objects: Mapping[str, Any] | None = None
+) -> keras.Model:
     """The model in a file, without its optimizer, losses and metrics.
 
     Files are `.keras` or `.h5` of Keras 3, with or without qsearch's layers, or `.h5` of Keras 2 and QKeras.
@@ -25,6 +28,7 @@ def load_model(path: str | Path, allow_code: bool = False) -> keras.Model:
 
     Args:
         allow_code: make Lambda layers all the same, for a file whose author you trust.
+        custom_objects: classes and functions of your own by name.
 
     Raises:
         ModelError: no such file, no model file, or a model with layers that are not known here.
@@ -33,9 +37,9 @@ def load_model(path: str | Path, allow_code: bool = False) -> keras.Model:
     _check_path(path)
     import keras
 
-    from qsearch.layers.registry import custom_objects
+    from qsearch.layers.registry import custom_objects as registered_objects
 
-    objects = custom_objects()
+    objects = {**registered_objects(), **(custom_objects or {})}
     version = ""
     try:
         stored = read_stored(path)
@@ -47,7 +51,7 @@ def load_model(path: str | Path, allow_code: bool = False) -> keras.Model:
             )
         if path.suffix != ".keras" and not version.startswith("3"):  # Keras 3 always says that it wrote a file
             return _load_keras2(path, stored.config, allow_code)
-        refuse_foreign(path, stored, objects.keys(), allow_code)
+        refuse_foreign(path, stored, objects.keys(), allow_code, own=(custom_objects or {}).keys())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model = keras.models.load_model(path, custom_objects=objects, compile=False, safe_mode=not allow_code)

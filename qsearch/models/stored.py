@@ -33,13 +33,15 @@ class Stored:
 class _Item:
     """A serialised object: the layer it belongs to, or is.
 
-    `module` is None for a class registered outside Keras, and "" where the format does not write it.
+    `module` is None for a class registered outside Keras, and "" where the format does not write it; `registered` is
+    the name that Keras looks for among custom objects.
     """
 
     layer: str
     is_layer: bool
     name: str
     module: str | None
+    registered: str
 
 
 def read_stored(path: Path) -> Stored:
@@ -51,7 +53,9 @@ def read_stored(path: Path) -> Stored:
     return _in_zip(path) if path.suffix == ".keras" else _in_hdf5(path)
 
 
-def refuse_foreign(path: Path, stored: Stored, known: Collection[str], allow_code: bool = False) -> None:
+def refuse_foreign(
+    path: Path, stored: Stored, known: Collection[str], allow_code: bool = False, own: Collection[str] = ()
+) -> None:
     """Refuse a file that would run code of its author, or that needs classes which are not here.
 
     Keras refuses most of these too, without saying which layer it is about.
@@ -59,6 +63,7 @@ def refuse_foreign(path: Path, stored: Stored, known: Collection[str], allow_cod
     Args:
         known: names of the classes that the caller hands to Keras.
         allow_code: let Lambda layers and pickled functions pass.
+        own: those of them that are the user's own.
 
     Raises:
         ModelError: it names the first such layer.
@@ -75,15 +80,17 @@ def refuse_foreign(path: Path, stored: Stored, known: Collection[str], allow_cod
         if item.module == "builtins" and item.name.removeprefix("qsearch>") in known:
             foreign = False  # a function of ours
         elif item.module:
-            foreign = item.module.split(".")[0] not in ("keras", "qsearch")
+            foreign = item.module.split(".")[0] not in ("keras", "qsearch") and item.registered not in own
         elif item.module is None:
-            foreign = item.name not in known
+            foreign = item.name not in known and item.registered not in own
         else:
             foreign = item.is_layer and not (item.name in {*known, *_MODELS} or hasattr(keras.layers, item.name))
         if foreign:
             name = item.name.rpartition(">")[2]
             what = f"is a {name}" if item.is_layer else f"uses {name!r}"
-            raise ModelError(f"{where} {what}, which is not known here; only Keras' and qsearch's own are read")
+            raise ModelError(
+                f"{where} {what}, which is not known here; Keras' and qsearch's own are, and those of custom_objects"
+            )
 
 
 def _items(part: Any, layer: str, is_layer: bool) -> Iterator[_Item]:
@@ -97,7 +104,8 @@ def _items(part: Any, layer: str, is_layer: bool) -> Iterator[_Item]:
                 layer = str(inner.get("name", part.get("name", layer)))
             name = str(inner) if kind == "function" else kind.removeprefix("qsearch>")
             # values such as tuples and tensors are written as __tuple__ ..., without a module
-            yield _Item(layer, is_layer and not kind.startswith("__"), name, part.get("module", ""))
+            registered = str(part.get("registered_name") or "").rpartition(">")[2]
+            yield _Item(layer, is_layer and not kind.startswith("__"), name, part.get("module", ""), registered)
         for key, entry in part.items():
             if key not in _NOT_REBUILT:
                 yield from _items(entry, layer, key in ("layers", "layer"))

@@ -73,7 +73,9 @@ class _Rebuild:
                 for own, tensor in zip(model.inputs, tensors, strict=True)
             ]
             inputs = keras.tree.pack_sequence_as(model.input, fresh)
-        return keras.models.clone_model(model, input_tensors=inputs, clone_function=copied, call_function=call)
+        # A compiled model would have its compilation cloned too, which metrics of the user's own do not survive.
+        plain = keras.Model(model.input, model.output, name=model.name) if model.compiled else model
+        return keras.models.clone_model(plain, input_tensors=inputs, clone_function=copied, call_function=call)
 
     def _sequential(
         self, model: keras.Sequential, tensors: Sequence[Any] | None, absorbed: set[str]

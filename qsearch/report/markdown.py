@@ -24,6 +24,10 @@ def markdown(result: Json, energies: Json, trials: Sequence[Json]) -> str:
     if result["best"] is not None:
         parts += ["## The best model, layer by layer", _layers(result["best"]["plan"], energies)]
     parts += [f"## The best {SHOWN_TRIALS} trials", _trials(result, trials)]
+    if len(result["front"]["trials"]) > 1:
+        parts += ["## The trade-off", _front(result)]
+    if result["models"]:
+        parts += ["## More models", _models(result)]
     failed = [trial for trial in trials if trial["status"] == "failed"]
     if failed:
         parts += ["## Failed trials", table(("trial", "reason"), ((str(t["id"]), t["reason"]) for t in failed))]
@@ -51,10 +55,63 @@ def _summary(result: Json) -> str:
         "the test set was used once, at the end."
     )
     counts = result["trials"]
+    if result["demands"] is not None:
+        selected += f"\n\n{_demands(result)}"
     return (
         f"{text}\n\n{selected}\n\n{counts['completed']} trials completed, {counts['failed']} failed, "
         f"{counts['skipped']} skipped, in {duration(result['seconds'])}; {result['ended']}."
     )
+
+
+def _demands(result: Json) -> str:
+    demands, target = result["demands"], result["target_metric"]
+    asked = []
+    if demands["energy"] is not None:
+        asked.append(f"energy at most {energy(demands['energy'])}")
+    if demands["cost"] is not None:
+        asked.append(f"cost at most {cost(demands['cost'], result['unit'])}")
+    if demands[target] is not None:
+        side = "at least" if result["direction"] == "max" else "at most"
+        asked.append(f"{target} {side} {demands[target]:.4f} on the selection set")
+    met = {True: "The best trial keeps to it.", None: "No trial was completed."}.get(
+        demands["met"], "**No trial keeps to it: the best model is the one that comes nearest.**"
+    )
+    return f"Demanded: {', '.join(asked)}. {met}"
+
+
+def _front(result: Json) -> str:
+    front, target = result["front"], result["target_metric"]
+    rows = (
+        (
+            f"{point['trial']}{' (knee)' if point['trial'] == front['knee'] else ''}",
+            _number(point[target]),
+            energy(point["energy"]),
+            _number(point["score"]),
+        )
+        for point in front["trials"]
+    )
+    corner = f"{target} {front['corner'][target]:.4f} at the reference's cost"
+    return (
+        "Trials that no other beats in both:\n\n"
+        + table(("trial", f"val_{target}", "energy", "score"), rows)
+        + f"\n\nHypervolume {front['hypervolume']:.4f} ({target} times doublings of cost saved, from {corner})."
+    )
+
+
+def _models(result: Json) -> str:
+    target = result["target_metric"]
+    rows = (
+        (
+            model["folder"],
+            ", ".join(model["as"]),
+            _number(model["selection"].get(target)),
+            _number(model["test"].get(target)),
+            energy(model["energy"]),
+            f"{model['parameters']:,}",
+        )
+        for model in result["models"]
+    )
+    return table(("folder", "as", f"{target}, selection set", f"{target}, test set", "energy", "parameters"), rows)
 
 
 def _final(training: Json | None) -> str:

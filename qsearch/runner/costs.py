@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from qsearch.config.goals import BitsGoalConfig, EnergyGoalConfig, EnergyParams
+from qsearch.energy.batch import PlanPricer
 from qsearch.energy.estimate import EnergySettings
 from qsearch.energy.process import Process, process_named
 from qsearch.energy.report import EnergyReport
@@ -50,13 +51,17 @@ class Costs:
     def reference_energy(self) -> EnergyReport:
         return self.energy_goal.reference(self.graph)
 
+    @cached_property
+    def _pricer(self) -> PlanPricer:
+        return PlanPricer(self.graph, self.energy_goal.trial_settings)
+
     def energy(self, plan: QuantizationPlan) -> EnergyReport:
         return self.energy_goal.trial(self.graph, plan)
 
     def price(self, plan: QuantizationPlan) -> Price:
         """A plan's cost, its energy, and its delta."""
-        cost = self.goal.trial(self.graph, plan).total
-        energy = cost if self.goal is self.energy_goal else self.energy(plan).total
+        energy = self._pricer.total(plan)
+        cost = energy if self.goal is self.energy_goal else self.goal.trial(self.graph, plan).total
         return Price(cost, energy, self.goal.forgiving.delta(self.reference.total, cost))
 
 

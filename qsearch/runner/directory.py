@@ -5,6 +5,8 @@
     trials.jsonl       one line per finished trial, written as it finishes
     best/model.keras   the best model so far, trained; at the end the final one
     best/plan.yaml     its quantizers and filters per layer
+    models/trial_N/    the same of the next best, of the front, and of its knee, where they are wanted
+    checkpoints/       weights that a later trial may start from; gone at the end
     energy.json        reference and best, per layer, pJ
     result.json        the headline figures
     report.md          the same for people
@@ -66,12 +68,17 @@ class RunDirectory:
 
     def save_best(self, model: keras.Model, plan: QuantizationPlan) -> None:
         """Replace the best model and its plan."""
-        aside = self.model_path.with_name(".partial.model.keras")
-        with _writing(self.model_path):
-            aside.parent.mkdir(exist_ok=True)
+        self.save_model("best", model, plan)
+
+    def save_model(self, name: str, model: keras.Model, plan: QuantizationPlan) -> None:
+        """Write a model and its plan into a folder, in place of what is there."""
+        path = self.path / name / "model.keras"
+        aside = path.with_name(".partial.model.keras")
+        with _writing(path):
+            aside.parent.mkdir(parents=True, exist_ok=True)
             model.save(aside)
-            aside.replace(self.model_path)
-        self.write_text("best/plan.yaml", yaml.safe_dump(plan.to_dict(), sort_keys=False))
+            aside.replace(path)
+        self.write_text(f"{name}/plan.yaml", yaml.safe_dump(plan.to_dict(), sort_keys=False))
 
 
 @contextmanager

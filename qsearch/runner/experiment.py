@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -12,10 +14,10 @@ from qsearch.goal import CostReport
 from qsearch.graph.from_keras import read_model
 from qsearch.graph.model_graph import ModelGraph
 from qsearch.graph.walk import layers_by_path
-from qsearch.models import build_model, load_model
+from qsearch.models import build_model, build_own, import_objects, load_model, own_layers
 from qsearch.runner.costs import Costs, costs_of
 from qsearch.search.limits import indexed_layers, search_space
-from qsearch.search.oracle import spread
+from qsearch.search.seeds import spread
 from qsearch.search.space import SearchSpace
 
 REFERENCE_SEED, FINAL_SEED, TRIAL_SEED, SEARCH_SEED = range(4)
@@ -28,12 +30,14 @@ class Experiment:
 
     Attributes:
         model: the reference, not yet trained unless it came from a file.
+        own: layer classes of the user's own, by name.
         indexed: names of the layers that `layer_indexes` admits.
         reference: its cost in the goal's unit, per layer.
     """
 
     loaded: LoadedConfig
     model: keras.Model
+    own: Mapping[str, Any]
     graph: ModelGraph
     indexed: tuple[str, ...]
     costs: Costs
@@ -54,27 +58,34 @@ def read_experiment(loaded: LoadedConfig) -> Experiment:
     """
     config = loaded.config
     keras.utils.set_random_seed(spread(config.run.seed, REFERENCE_SEED))
-    if config.model.path is not None:
-        try:
-            model = load_model(config.model.path)
-        except ModelError as error:
-            raise ModelError(str(loaded.error(("model", "path"), str(error)))) from None
-    else:
-        model = build_model(str(config.model.name), **config.model.options())
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ModelError(
-            f"{model.name}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs; "
-            "this version searches models with one of each"
-        )
+    model, own = _model(loaded)
     graph = read_model(model)
     layers = list(layers_by_path(model))
     costs = costs_of(config.goal, graph)
     return Experiment(
         loaded,
         model,
+        own,
         graph,
         indexed_layers(graph.name, layers, loaded),
         costs,
         costs.reference,
         search_space(graph, layers, loaded),
     )
+
+
+def _model(loaded: LoadedConfig) -> tuple[keras.Model, dict[str, Any]]:
+    """The model, and the user's own classes in it."""
+    config = loaded.config.model
+    if config.name is not None:
+        return build_model(config.name, **config.options()), {}
+    key = "path" if config.path is not None else "factory"
+    try:
+        own = import_objects(config.custom_objects)
+        if config.path is not None:
+            model = load_model(config.path, custom_objects=own)
+        else:
+            model = build_own(str(config.factory), config.arguments or {})
+    except ModelError as error:
+        raise ModelError(str(loaded.error(("model", key), str(error)))) from None
+    return model, {**own_layers(model), **own}

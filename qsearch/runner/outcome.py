@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from qsearch import __version__
 from qsearch.datasets import Dataset
+from qsearch.goal.target import Target
 from qsearch.runner.experiment import Experiment
+from qsearch.search.front import Point, front, hypervolume, knee
 from qsearch.search.trials import AnyTrial, Trained, Trial
 
 
@@ -30,16 +33,20 @@ class Outcome:
         reference, best_figures: of the trained reference and of the best model as saved.
         final: what final training came to; None without it.
         best: the winning trial; None when none was completed before an interruption.
+        kept: further trials whose models were saved: as what, and their figures.
     """
 
     experiment: Experiment
     data: Dataset
+    target: Target
     reference: Figures
     best_figures: Figures | None
     final: Trained | None
     best: Trial | None
     trials: tuple[AnyTrial, ...]
+    kept: Mapping[int, tuple[tuple[str, ...], Figures]]
     ended: str
+    notes: Sequence[str]
     interrupted: bool
     seconds: float
 
@@ -56,26 +63,91 @@ class Outcome:
         }
         return {
             "qsearch": __version__,
-            "model": config.model.name or config.model.path,
+            "model": config.model.origin,
             "dataset": self.data.name,
             "goal": config.goal.type,
             "unit": costs.unit,
             "seed": config.run.seed,
             "mode": config.run.mode,
-            "target_metric": config.reference.metrics[0],
+            "target_metric": self.metric,
+            "direction": "max" if self.target.maximize else "min",
             "validation": config.dataset.validation,
-            "train_samples": len(self.data.train.x),
-            "selection_samples": len(self.data.selection.x),
-            "test_samples": len(self.data.test.x),
+            "train_samples": self.data.train.samples,
+            "selection_samples": self.data.selection.samples,
+            "test_samples": self.data.test.samples,
             "reference": reference,
             "best": self._best(),
+            "demands": self._demands(),
+            "front": self._front(),
+            "models": self._models(),
             "trials": {status: counts[status] for status in ("completed", "failed", "skipped")},
             "combinations": self.experiment.space.size,
             "ended": self.ended,
             "interrupted": self.interrupted,
             "seconds": round(self.seconds, 1),
-            "notes": [*self._blocks_note(), *self.experiment.space.notes],
+            "notes": [*self._blocks_note(), *self.notes, *self.experiment.space.notes],
         }
+
+    @property
+    def metric(self) -> str:
+        """The target's name, as a model reports it on any data."""
+        return self.target.name.removeprefix("val_")
+
+    @cached_property
+    def completed(self) -> list[Trial]:
+        return [trial for trial in self.trials if isinstance(trial, Trial)]
+
+    def _demands(self) -> dict[str, Any] | None:
+        """What the user demanded, and whether the best trial keeps to it."""
+        run = self.experiment.loaded.config.run
+        if run.budget.energy is None and run.budget.cost is None and run.max_drop is None:
+            return None
+        least = None
+        if run.max_drop is not None:
+            least = self.target.allowed(self.reference.selection[self.metric], run.max_drop)
+        met = None if self.best is None else self.best.accepted
+        return {"energy": run.budget.energy, "cost": run.budget.cost, self.metric: least, "met": met}
+
+    def _front(self) -> dict[str, Any]:
+        """Trials that no other beats in both the metric and the cost, by rising cost."""
+        points = [Point(self.target.worth(trial.metric), trial.candidate.cost) for trial in self.completed]
+        corner = Point(min((point.worth for point in points), default=0.0), self.experiment.reference.total)
+        middle = knee(points)
+        return {
+            "trials": [
+                {
+                    "trial": self.completed[index].number,
+                    self.metric: self.completed[index].metric,
+                    "cost": round(points[index].cost, 2),
+                    "energy": round(self.completed[index].candidate.energy, 2),
+                    "score": self.completed[index].score,
+                }
+                for index in front(points)
+            ],
+            "knee": None if middle is None else self.completed[middle].number,
+            "hypervolume": hypervolume(points, corner),
+            "corner": {self.metric: self.target.worth(corner.worth), "cost": round(corner.cost, 2)},
+        }
+
+    def _models(self) -> list[dict[str, Any]]:
+        found = []
+        by_number = {trial.number: trial for trial in self.completed}
+        for number, (roles, figures) in self.kept.items():
+            trial = by_number[number]
+            found.append(
+                {
+                    "trial": number,
+                    "as": list(roles),
+                    "folder": f"models/trial_{number}",
+                    "score": trial.score,
+                    "selection": dict(figures.selection),
+                    "test": dict(figures.test),
+                    "cost": round(trial.candidate.cost, 2),
+                    "energy": round(trial.candidate.energy, 2),
+                    "parameters": figures.parameters,
+                }
+            )
+        return found
 
     def energies(self) -> dict[str, Any]:
         """The content of energy.json: reference and best per layer, pJ."""

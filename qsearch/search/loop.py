@@ -1,26 +1,31 @@
-"""The trial loop: ask for values, price, train, write down, tell the algorithm."""
+"""The trial loop: ask for values, price, train what can win, write down, tell the algorithm."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from qsearch.errors import QsearchError
+from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan
-from qsearch.search.oracle import Proposer
-from qsearch.search.space import LEARNING_RATE, SearchSpace, Values
+from qsearch.search.curves import LearningCurves
+from qsearch.search.proposals import Proposal, Proposer, Told
+from qsearch.search.space import LEARNING_RATE, SearchSpace
 from qsearch.search.trials import AnyTrial, Candidate, FailedTrial, Observer, SkippedTrial, Trained, Trial
 
 Model = Any
 """What training gives and `keep` takes; the loop never looks into it."""
 
-MAX_REPEATS = 100
-"""Repeats in a row after which the space counts as used up."""
+MAX_IDLE = 300
+"""Proposals in a row that need no training after which the search ends."""
 MAX_FAILURES = 5
 """Failures in a row, with no trial completed yet, after which the search stops."""
+
+Stop = Callable[[list[float]], str | None]
+"""Given the target metric after every epoch so far: why to stop training, or None."""
 
 
 @dataclass(frozen=True)
@@ -33,26 +38,55 @@ class Price:
 
 
 @dataclass(frozen=True)
+class Demands:
+    """What the best model must keep to.
+
+    Attributes:
+        energy: at most, pJ; cost: at most, in the goal's unit.
+        metric: at least as good as this.
+    """
+
+    energy: float | None = None
+    cost: float | None = None
+    metric: float | None = None
+
+    def objection(self, price: Price) -> str | None:
+        """Why a plan of this price is outside the budget, or None."""
+        for what, found, most in (("energy", price.energy, self.energy), ("cost", price.cost, self.cost)):
+            if most is not None and found > most:
+                return f"{what} {found:,.2f} is above the budget of {most:,.2f}"
+        return None
+
+
+@dataclass(frozen=True)
 class Search:
     """Everything that one search needs.
 
     Attributes:
         price: cost of a plan, without building its model.
         train: builds and trains a candidate: what training came to, and the trained model.
-        target: the target metric, as training names it ("val_acc").
+        max_trials: trials to train; ignored where the proposer has a number of its own.
         record: called with every trial before anything else believes it.
-        keep: called with each new best trial and its trained model.
+        keep: called with each completed trial, its trained model, and whether it is the best so far.
+        prune: do not train what cannot come among the `best_models` best, even with a perfect metric.
+        curve: the front is wanted, so that no score rules a candidate out.
+        early_stop: end the training of what can no longer win, as far as earlier learning curves tell.
     """
 
     space: SearchSpace
     proposer: Proposer
     price: Callable[[QuantizationPlan], Price]
-    train: Callable[[Candidate], tuple[Trained, Model]]
-    target: str
+    train: Callable[[Candidate, Stop | None], tuple[Trained, Model]]
+    target: Target
     max_trials: int
     record: Callable[[AnyTrial], None]
-    keep: Callable[[Trial, Model], None]
+    keep: Callable[[Trial, Model, bool], None]
     observer: Observer
+    demands: Demands = Demands()
+    prune: bool = True
+    curve: bool = False
+    early_stop: bool = False
+    best_models: int = 1
 
 
 @dataclass(frozen=True)
@@ -65,67 +99,165 @@ class SearchResult:
 
 
 def run(search: Search) -> SearchResult:
-    """Run trials until `max_trials` of them were trained, or no new plan is left.
+    """Run trials until enough of them were trained, or nothing is left that could win.
 
-    Values that mean the plan of an earlier trial are recorded as skipped and do not count;
-    failed trials count.
+    Values that mean the plan of an earlier trial, that are outside the budget or that cannot win are recorded as
+    skipped and do not count; failed trials count.
     """
-    trials: list[AnyTrial] = []
-    told: dict[Hashable, tuple[int, float]] = {}
+    return _Loop(search).go()
+
+
+@dataclass
+class _Loop:
+    """The state of one search."""
+
+    search: Search
+    trials: list[AnyTrial] = field(default_factory=list)
+    completed: list[Trial] = field(default_factory=list)
+    told: dict[Hashable, Told] = field(default_factory=dict)
     best: Trial | None = None
-    number = repeats = 0
-    while number < search.max_trials:
-        values = search.proposer.next()
-        if values is None or repeats >= MAX_REPEATS:
-            return SearchResult(tuple(trials), best, f"all {search.space.size} combinations tried, {number} trials")
-        trial_id, plan = len(trials) + 1, search.space.plan(values)
-        identity = (plan, values.get(LEARNING_RATE))
-        if identity in told:
-            repeats += 1
-            same_as, score = told[identity]
-            trial: AnyTrial = SkippedTrial(trial_id, values, plan, same_as)
-            search.record(trial)
+    number: int = 0
+    idle: int = 0
+
+    def __post_init__(self) -> None:
+        target = self.search.target
+        self.curves = LearningCurves(None if target.limit is None else target.worth(target.limit))
+
+    def go(self) -> SearchResult:
+        search = self.search
+        total = search.proposer.total
+        while total is not None or self.number < search.max_trials:
+            proposal = search.proposer.next()
+            if proposal is None or (total is None and self.idle >= MAX_IDLE):
+                return self._result(self._exhausted(total))
+            told = self._tried(proposal, search.max_trials if total is None else total)
+            self.trials.append(told.trial)
+            search.proposer.tell(told)
+            if self.best is None and self.number >= MAX_FAILURES and not self.completed:
+                return self._result(f"the first {self.number} trials all failed")
+        return self._result(f"all {search.max_trials} trials done")
+
+    def _exhausted(self, total: int | None) -> str:
+        if total is not None:
+            return f"all brackets done, {self.number} trials trained"
+        skipped = [trial for trial in self.trials if isinstance(trial, SkippedTrial) and trial.same_as is None]
+        if skipped:
+            return f"nothing left that could win, {self.number} trials trained; last: {skipped[-1].reason}"
+        return f"all {self.search.space.size} combinations tried, {self.number} trials"
+
+    def _result(self, ended: str) -> SearchResult:
+        return SearchResult(tuple(self.trials), self.best, ended)
+
+    def _tried(self, proposal: Proposal, total: int) -> Told:
+        """Skip or train a proposal, record what came of it and tell the observer."""
+        trial_id, plan = len(self.trials) + 1, self.search.space.plan(proposal.values)
+        identity = (plan, proposal.values.get(LEARNING_RATE), proposal.epochs)
+        skipped = self._skipped(trial_id, proposal, plan, identity)
+        if skipped is not None:
+            self.idle += 1
+            self.search.record(skipped.trial)
         else:
-            repeats = 0
-            number += 1
-            trial, model = _attempt(search, trial_id, values, plan, number)
-            search.record(trial)
-            if isinstance(trial, Trial):
-                score = trial.score
-                if model is not None and (best is None or score > best.score):
-                    best = trial
-                    search.keep(trial, model)
-            else:
-                # KerasTuner needs a finite score, and one that makes a failure no better than any success.
-                score = min((score for _, score in told.values()), default=0.0)
-            told[identity] = (trial_id, score)
-        trials.append(trial)
-        search.proposer.report(score)
-        search.observer.trial_ended(trial, best, number, search.max_trials)
-        if best is None and number >= MAX_FAILURES:
-            return SearchResult(tuple(trials), best, f"the first {number} trials all failed")
-    return SearchResult(tuple(trials), best, f"all {search.max_trials} trials done")
+            self.idle = 0
+            self.number += 1
+            skipped = self._trained(trial_id, proposal, plan, total)
+        self.told.setdefault(identity, skipped)
+        self.search.observer.trial_ended(skipped.trial, self.best, self.number, total)
+        return skipped
 
+    def _skipped(self, trial_id: int, proposal: Proposal, plan: QuantizationPlan, identity: Hashable) -> Told | None:
+        def skip(reason: str, **facts: Any) -> SkippedTrial:
+            return SkippedTrial(trial_id, proposal.values, plan, reason, **facts)
 
-def _attempt(
-    search: Search, trial_id: int, values: Values, plan: QuantizationPlan, number: int
-) -> tuple[Trial | FailedTrial, Model]:
-    started = time.monotonic()
+        if identity in self.told:
+            earlier = self.told[identity]
+            number = getattr(earlier.trial, "same_as", None) or earlier.trial.number
+            trial = skip(f"same plan as trial {number}", same_as=number)
+            return Told(trial, earlier.score, earlier.worth, earlier.bound)
+        try:
+            price = self.search.price(plan)
+        except QsearchError:
+            return None  # becomes a failed trial, which counts
+        objection = self.search.demands.objection(price)
+        if objection is not None:
+            return Told(skip(objection, energy=round(price.energy, 2)))
+        bound = self.search.target.bound(price.delta)
+        least = self._least() if self.search.prune else None
+        if bound is not None and least is not None and bound <= least:
+            reason = f"its score can be {bound:.4f} at most, not above {least:.4f}"
+            return Told(skip(reason, energy=round(price.energy, 2), bound=bound), bound=bound)
+        return None
 
-    def failed(reason: str) -> tuple[FailedTrial, None]:
-        return FailedTrial(trial_id, values, plan, reason, time.monotonic() - started), None
+    def _least(self) -> float | None:
+        """The score that a trial must pass to matter; None as long as every one does."""
+        search = self.search
+        if search.curve:
+            return None
+        scores = sorted((trial.score for trial in self.completed if trial.accepted), reverse=True)
+        return scores[search.best_models - 1] if len(scores) >= search.best_models else None
 
-    try:
-        price = search.price(plan)
-        candidate = Candidate(trial_id, values, plan, price.cost, price.energy, price.delta)
-        search.observer.trial_started(candidate, number, search.max_trials)
-        trained, model = search.train(candidate)
-    except QsearchError as error:
-        return failed(str(error))
-    except Exception as error:  # one bad candidate must not end a search of hours; the journal keeps its reason
-        return failed(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
-    score = trained.metrics[search.target] * (1 + price.delta)
-    if not math.isfinite(score):
-        return failed(f"score is {score}")
-    seconds = time.monotonic() - started
-    return Trial(candidate, trained.metrics, score, trained.epochs, trained.best_epoch, seconds), model
+    def _trained(self, trial_id: int, proposal: Proposal, plan: QuantizationPlan, total: int) -> Told:
+        trial, model = self._attempt(trial_id, proposal, plan, total)
+        self.search.record(trial)
+        if not isinstance(trial, Trial):
+            return Told(trial)
+        self.completed.append(trial)
+        if trial.trained.stopped is None and not trial.candidate.first_epoch:
+            self.curves.add([self.search.target.worth(value) for value in trial.trained.curve])
+        better = self.best is None or self._rank(trial) > self._rank(self.best)
+        if better:
+            self.best = trial
+        self.search.keep(trial, model, better)
+        return Told(trial, trial.score, self.search.target.worth(trial.metric))
+
+    def _rank(self, trial: Trial) -> tuple[bool, float]:
+        """What the user accepts comes first, by score; of the rest, what misses the demand by least."""
+        if trial.accepted:
+            return (True, trial.score)
+        return (False, self.search.target.worth(trial.metric))
+
+    def _attempt(
+        self, trial_id: int, proposal: Proposal, plan: QuantizationPlan, total: int
+    ) -> tuple[Trial | FailedTrial, Model]:
+        search, started = self.search, time.monotonic()
+
+        def failed(reason: str) -> tuple[FailedTrial, None]:
+            return FailedTrial(trial_id, proposal.values, plan, reason, time.monotonic() - started), None
+
+        try:
+            price = search.price(plan)
+            candidate = Candidate(
+                trial_id,
+                proposal.values,
+                plan,
+                price.cost,
+                price.energy,
+                price.delta,
+                proposal.epochs,
+                proposal.first_epoch,
+                proposal.parent,
+            )
+            search.observer.trial_started(candidate, self.number, total)
+            trained, model = search.train(candidate, self._stop(price.delta) if search.early_stop else None)
+        except QsearchError as error:
+            return failed(str(error))
+        except Exception as error:  # one bad candidate must not end a search of hours; the journal keeps its reason
+            return failed(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
+        metric = trained.metrics[search.target.name]
+        score = search.target.score(metric, price.delta)
+        if not math.isfinite(score):
+            return failed(f"score is {score}")
+        least = search.demands.metric
+        accepted = least is None or search.target.worth(metric) >= search.target.worth(least)
+        return Trial(candidate, trained, search.target.name, score, time.monotonic() - started, accepted), model
+
+    def _stop(self, delta: float) -> Stop:
+        target, least = self.search.target, self._least()
+
+        def stop(curve: list[float]) -> str | None:
+            reach = self.curves.reach([target.worth(value) for value in curve])
+            if reach is None or least is None:
+                return None
+            score = target.score(target.worth(reach), delta)
+            return None if score > least else f"a score of {score:.4f} is in reach, {least:.4f} needed"
+
+        return stop

@@ -1,48 +1,137 @@
-"""KerasTuner's algorithms behind a small interface: `next()` proposes values, `report()` tells their score.
+"""KerasTuner's algorithms as proposers.
 
-Only the oracle is used, from one thread; trials, failures and the journal are ours. Its
-seed is spread first, as neighbouring seeds share most of their trials and 0 would mean "any".
+Only the oracles are used, from one thread; trials, failures and the journal are ours. Seeds are spread first, as
+neighbouring seeds of KerasTuner share most of their trials and 0 would mean "any".
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy
+import keras_tuner
 
-from qsearch.search.space import Choice, SearchSpace
+from qsearch.config.schema import RunConfig
+from qsearch.search.guide import Guide
+from qsearch.search.oracles import DiscreteBayesianOracle, GuidedOracle, SteadyHyperbandOracle
+from qsearch.search.proposals import Proposal, Proposer, Told
+from qsearch.search.space import SearchSpace
 
 _SLOT = "search"
 
 
-class Proposer:
-    """Proposes values of a space until the algorithm has no more."""
+@dataclass(frozen=True)
+class SearchSetting:
+    """What an algorithm needs.
 
-    def __init__(self, oracle: Any, dimensions: Mapping[str, tuple[Choice, ...]]) -> None:
+    Attributes:
+        seed: spread already.
+        folder: where KerasTuner keeps files of its own; nothing of ours depends on them.
+        guide: for the modes guided and pareto.
+    """
+
+    space: SearchSpace
+    run: RunConfig
+    seed: int
+    folder: Path
+    guide: Callable[[], Guide]
+
+
+def proposer(setting: SearchSetting) -> Proposer:
+    """The proposer of the mode that a configuration names."""
+    return MODES[setting.run.mode](setting)
+
+
+class OracleProposer:
+    """Asks an oracle of KerasTuner, and tells it."""
+
+    def __init__(self, oracle: Any, setting: SearchSetting, total: int | None = None) -> None:
+        oracle.verbose = 0  # its tables would go to the terminal
+        oracle._set_project_dir(str(setting.folder), "oracle")
         self._oracle = oracle
-        self._dimensions = dimensions
+        self._dimensions = {dimension.name: dimension.options for dimension in setting.space.dimensions}
         self._trial: Any = None
+        self._worst = 0.0
+        self.total = total
 
-    def next(self) -> dict[str, Choice] | None:
-        """Values of every dimension, or None when the algorithm has ended."""
+    def next(self) -> Proposal | None:
         with _its_own_warnings_aside():
             trial = self._oracle.create_trial(_SLOT)
         if trial.status == "STOPPED":
             return None
         self._trial = trial
         proposed = trial.hyperparameters.values
-        return {name: proposed.get(name, options[0]) for name, options in self._dimensions.items()}
+        return self._proposal({name: proposed.get(name, options[0]) for name, options in self._dimensions.items()})
 
-    def report(self, score: float) -> None:
-        """Tell the score of the values last proposed: a finite number, also for a trial that failed."""
+    def _proposal(self, values: dict[str, Any]) -> Proposal:
+        return Proposal(values)
+
+    def tell(self, told: Told) -> None:
+        """KerasTuner needs a finite score of every trial, and one that makes a failure no better than a success."""
+        score = told.score if told.score is not None else self._untrained(told)
+        self._worst = min(self._worst, score)
         with _its_own_warnings_aside():
             self._oracle.update_trial(self._trial.trial_id, {"score": score}, step=0)
             self._trial.status = "COMPLETED"
             self._oracle.end_trial(self._trial)
+
+    def _untrained(self, told: Told) -> float:
+        return self._worst if told.bound is None else told.bound
+
+    def continues(self) -> frozenset[int]:
+        return frozenset()
+
+
+class HyperbandProposer(OracleProposer):
+    """Hyperband: proposals that are promoted go on from where their trial stopped."""
+
+    def __init__(self, oracle: Any, setting: SearchSetting) -> None:
+        super().__init__(oracle, setting, oracle.trial_count())
+        self._ours: dict[str, int] = {}
+        """Our number of each of KerasTuner's trials; of a repeated one, that of the trial it repeats."""
+
+    def _proposal(self, values: dict[str, Any]) -> Proposal:
+        proposed = self._trial.hyperparameters.values
+        first = int(proposed["tuner/initial_epoch"])
+        parent = self._ours[proposed["tuner/trial_id"]] if first else None
+        return Proposal(values, int(proposed["tuner/epochs"]), first, parent)
+
+    def tell(self, told: Told) -> None:
+        self._ours[self._trial.trial_id] = getattr(told.trial, "same_as", None) or told.trial.number
+        super().tell(told)
+
+    def _untrained(self, told: Told) -> float:
+        return self._worst  # so that a trial that can win is promoted in its place
+
+    def continues(self) -> frozenset[int]:
+        return frozenset(self._ours.values())
+
+
+class GuidedProposer(OracleProposer):
+    """A `Guide`, as an oracle."""
+
+    def __init__(self, oracle: GuidedOracle, setting: SearchSetting) -> None:
+        super().__init__(oracle, setting)
+        self._guide = oracle.guide
+        self._values: dict[str, Any] = {}
+
+    def _proposal(self, values: dict[str, Any]) -> Proposal:
+        self._values = values
+        self._guide.propose(values)
+        return Proposal(values, parent=self._oracle.parents.get(self._trial.trial_id))
+
+    def tell(self, told: Told) -> None:
+        if told.trial.status == "completed" and told.score is not None and told.worth is not None:
+            self._guide.observe(told.trial.number, self._values, told.worth, told.score)
+        super().tell(told)
+
+    def continues(self) -> frozenset[int]:
+        return frozenset(seen.trial for seen in self._guide.elite())
 
 
 @contextmanager
@@ -53,39 +142,59 @@ def _its_own_warnings_aside() -> Iterator[None]:
         yield
 
 
-def proposer(mode: str, space: SearchSpace, seed: int, folder: Path) -> Proposer:
-    """The proposer of a search mode.
-
-    Args:
-        folder: where KerasTuner keeps files of its own; nothing of ours depends on them.
-    """
-    return Proposer(MODES[mode](space, seed, folder), {d.name: d.options for d in space.dimensions})
-
-
-def _random(space: SearchSpace, seed: int, folder: Path) -> Any:
-    import keras_tuner
-
+def _options(setting: SearchSetting) -> dict[str, Any]:
+    """What all oracles take. `max_trials` is left to our loop: a repeated or skipped plan is no trial."""
     hyperparameters = keras_tuner.HyperParameters()
-    for dimension in space.dimensions:
+    for dimension in setting.space.dimensions:
         if len(dimension.options) > 1:
             hyperparameters.Choice(dimension.name, list(dimension.options), ordered=False)
-    oracle = keras_tuner.oracles.RandomSearchOracle(
-        objective=keras_tuner.Objective("score", "max"),
-        max_trials=None,  # our loop counts: a repeated plan is not a trial
-        seed=spread(seed),
-        hyperparameters=hyperparameters,
-        allow_new_entries=False,
-        tune_new_entries=False,
+    return {
+        "objective": keras_tuner.Objective("score", "max"),
+        "seed": setting.seed,
+        "hyperparameters": hyperparameters,
+        "allow_new_entries": False,
+        "tune_new_entries": False,
+    }
+
+
+def _random(setting: SearchSetting) -> Proposer:
+    return OracleProposer(keras_tuner.oracles.RandomSearchOracle(max_trials=None, **_options(setting)), setting)
+
+
+def _bayesian(setting: SearchSetting) -> Proposer:
+    run = setting.run
+    dimensions = sum(len(dimension.options) > 1 for dimension in setting.space.dimensions)
+    # KerasTuner's own default, 3 points a dimension, would leave many searches purely random.
+    initial = run.num_initial_points or max(3, min(3 * dimensions, math.ceil(run.max_trials / 3)))
+    oracle = DiscreteBayesianOracle(
+        max_trials=None,
+        num_initial_points=initial,
+        alpha=1e-4 if run.alpha is None else run.alpha,
+        beta=2.6 if run.beta is None else run.beta,
+        **_options(setting),
     )
-    oracle.verbose = 0  # its tables would go to the terminal
-    oracle._set_project_dir(str(folder), "oracle")
-    return oracle
+    return OracleProposer(oracle, setting)
 
 
-MODES: Mapping[str, Callable[[SearchSpace, int, Path], Any]] = {"random": _random}
+def _hyperband(setting: SearchSetting) -> Proposer:
+    run = setting.run
+    oracle = SteadyHyperbandOracle(
+        max_epochs=run.max_epochs or run.epochs,
+        factor=run.factor or 3,
+        hyperband_iterations=run.hyperband_iterations or 1,
+        **_options(setting),
+    )
+    return HyperbandProposer(oracle, setting)
 
 
-def spread(seed: int, *path: int) -> int:
-    """A positive 31-bit seed derived from the user's seed and where it is used."""
-    state = numpy.random.SeedSequence([seed, *path]).generate_state(1, numpy.uint32)
-    return int(state[0]) % (2**31 - 1) + 1
+def _guided(setting: SearchSetting) -> Proposer:
+    return GuidedProposer(GuidedOracle(guide=setting.guide(), max_trials=None, **_options(setting)), setting)
+
+
+MODES: Mapping[str, Callable[[SearchSetting], Proposer]] = {
+    "random": _random,
+    "bayesian": _bayesian,
+    "hyperband": _hyperband,
+    "guided": _guided,
+    "pareto": _guided,
+}

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy
 
 from qsearch.config.schema import OptimizerConfig
 from qsearch.datasets import Dataset, Split
 from qsearch.errors import QsearchError
+from qsearch.goal.target import Target
+from qsearch.search.metrics import Objective
 from qsearch.search.trials import Trained
 
 EpochEnded = Callable[[int, int, Mapping[str, float]], None]
@@ -22,18 +25,32 @@ class Recipe:
     """How a model is compiled and trained.
 
     Attributes:
-        metrics: Keras names; the first is the target metric, higher is better.
+        target: the metric that decides which epoch is the best.
+        epochs: number of the last epoch.
         patience: epochs without a lower `val_loss` after which training stops; None trains them all.
         from_start: the weights before training count as epoch 0, so that training never makes the model worse.
+        cosine: let the learning rate fall to 0 over this many epochs (Loshchilov and Hutter 2017, arXiv:1608.03983);
+            None keeps it constant.
+        first_epoch: epochs that were trained before.
     """
 
     optimizer: OptimizerConfig
-    loss: str
-    metrics: tuple[str, ...]
+    objective: Objective
+    target: Target
     epochs: int
     batch_size: int
     patience: int | None = None
     from_start: bool = False
+    cosine: int | None = None
+    first_epoch: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Where training stopped, to go on from there: all weights, and the optimizer's variables."""
+
+    weights: list[Any]
+    optimizer: list[Any]
 
 
 class DivergedError(QsearchError):
@@ -45,39 +62,66 @@ def early_stopping_patience(epochs: int) -> int:
     return min(20, epochs // 5)
 
 
-def train(model: keras.Model, data: Dataset, recipe: Recipe, seed: int, epoch_ended: EpochEnded) -> Trained:
+def train(
+    model: keras.Model,
+    data: Dataset,
+    recipe: Recipe,
+    seed: int,
+    epoch_ended: EpochEnded,
+    state: TrainingState | None = None,
+    stop: Callable[[list[float]], str | None] | None = None,
+) -> tuple[Trained, TrainingState]:
     """Compile and train `model`, and leave it with the weights of its best epoch on the selection set.
 
-    The best epoch has the highest target metric; of equal ones, the lowest loss.
+    The best epoch has the best target metric; of equal ones, the lowest loss.
+
+    Args:
+        state: go on from here; else from the model's own weights and a fresh optimizer.
+        stop: given the target metric after every epoch, why to stop, or None.
+
+    Returns:
+        What training came to, and where it stopped.
 
     Raises:
         DivergedError: no epoch had a finite metric.
     """
-    compile_model(model, recipe)
+    compile_model(model, recipe, data.train.samples)
     keras.utils.set_random_seed(seed)
-    keeper = _BestEpoch(f"val_{recipe.metrics[0]}", recipe.epochs, epoch_ended)
+    if state is not None:
+        model.optimizer.build(model.trainable_variables)
+        model.set_weights(state.weights)
+        for variable, value in zip(model.optimizer.variables, state.optimizer, strict=True):
+            variable.assign(value)
+    keeper = _BestEpoch(recipe.target, recipe.epochs, epoch_ended, stop)
     if recipe.from_start:
         keeper.set_model(model)
         keeper.consider(0, {f"val_{name}": value for name, value in evaluate(model, data.selection, recipe).items()})
     callbacks: list[Any] = [keras.callbacks.TerminateOnNaN(), keeper]
     if recipe.patience is not None:
-        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=recipe.patience))
+        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=recipe.patience, mode="min"))
     model.fit(
         data.train.x,
         data.train.y,
         validation_data=(data.selection.x, data.selection.y),
+        initial_epoch=recipe.first_epoch,
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
+        class_weight=recipe.objective.class_weight,
         callbacks=callbacks,
         verbose=0,
     )
-    return keeper.restore()
+    end = TrainingState(model.get_weights(), [numpy.asarray(value) for value in model.optimizer.variables])
+    return keeper.restore(), end
 
 
-def compile_model(model: keras.Model, recipe: Recipe) -> None:
-    """Compile with the recipe's optimizer, loss and metrics."""
-    optimizer = keras.optimizers.get({"class_name": recipe.optimizer.name, "config": recipe.optimizer.options()})
-    model.compile(optimizer=optimizer, loss=recipe.loss, metrics=list(recipe.metrics))
+def compile_model(model: keras.Model, recipe: Recipe, samples: int | None = None) -> None:
+    """Compile with the recipe's optimizer, loss and metrics; samples: of the training set, for a falling rate."""
+    options = recipe.optimizer.options()
+    if recipe.cosine is not None and samples is not None:
+        steps = recipe.cosine * math.ceil(samples / recipe.batch_size)
+        options["learning_rate"] = keras.optimizers.schedules.CosineDecay(options["learning_rate"], steps)
+    optimizer = keras.optimizers.get({"class_name": recipe.optimizer.name, "config": options})
+    model.compile(optimizer=optimizer, **recipe.objective.compiled())
 
 
 def evaluate(model: keras.Model, split: Split, recipe: Recipe) -> dict[str, float]:
@@ -90,23 +134,36 @@ def evaluate(model: keras.Model, split: Split, recipe: Recipe) -> dict[str, floa
 class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps the weights of the best epoch in memory and tells the observer of each."""
 
-    def __init__(self, target: str, epochs: int, epoch_ended: EpochEnded) -> None:
+    def __init__(
+        self,
+        target: Target,
+        epochs: int,
+        epoch_ended: EpochEnded,
+        stop: Callable[[list[float]], str | None] | None,
+    ) -> None:
         super().__init__()
         self.target = target
         self.epochs = epochs
         self.epoch_ended = epoch_ended
-        self.best: tuple[float, float] | None = None
-        self.kept: tuple[int, dict[str, float], list[Any]] | None = None
+        self.stop = stop
+        self.stopped: str | None = None
         self.seen = 0
+        self.curve: list[float] = []
+        self.best: tuple[float, float] | None = None
+        self.kept: tuple[int, dict[str, float], Any] | None = None
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         self.seen = epoch + 1
+        self.curve.append(metrics.get(self.target.name, math.nan))
         self.consider(self.seen, metrics)
         self.epoch_ended(self.seen, self.epochs, metrics)
+        if self.stop is not None and self.seen < self.epochs:
+            self.stopped = self.stop([value for value in self.curve if math.isfinite(value)])
+            self.model.stop_training = self.model.stop_training or self.stopped is not None
 
     def consider(self, epoch: int, metrics: dict[str, float]) -> None:
-        rank = (metrics.get(self.target, math.nan), -metrics.get("val_loss", math.nan))
+        rank = (self.target.worth(metrics.get(self.target.name, math.nan)), -metrics.get("val_loss", math.nan))
         if all(math.isfinite(value) for value in rank) and (self.best is None or rank > self.best):
             self.best = rank
             self.kept = (epoch, metrics, self.model.get_weights())
@@ -114,8 +171,8 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
     def restore(self) -> Trained:
         if self.kept is None:
             raise DivergedError(
-                f"training diverged: {self.target} or val_loss was not finite in any of {self.seen} epochs"
+                f"training diverged: {self.target.name} or val_loss was not finite in any of {self.seen} epochs"
             )
         epoch, metrics, weights = self.kept
         self.model.set_weights(weights)
-        return Trained(metrics, self.seen, epoch)
+        return Trained(metrics, self.seen, epoch, tuple(self.curve), self.stopped)

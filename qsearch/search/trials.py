@@ -5,6 +5,7 @@ A trial that is written down is always one of these; half-finished ones cannot b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -21,6 +22,9 @@ class Candidate:
         cost: in the goal's unit.
         energy: in pJ, whatever the goal is.
         delta: what its cost is worth: score = metric · (1 + delta).
+        epochs: train until this many epochs are done; None: as many as the run says.
+        first_epoch: epochs done already, by the parent.
+        parent: the trial whose weights it starts from; None for fresh weights or the reference's.
     """
 
     id: int
@@ -29,15 +33,27 @@ class Candidate:
     cost: float
     energy: float
     delta: float
+    epochs: int | None = None
+    first_epoch: int = 0
+    parent: int | None = None
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training came to: metrics of the epoch whose weights the model now has."""
+    """What training came to.
+
+    Attributes:
+        metrics: of the epoch whose weights the model now has.
+        epochs: the number of the last epoch; best_epoch: of the one whose weights were kept.
+        curve: the target metric after every epoch trained.
+        stopped: why training ended before its time, or None.
+    """
 
     metrics: Mapping[str, float]
     epochs: int
     best_epoch: int
+    curve: tuple[float, ...] = ()
+    stopped: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,31 +61,59 @@ class Trial:
     """A completed trial.
 
     Attributes:
-        metrics: of the best epoch, by name; `val_` marks those of the selection set.
-        score: the target metric · (1 + delta); higher is better.
-        epochs: epochs trained; best_epoch: the one whose weights were kept (from 1).
+        trained: of its metrics, `val_` marks those of the selection set.
+        target: the name of the target metric.
+        score: of the target metric and its cost; higher is better. See `goal.Target`.
+        accepted: whether the metric is as good as the user demands.
     """
 
     status: ClassVar[str] = "completed"
     candidate: Candidate
-    metrics: Mapping[str, float]
+    trained: Trained
+    target: str
     score: float
-    epochs: int
-    best_epoch: int
     seconds: float
+    accepted: bool = True
+
+    @property
+    def number(self) -> int:
+        return self.candidate.id
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return self.trained.metrics
+
+    @property
+    def metric(self) -> float:
+        """The target metric."""
+        return self.trained.metrics[self.target]
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            **_head(self.candidate, self.status),
-            "metrics": dict(self.metrics),
-            "energy": round(self.candidate.energy, 2),
-            "cost": round(self.candidate.cost, 2),
-            "delta": self.candidate.delta,
+        candidate, trained = self.candidate, self.trained
+        shown: dict[str, Any] = {
+            "id": candidate.id,
+            "status": self.status,
+            "values": dict(candidate.values),
+            "plan": candidate.plan.to_dict(),
+            "metrics": {name: _finite(value) for name, value in trained.metrics.items()},
+            "energy": round(candidate.energy, 2),
+            "cost": round(candidate.cost, 2),
+            "delta": candidate.delta,
             "score": self.score,
-            "epochs": self.epochs,
-            "best_epoch": self.best_epoch,
+            "epochs": trained.epochs,
+            "best_epoch": trained.best_epoch,
+            "curve": [_finite(value) for value in trained.curve],
             "seconds": round(self.seconds, 3),
         }
+        if candidate.parent is not None:
+            shown["parent"] = candidate.parent
+        if candidate.first_epoch:
+            shown["first_epoch"] = candidate.first_epoch
+        if trained.stopped is not None:
+            shown["stopped"] = trained.stopped
+        if not self.accepted:
+            shown["accepted"] = False
+        return shown
 
 
 @dataclass(frozen=True)
@@ -82,6 +126,10 @@ class FailedTrial:
     plan: QuantizationPlan | None
     reason: str
     seconds: float
+
+    @property
+    def number(self) -> int:
+        return self.id
 
     def to_dict(self) -> dict[str, Any]:
         plan = None if self.plan is None else self.plan.to_dict()
@@ -97,35 +145,47 @@ class FailedTrial:
 
 @dataclass(frozen=True)
 class SkippedTrial:
-    """Values that mean the plan of an earlier trial; not trained again."""
+    """Values that were not worth training.
+
+    Attributes:
+        reason: a repeated plan, a cost outside the budget, or a bound on the score that is not above the best.
+        same_as: the earlier trial with the same plan.
+        energy: in pJ, where it was priced.
+        bound: the score that it could have had at most.
+    """
 
     status: ClassVar[str] = "skipped"
     id: int
     values: Values
     plan: QuantizationPlan
-    same_as: int
+    reason: str
+    same_as: int | None = None
+    energy: float | None = None
+    bound: float | None = None
+
+    @property
+    def number(self) -> int:
+        return self.id
 
     def to_dict(self) -> dict[str, Any]:
-        return {
+        shown: dict[str, Any] = {
             "id": self.id,
             "status": self.status,
             "values": dict(self.values),
             "plan": self.plan.to_dict(),
-            "reason": f"same plan as trial {self.same_as}",
+            "reason": self.reason,
             "seconds": 0.0,
         }
+        given = {"same_as": self.same_as, "energy": self.energy, "bound": self.bound}
+        return {**shown, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN."""
+    return value if math.isfinite(value) else None
 
 
 AnyTrial = Trial | FailedTrial | SkippedTrial
-
-
-def _head(candidate: Candidate, status: str) -> dict[str, Any]:
-    return {
-        "id": candidate.id,
-        "status": status,
-        "values": dict(candidate.values),
-        "plan": candidate.plan.to_dict(),
-    }
 
 
 class Observer(Protocol):

@@ -34,18 +34,25 @@ def with_section(name: str, value: str) -> str:
 CASES = [
     ("dataset", "{name: mnits}", "c.yaml:1:17: dataset.name: found 'mnits', allowed: mnist, fashion_mnist, cifar10, "
      "cifar100, digits; did you mean 'mnist'?"),
-    ("dataset", "{nane: digits}", "c.yaml:1:1: dataset.name: is missing, and has no default"),
+    ("dataset", "{nane: digits}", "c.yaml:1:11: dataset.nane: unknown key, allowed: name, npz, factory, "
+     "train_samples, test_samples, validation; did you mean 'name'?"),
+    ("dataset", "{}", "c.yaml:1:1: dataset: found none, expected exactly one of: name, npz, factory"),
+    ("dataset", "{name: digits, npz: a.npz}", "c.yaml:1:1: dataset: found name and npz, expected exactly one of"),
+    ("dataset", "{factory: my.module.load}", "c.yaml:1:20: dataset.factory: found 'my.module.load', expected an "
+     "import path such as 'my_package.my_module:build'"),
     ("dataset", "{name: digits, validation: 1.5}", "c.yaml:1:37: dataset.validation: found 1.5, allowed: 'test' "
      "(select on the test set, as the seed does) or a fraction between 0 and 1 (held out of the training set)"),
     ("dataset", "{name: digits, train_samples: 0}", "c.yaml:1:40: dataset.train_samples: found 0, must be >= 1"),
-    ("model", "{}", "c.yaml:2:1: model: found neither "
-     "of 'name' and 'path', expected one: a registry name or a model file"),
-    ("model", "{path: m.h5, filters: [3]}", "c.yaml:2:1: model: options filters belong to a registry name, "
-     "not to a model file"),
+    ("model", "{}", "c.yaml:2:1: model: found none, expected exactly one of: name, path, factory"),
+    ("model", "{name: digits, arguments: {a: 1}}", "c.yaml:2:1: model: arguments belong to a factory"),
+    ("model", "{path: m.h5, filters: [3]}", "c.yaml:2:1: model: options filters belong to a registry name"),
     ("model", "{name: digits, filters: [16, [8, 0]]}", "c.yaml:2:41: model.filters[1][1]: found 0, must be >= 1"),
     ("reference", "{loss: crossentropy}", "c.yaml:4:19: reference.loss: found 'crossentropy', allowed: "
-     "categorical_crossentropy, categorical_focal_crossentropy, categorical_hinge, kl_divergence, mean_squared_error, "
-     "mse; did you mean 'categorical_crossentropy'?"),
+     "categorical_crossentropy, sparse_categorical_crossentropy, "),
+    ("reference", "{loss: {a: mse, b: msee}}", "c.yaml:4:31: reference.loss.b: found 'msee', allowed: "),
+    ("reference", "{metrics: [acuracy]}", "c.yaml:4:23: reference.metrics[0]: found 'acuracy', allowed: acc, "),
+    ("reference", "{class_weight: {0: -1}}", "c.yaml:4:13: reference.class_weight: found {'0': -1}, expected "
+     "'balanced' or a weight >= 0 for each class: {0: 1.0, 1: 5.0}"),
     ("reference", "{optimizer: {name: adam, momentum: 0.9}}", "c.yaml:4:13: reference.optimizer: adam has no option "
      "'momentum', allowed: learning_rate, weight_decay, clipnorm, global_clipnorm, clipvalue, beta_1, beta_2, "
      "epsilon, amsgrad"),
@@ -82,11 +89,16 @@ CASES = [
      "the factor in cost that is worth delta percent"),
     ("goal", "{type: energy, params: {source_quantizers: [int4]}}", "c.yaml:4:51: goal.params.source_quantizers[0]: "
      "found 'int4', allowed: int8, int16, int32, fp16, fp32 or a quantizer; unknown quantizer 'int4'"),
-    ("run", "{mode: randm}", "c.yaml:4:13: run.mode: found 'randm', allowed: random; did you mean 'random'?"),
-    ("run", "{mode: bayesian}", "c.yaml:4:13: run.mode: found 'bayesian', which this version does not have yet; "
-     "allowed: random"),
-    ("run", "{max_epochs: 9}", "c.yaml:4:7: run.max_epochs: is for mode hyperband, which this version does not have "
-     "yet; remove it"),
+    ("run", "{mode: randm}", "c.yaml:4:13: run.mode: found 'randm', allowed: random, bayesian, hyperband, guided, "
+     "pareto; did you mean 'random'?"),
+    ("run", "{factor: 1}", "c.yaml:4:15: run.factor: found 1, must be >= 2"),
+    ("run", "{budget: {energy: 20 nF}}", "c.yaml:4:24: run.budget.energy: found '20 nF', expected an energy above 0: "
+     "a number of pJ, or a text such as '20nJ'"),
+    ("budget", "{energy: -3}", "c.yaml:4:18: run.budget.energy: found -3, expected an energy above 0"),
+    ("run", "{max_drop: 1}", "c.yaml:4:17: run.max_drop: found 1, expected a part of the reference's metric: '1%' or "
+     "0.01, below 100%"),
+    ("run", "{distribution_strategy: mirored}", "c.yaml:4:30: run.distribution_strategy: found 'mirored', allowed: "
+     "auto, none, mirrored, tpu; did you mean 'mirrored'?"),
     ("run", "{max_trails: 9}", "c.yaml:4:7: run.max_trails: unknown key, allowed: output_dir, overwrite, mode, seed, "
      "max_trials, "),
     ("run", "{tune_filters_exceptions: \"[\"}", "c.yaml:4:32: run.tune_filters_exceptions: found '[', which is no "
@@ -144,7 +156,7 @@ def test_every_error_of_a_file_is_told_at_once(tmp_path: Path) -> None:
             "c.yaml:1:10: dataset: found the tag !!python/object:os.system, allowed: none",
         ),
         ("a: &a [*a]\n", "c.yaml:1:4: a[0]: an alias that contains itself"),
-        ("1: {}\n", "c.yaml:1:1: file: key 1 must be text"),
+        ("1.5: {}\n", "c.yaml:1:1: file: key 1.5 must be text"),
     ],
 )
 def test_files_that_are_no_configuration(tmp_path: Path, text: str, expected: str) -> None:

@@ -284,7 +284,8 @@ def test_classes_of_other_modules_are_not_called(ending: str, name: str, tmp_pat
         }
 
     assert message(rewrite(path, change)) == (
-        f"layer 'dense' uses {name!r}, which is not known here; only Keras' and qsearch's own are read"
+        f"layer 'dense' uses {name!r}, which is not known here; Keras' and qsearch's own are, "
+        "and those of custom_objects"
     )
     assert not marker.exists()
 
@@ -307,7 +308,9 @@ def test_functions_of_keras_that_are_no_activations(ending: str, tmp_path: Path)
 
 @pytest.mark.parametrize("ending", FORMATS)
 def test_unknown_layer(ending: str, tmp_path: Path) -> None:
-    found = "layer 'mine_0' is a Mine, which is not known here; only Keras' and qsearch's own are read"
+    found = (
+        "layer 'mine_0' is a Mine, which is not known here; Keras' and qsearch's own are, and those of custom_objects"
+    )
     assert message(save(Mine(name="mine_0"), tmp_path / f"m.{ending}")) == found
 
 
@@ -325,7 +328,10 @@ def test_registered_layer_of_another_package(ending: str, tmp_path: Path) -> Non
         registered = keras.saving.register_keras_serializable("theirs")(type("Theirs", (Mine,), {}))
         path = save(registered(name="theirs_0"), tmp_path / f"m.{ending}")
     keras.saving.get_custom_objects().pop("theirs>Theirs", None)
-    found = "layer 'theirs_0' is a Theirs, which is not known here; only Keras' and qsearch's own are read"
+    found = (
+        "layer 'theirs_0' is a Theirs, which is not known here; Keras' and qsearch's own are, "
+        "and those of custom_objects"
+    )
     assert message(path) == found
 
 
@@ -333,7 +339,8 @@ def test_registered_layer_of_another_package(ending: str, tmp_path: Path) -> Non
 def test_unknown_activation(ending: str, tmp_path: Path) -> None:
     path = save(layers.Dense(2, activation=own_activation, name="dense"), tmp_path / f"m.{ending}")
     assert message(path) == (
-        "layer 'dense' uses 'own_activation', which is not known here; only Keras' and qsearch's own are read"
+        "layer 'dense' uses 'own_activation', which is not known here; Keras' and qsearch's own are, "
+        "and those of custom_objects"
     )
 
 

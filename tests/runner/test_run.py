@@ -18,7 +18,7 @@ from tiny_run import tiny
 from qsearch.config import load_config
 from qsearch.datasets import load_dataset
 from qsearch.energy.public import estimate_energy
-from qsearch.errors import DatasetError, ModelError, OutputError, SearchError
+from qsearch.errors import ConfigError, DatasetError, ModelError, OutputError, SearchError
 from qsearch.graph.from_keras import read_plan
 from qsearch.models import build_model
 from qsearch.report.markdown import markdown
@@ -226,7 +226,7 @@ def test_a_model_file_is_searched_as_well(tmp_path: Path) -> None:
 def test_data_that_do_not_fit_the_model(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("dataset: {name: digits}\nmodel: {name: mnist}\nlimit: {Dense: [4]}\n")
-    with pytest.raises(DatasetError, match=r"digits: images \(8, 8, 1\) in 10 classes do not fit mnist"):
+    with pytest.raises(DatasetError, match=r"digits does not fit mnist: samples .* have shape \(8, 8, 1\)"):
         run(path, [f"run.output_dir={tmp_path / 'out'}"])
     assert not (tmp_path / "out").exists()
 
@@ -238,22 +238,24 @@ def test_a_model_file_that_is_none_is_told_with_its_place(tmp_path: Path) -> Non
         run(path)
 
 
-def test_a_model_with_two_heads_is_refused(tmp_path: Path) -> None:
+def test_of_a_model_with_two_heads_one_must_be_named(tmp_path: Path) -> None:
     inputs = keras.Input((8, 8, 1))
     flat = keras.layers.Flatten()(inputs)
     heads = [keras.layers.Dense(10, name=f"h{i}")(flat) for i in (0, 1)]
     keras.Model(inputs, heads, name="two").save(tmp_path / "two.keras")
     path = tmp_path / "c.yaml"
     path.write_text(f"dataset: {{name: digits}}\nmodel: {{path: {tmp_path / 'two.keras'}}}\nlimit: {{Dense: [4]}}\n")
-    with pytest.raises(ModelError, match="has 1 inputs and 2 outputs"):
+    with pytest.raises(ConfigError, match=r"run\.head_name: is missing; two has several heads, name one of: h0, h1"):
         run(path)
+    with pytest.raises(ConfigError, match=r"run\.head_name: two has no head 'h2', its heads are: h0, h1"):
+        run(path, ["run.head_name=h2"])
 
 
 def test_a_search_without_a_single_trial_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise ModelError("cannot be built")
 
-    monkeypatch.setattr("qsearch.runner.pipeline.apply_plan", refuse)
+    monkeypatch.setattr("qsearch.runner.trainer.apply_plan", refuse)
     with pytest.raises(SearchError, match=r"no trial was completed .*; the last reason: cannot be built") as error:
         run(tiny(tmp_path, tmp_path / "out"), ["reference.epochs=0", "run.max_trials=2"])
     assert str(tmp_path / "out" / "trials.jsonl") in str(error.value)

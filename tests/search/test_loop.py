@@ -5,62 +5,22 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiny_search import price, search, space
 
+from qsearch.config.names import MODES
 from qsearch.errors import ModelError
-from qsearch.plan import QuantizationPlan, Role
-from qsearch.search.loop import MAX_FAILURES, Price, Search, SearchResult, run
-from qsearch.search.oracle import proposer, spread
-from qsearch.search.space import FILTER_FACTORS, Dimension, SearchedLayer, SearchSpace
-from qsearch.search.trials import AnyTrial, Candidate, FailedTrial, SilentObserver, SkippedTrial, Trained, Trial
-
-
-def space(layers: int = 4, filters: int = 8) -> SearchSpace:
-    kernels = ("binary", "ternary", "quantized_bits(4)", "quantized_bits(8)")
-    dimensions = [d for i in range(layers) for d in (Dimension(f"k{i}", kernels), Dimension(f"f{i}", FILTER_FACTORS))]
-    searched = [SearchedLayer(f"c{i}", "Conv2D", {Role.KERNEL: f"k{i}"}, {}, filters, f"f{i}") for i in range(layers)]
-    return SearchSpace(tuple(dimensions), tuple(searched))
-
-
-def price(plan: QuantizationPlan) -> Price:
-    cost = float(sum(layer.filters or 0 for layer in plan.layers.values()))
-    return Price(cost, cost, -cost / 100)
-
-
-def search(
-    folder: Path,
-    searched: SearchSpace,
-    max_trials: int,
-    seed: int = 7,
-    train: Callable[[Candidate], tuple[Trained, str]] | None = None,
-) -> tuple[SearchResult, list[AnyTrial], list[str]]:
-    recorded: list[AnyTrial] = []
-    kept: list[str] = []
-
-    def trained(candidate: Candidate) -> tuple[Trained, str]:
-        return Trained({"val_acc": 0.5 + 0.1 * (candidate.id % 3)}, 3, 2), f"model {candidate.id}"
-
-    result = run(
-        Search(
-            space=searched,
-            proposer=proposer("random", searched, seed, folder),
-            price=price,
-            train=train or trained,
-            target="val_acc",
-            max_trials=max_trials,
-            record=recorded.append,
-            keep=lambda trial, model: kept.append(model),
-            observer=SilentObserver(),
-        )
-    )
-    return result, recorded, kept
+from qsearch.plan import Role
+from qsearch.search.loop import MAX_FAILURES, Demands, Price, Stop
+from qsearch.search.seeds import spread
+from qsearch.search.space import Dimension, SearchedLayer, SearchSpace
+from qsearch.search.trials import Candidate, FailedTrial, SkippedTrial, Trained, Trial
 
 
 def test_trials_are_recorded_scored_and_the_best_kept(tmp_path: Path) -> None:
-    result, recorded, kept = search(tmp_path, space(), 12)
+    result, recorded, kept = search(tmp_path, space(), 12, prune=False)
     assert list(result.trials) == recorded
     assert result.ended == "all 12 trials done"
     completed = [trial for trial in result.trials if isinstance(trial, Trial)]
@@ -73,12 +33,12 @@ def test_trials_are_recorded_scored_and_the_best_kept(tmp_path: Path) -> None:
 
 def test_equal_plans_are_trained_once(tmp_path: Path) -> None:
     # one filter: factors 0.5, 0.75, 1 and 1.5 all mean one filter
-    result, _, _ = search(tmp_path, space(layers=1, filters=1), 50)
+    result, _, _ = search(tmp_path, space(layers=1, filters=1), 50, prune=False)
     trained = [trial.candidate.plan for trial in result.trials if isinstance(trial, Trial)]
     skipped = [trial for trial in result.trials if isinstance(trial, SkippedTrial)]
     assert len(trained) == len(set(trained)) <= 4 * 2
     assert skipped
-    assert all(result.trials[trial.same_as - 1].candidate.plan == trial.plan for trial in skipped)  # type: ignore[union-attr]
+    assert all(result.trials[(trial.same_as or 0) - 1].candidate.plan == trial.plan for trial in skipped)  # type: ignore[union-attr]
     assert "combinations tried" in result.ended
 
 
@@ -96,7 +56,7 @@ def test_a_space_of_one_plan(tmp_path: Path) -> None:
 
 
 def test_failures_are_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
-    def train(candidate: Candidate) -> tuple[Trained, str]:
+    def train(candidate: Candidate, stop: Stop | None) -> tuple[Trained, str]:
         match candidate.id % 4:
             case 1:
                 raise ModelError("does not fit")
@@ -106,7 +66,7 @@ def test_failures_are_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
                 return Trained({"val_acc": math.nan}, 1, 1), "x"
         return Trained({"val_acc": 0.9}, 1, 1), "good"
 
-    result, recorded, kept = search(tmp_path, space(), 8, train=train)
+    result, recorded, kept = search(tmp_path, space(), 8, train=train, prune=False)
     reasons = [trial.reason for trial in recorded if isinstance(trial, FailedTrial)]
     assert reasons == ["does not fit", "RuntimeError: out of memory", "score is nan"] * 2
     assert result.best is not None
@@ -115,7 +75,7 @@ def test_failures_are_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_search_in_which_everything_fails_stops(tmp_path: Path) -> None:
-    def train(candidate: Candidate) -> tuple[Trained, str]:
+    def train(candidate: Candidate, stop: Stop | None) -> tuple[Trained, str]:
         raise ModelError("no")
 
     result, recorded, _ = search(tmp_path, space(), 50, train=train)
@@ -128,17 +88,17 @@ PROGRAM = """
 from pathlib import Path
 import sys
 sys.path.insert(0, {folder!r})
-from test_loop import search, space
-result, _, _ = search(Path({scratch!r}), space(), 6, seed={seed})
+from tiny_search import search, space
+result, _, _ = search(Path({scratch!r}), space(), 6, mode={mode!r}, seed={seed}, prune=False)
 print([dict(trial.candidate.values) for trial in result.trials])
 """
 
 
-@pytest.mark.parametrize("seed", [0, 3])
-def test_the_same_seed_gives_the_same_trials_in_a_second_process(tmp_path: Path, seed: int) -> None:
-    result, _, _ = search(tmp_path / "a", space(), 6, seed=seed)
+@pytest.mark.parametrize(("mode", "seed"), [*((mode, 0) for mode in MODES), ("random", 3), ("guided", 3)])
+def test_the_same_seed_gives_the_same_trials_in_a_second_process(tmp_path: Path, mode: str, seed: int) -> None:
+    result, _, _ = search(tmp_path / "a", space(), 6, mode=mode, seed=seed, prune=False)
     own = [dict(trial.candidate.values) for trial in result.trials if isinstance(trial, Trial)]
-    program = PROGRAM.format(folder=str(Path(__file__).parent), scratch=str(tmp_path / "b"), seed=seed)
+    program = PROGRAM.format(folder=str(Path(__file__).parents[1]), scratch=str(tmp_path / "b"), mode=mode, seed=seed)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(own)
 
@@ -149,6 +109,100 @@ def test_seeds_are_spread(tmp_path: Path) -> None:
     assert 0 not in seeds
     plans = []
     for seed in (0, 1):
-        result, _, _ = search(tmp_path / str(seed), space(), 20, seed=seed)
+        result, _, _ = search(tmp_path / str(seed), space(), 20, seed=seed, prune=False)
         plans.append({trial.candidate.plan for trial in result.trials if isinstance(trial, Trial)})
     assert len(plans[0] & plans[1]) <= 1
+
+
+def perfect(candidate: Candidate, stop: Stop | None) -> tuple[Trained, str]:
+    """A metric that is best for the cheapest plans but for one."""
+    accuracy = 0.95 - candidate.cost / 600
+    return Trained({"val_acc": accuracy}, 3, 2, (accuracy,) * 3), "model"
+
+
+def test_what_cannot_win_is_not_trained_and_the_winner_is_that_of_the_full_search(tmp_path: Path) -> None:
+    small = space(layers=2)
+    pruned, recorded, _ = search(tmp_path / "a", small, 400, train=perfect)
+    full, _, _ = search(tmp_path / "b", small, 400, train=perfect, prune=False)
+    assert pruned.best is not None
+    assert full.best is not None
+    assert pruned.best.score == full.best.score
+    by_plan = {trial.candidate.plan: trial for trial in full.trials if isinstance(trial, Trial)}
+    skipped = [trial for trial in recorded if isinstance(trial, SkippedTrial) and trial.bound is not None]
+    assert skipped
+    for trial in skipped:
+        assert trial.bound is not None
+        assert trial.bound == pytest.approx(1 + price(trial.plan).delta)
+        assert by_plan[trial.plan].score <= trial.bound <= pruned.best.score
+        assert "not above" in trial.to_dict()["reason"]
+    trained = sum(isinstance(trial, Trial) for trial in recorded)
+    assert trained < len(by_plan)
+
+
+def test_several_best_models_keep_what_may_become_one_of_them(tmp_path: Path) -> None:
+    small = space(layers=2)
+    three, recorded, _ = search(tmp_path / "a", small, 400, train=perfect, best_models=3)
+    full, _, _ = search(tmp_path / "b", small, 400, train=perfect, prune=False)
+    best = sorted((trial.score for trial in full.trials if isinstance(trial, Trial)), reverse=True)[:3]
+    assert sorted((trial.score for trial in recorded if isinstance(trial, Trial)), reverse=True)[:3] == best
+    assert three.best is not None
+
+
+def test_budgets_are_kept_to(tmp_path: Path) -> None:
+    _, recorded, _ = search(tmp_path, space(), 8, demands=Demands(energy=24.0), prune=False)
+    trained = [trial for trial in recorded if isinstance(trial, Trial)]
+    assert len(trained) == 8
+    assert all(trial.candidate.energy <= 24 for trial in trained)
+    outside = [trial for trial in recorded if isinstance(trial, SkippedTrial) and trial.same_as is None]
+    assert outside
+    assert all(trial.energy is not None and trial.energy > 24 for trial in outside)
+    assert outside[0].reason.endswith("is above the budget of 24.00")
+
+
+def test_a_budget_that_nothing_keeps_to_ends_the_search(tmp_path: Path) -> None:
+    result, recorded, _ = search(tmp_path, space(), 8, demands=Demands(cost=1.0))
+    assert result.best is None
+    assert not any(isinstance(trial, Trial) for trial in recorded)
+    assert "above the budget of 1.00" in result.ended
+
+
+def test_the_metric_that_is_demanded_comes_before_the_score(tmp_path: Path) -> None:
+    result, recorded, _ = search(tmp_path / "a", space(), 12, train=perfect, demands=Demands(metric=0.9), prune=False)
+    trained = [trial for trial in recorded if isinstance(trial, Trial)]
+    accepted = [trial for trial in trained if trial.metric >= 0.9]
+    assert result.best == max(accepted, key=lambda trial: trial.score)
+    assert {trial.accepted for trial in trained} == {True, False}
+    result, recorded, _ = search(tmp_path / "b", space(), 12, train=perfect, demands=Demands(metric=0.99), prune=False)
+    trained = [trial for trial in recorded if isinstance(trial, Trial)]
+    assert result.best == max(trained, key=lambda trial: trial.metric)  # the nearest
+    assert not any(trial.accepted for trial in trained)
+
+
+def test_a_candidate_that_cannot_be_priced_counts_as_failed(tmp_path: Path) -> None:
+    def refuse(plan: object) -> Price:
+        raise ModelError("widths")
+
+    _, recorded, _ = search(tmp_path, space(), 3, price=refuse)
+    assert [trial.reason for trial in recorded if isinstance(trial, FailedTrial)] == ["widths"] * 3
+
+
+def test_training_ends_when_experience_says_that_it_cannot_win(tmp_path: Path) -> None:
+    seen: list[str | None] = []
+
+    def train(candidate: Candidate, stop: Stop | None) -> tuple[Trained, str]:
+        assert stop is not None
+        good = candidate.id <= 4
+        curve = [0.6, 0.8, 0.9, 0.95] if good else [0.1, 0.15, 0.2, 0.25]
+        for epoch in range(1, 4):
+            reason = stop(curve[:epoch])
+            if reason:
+                seen.append(reason)
+                return Trained({"val_acc": max(curve[:epoch])}, epoch, epoch, tuple(curve[:epoch]), reason), "m"
+        return Trained({"val_acc": curve[-1]}, 4, 4, tuple(curve)), "m"
+
+    result, recorded, _ = search(tmp_path, space(), 8, train=train, prune=False, early_stop=True)
+    trained = [trial for trial in recorded if isinstance(trial, Trial)]
+    assert [trial.trained.epochs for trial in trained] == [4, 4, 4, 4, 1, 1, 1, 1]
+    assert "in reach" in trained[-1].to_dict()["stopped"]
+    assert result.best is not None
+    assert result.best.number <= 4

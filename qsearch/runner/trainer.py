@@ -1,0 +1,115 @@
+"""Building and training the model of a candidate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy
+
+from qsearch.config import Config
+from qsearch.datasets import Dataset
+from qsearch.plan import QuantizationPlan
+from qsearch.quantize.apply import apply_plan
+from qsearch.quantize.transfer import transfer_weights
+from qsearch.runner.checkpoints import Checkpoints
+from qsearch.runner.experiment import TRIAL_SEED
+from qsearch.search.loop import Stop
+from qsearch.search.seeds import spread
+from qsearch.search.space import LEARNING_RATE, LEARNING_RATE_STEPS
+from qsearch.search.training import Recipe, TrainingState, early_stopping_patience, train
+from qsearch.search.trials import Candidate, Trained
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A trained model, with the weights of its best epoch, and where its training stopped."""
+
+    model: keras.Model
+    end: TrainingState
+
+
+@dataclass(frozen=True)
+class CandidateTrainer:
+    """Trains candidates of one search.
+
+    Attributes:
+        reference: the trained reference.
+        reference_cost: in the goal's unit.
+        recipe: that of the reference.
+        plan_of: the plan of an earlier trial.
+    """
+
+    config: Config
+    data: Dataset
+    reference: keras.Model
+    reference_cost: float
+    recipe: Recipe
+    checkpoints: Checkpoints
+    plan_of: Callable[[int], QuantizationPlan]
+    epoch_ended: Callable[[int, int, Any], None]
+
+    def train(self, candidate: Candidate, stop: Stop | None) -> tuple[Trained, Finished]:
+        """Train a candidate as often as `executions_per_trial` says.
+
+        Returns:
+            The means of the metrics over the executions, and the model of the best one.
+        """
+        runs = [self._once(candidate, stop, number) for number in range(self.config.run.executions_per_trial)]
+        target = self.recipe.target
+        best = max(runs, key=lambda run: target.worth(run[0].metrics[target.name]))
+        if len(runs) == 1:
+            return best
+        means = {name: math.fsum(trained.metrics[name] for trained, _ in runs) / len(runs) for name in best[0].metrics}
+        return replace(best[0], metrics=means), best[1]
+
+    def _once(self, candidate: Candidate, stop: Stop | None, execution: int) -> tuple[Trained, Finished]:
+        seed = spread(self.config.run.seed, TRIAL_SEED, candidate.id, *([execution] if execution else []))
+        keras.utils.set_random_seed(seed)
+        model = apply_plan(self.reference, candidate.plan)
+        state = self._start(candidate, model)
+        recipe = self._recipe(candidate, 0 if state is None else candidate.first_epoch)
+        trained, end = train(model, self.data, recipe, seed, self.epoch_ended, state, stop)
+        return trained, Finished(model, end)
+
+    def _start(self, candidate: Candidate, model: keras.Model) -> TrainingState | None:
+        """Give a fresh model the weights it starts from; returns where its own training goes on, if it does."""
+        parent = candidate.parent if candidate.parent in self.checkpoints.kept else None
+        if parent is not None and candidate.first_epoch:
+            return self.checkpoints.end(parent)
+        if not self.config.run.transfers:
+            return None
+        source = self.reference
+        if parent is not None:
+            source = apply_plan(self.reference, self.plan_of(parent))
+            source.set_weights(self.checkpoints.best(parent))
+        transfer_weights(source, model)
+        return None
+
+    def _recipe(self, candidate: Candidate, first_epoch: int) -> Recipe:
+        run = self.config.run
+        epochs = run.epochs if candidate.epochs is None else candidate.epochs
+        longest = epochs if candidate.epochs is None else run.max_epochs or run.epochs
+        cosine = run.learning_rate_schedule == "cosine"
+        optimizer = self.recipe.optimizer
+        if LEARNING_RATE in candidate.values:
+            rate = self._learning_rate(candidate, int(candidate.values[LEARNING_RATE]))
+            optimizer = optimizer.model_copy(update={"learning_rate": rate})
+        return replace(
+            self.recipe,
+            optimizer=optimizer,
+            epochs=epochs,
+            batch_size=run.batch_size,
+            # a falling rate is of use only to those who see it fall
+            patience=None if cosine else early_stopping_patience(longest),
+            cosine=longest if cosine else None,
+            first_epoch=first_epoch,
+        )
+
+    def _learning_rate(self, candidate: Candidate, step: int) -> float:
+        """AutoQKeras' range: from the share of the reference's cost that is left, up to 1.1 times the base rate."""
+        lowest = min(1.0, candidate.cost / self.reference_cost)
+        return self.recipe.optimizer.learning_rate * float(numpy.linspace(lowest, 1.1, LEARNING_RATE_STEPS)[step])

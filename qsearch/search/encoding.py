@@ -1,0 +1,80 @@
+"""Values of a search space as vectors in which near means alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy
+from numpy.typing import NDArray
+
+from qsearch.plan import Role
+from qsearch.quantizers.formats import Kind, number_format
+from qsearch.quantizers.spec import parse
+from qsearch.search.space import LEARNING_RATE, Choice, SearchSpace, Values
+
+Matrix = NDArray[numpy.float64]
+
+FILTERS = "filters"
+"""The group of dimensions that choose a width; those that choose a quantizer are grouped by role."""
+
+_KINDS = 0.25
+"""How far apart two options of equal size are that differ in kind, against 1 for a doubling of bits or of width."""
+
+
+def groups(space: SearchSpace) -> dict[str, str]:
+    """What each dimension chooses: a role's quantizer, a width, or a learning rate."""
+    found: dict[str, str] = {}
+    for layer in space.layers:
+        for role, name in layer.dimensions.items():
+            # what an activation may be depends on the layer; weights of all kinds are alike
+            found[name] = Role.KERNEL.value if role in (Role.POINTWISE, Role.RECURRENT) else role.value
+        if layer.filters_dimension is not None:
+            found[layer.filters_dimension] = FILTERS
+    return {dimension.name: found.get(dimension.name, LEARNING_RATE) for dimension in space.dimensions}
+
+
+def size(group: str, option: Choice) -> float:
+    """The doublings of bits, or of width, that an option stands for."""
+    if group == FILTERS:
+        return math.log2(float(option))
+    if group == LEARNING_RATE:
+        return float(option) / 4
+    found = number_format(parse(str(option)))
+    bits = {Kind.BINARY: 1.0, Kind.TERNARY: 1.6}.get(found.kind, float(found.bits))
+    # a power of two spends its bits on range
+    return math.log2(bits) - (0.5 if found.kind is Kind.POWER_OF_TWO else 0.0)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Vectors of values: the mean size of each group, then every dimension's own."""
+
+    space: SearchSpace
+    tables: Mapping[str, Mapping[Choice, Sequence[float]]]
+    groups: Mapping[str, str]
+
+    @classmethod
+    def of(cls, space: SearchSpace) -> Encoding:
+        kinds = groups(space)
+        tables: dict[str, dict[Choice, list[float]]] = {}
+        for dimension in space.dimensions:
+            count = len(dimension.options)
+            table = {}
+            for place, option in enumerate(dimension.options):
+                one_hot = [_KINDS if place == other else 0.0 for other in range(count)]
+                table[option] = [size(kinds[dimension.name], option), *one_hot]
+            tables[dimension.name] = table
+        return cls(space, tables, kinds)
+
+    def vectors(self, many: Sequence[Values]) -> Matrix:
+        """(values, features); means of groups weigh as much as all their dimensions together."""
+        own = [numpy.array([self.tables[d.name][values[d.name]] for values in many]) for d in self.space.dimensions]
+        names = list(dict.fromkeys(self.groups.values()))
+        means = []
+        for name in names:
+            members = [own[place][:, 0] for place, d in enumerate(self.space.dimensions) if self.groups[d.name] == name]
+            means.append(numpy.mean(members, axis=0))
+        scale = 1 / math.sqrt(len(self.space.dimensions))
+        return numpy.concatenate([numpy.stack(means, axis=1), *(part * scale for part in own)], axis=1)

@@ -1,0 +1,258 @@
+"""What to try next, when the cost of everything is known and only the metric has to be learned.
+
+First a few uniform plans, spread over the costs. Then, again and again: children of the best trials so far are made by
+changing a few of their choices; a model of the metric, learned from all trials, and the exact cost of every child tell
+what score it promises; the most promising one is tried, starting from the weights of the trial that it is nearest to.
+The promise is the expected improvement (Mockus 1975; Jones et al. 1998, doi:10.1023/A:1008306431147) of the best score,
+or of the hypervolume of the front (Emmerich et al. 2006, doi:10.1109/TEVC.2005.851275).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+
+import numpy
+
+from qsearch.goal.target import Target
+from qsearch.search.encoding import Encoding, Matrix
+from qsearch.search.front import Point, front, hypervolume
+from qsearch.search.space import Choice, SearchSpace, Values
+from qsearch.search.surrogate import NODES, WEIGHTS, Surrogate
+from qsearch.search.uniform import spread_out, uniform_values
+
+Candidate = tuple[dict[str, Choice], "Appraisal"]
+
+_POOL = 200
+"""Children of one generation; generations for one suggestion; parents of the next one."""
+_GENERATIONS = 2
+_SURVIVORS = 20
+_ELITE = 6
+_WHOLE = 1500
+"""Spaces up to this size are looked at as a whole."""
+
+
+@dataclass(frozen=True)
+class Appraisal:
+    """What is known of values before training.
+
+    Attributes:
+        identity: equal for values that mean the same plan.
+        cost: in the goal's unit.
+        delta: what the cost is worth.
+        allowed: whether it is inside the budget.
+    """
+
+    identity: Hashable
+    cost: float
+    delta: float
+    allowed: bool = True
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A trial's values and what came of them."""
+
+    trial: int
+    values: Values
+    appraisal: Appraisal
+    worth: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """Values to try, and the trial whose weights to start from (None: the reference's)."""
+
+    values: dict[str, Choice]
+    parent: int | None
+
+
+@dataclass
+class Guide:
+    """Suggests values; deterministic for a seed and what it was told.
+
+    Attributes:
+        appraise: what values cost; called for hundreds of candidates a suggestion.
+        least: the worst worth that the user accepts; None for any.
+        first: how many uniform plans come first.
+        curve: whether it is after the whole front, and not after the best score.
+        dearest: the cost from which on the front's hypervolume counts.
+    """
+
+    space: SearchSpace
+    appraise: Callable[[Values], Appraisal]
+    target: Target
+    seed: int
+    first: int
+    least: float | None = None
+    curve: bool = False
+    dearest: float = math.inf
+    seen: list[Seen] = field(default_factory=list)
+    tried: set[Hashable] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._encoding = Encoding.of(self.space)
+        self._start = self._uniform()
+
+    def suggest(self) -> Suggestion | None:
+        """The next values, or None when nothing is left to try."""
+        while self._start:
+            values = self._start.pop(0)
+            if self._fresh(self.appraise(values)):
+                return self._suggestion(values)
+        rng = numpy.random.default_rng([self.seed, len(self.tried)])
+        if self.space.size <= _WHOLE or len(self.seen) < 2:
+            pool = self._pool(
+                self._everything() if self.space.size <= _WHOLE else self._children(rng, self._parents(rng))
+            )
+            if len(self.seen) < 2:
+                return self._suggestion(pool[int(rng.integers(len(pool)))][0]) if pool else None
+            return self._best_of(pool, self._learned())
+        return self._evolved(rng)
+
+    def _learned(self) -> Surrogate:
+        limit = None if self.target.limit is None else self.target.worth(self.target.limit)
+        surrogate = Surrogate(self._encoding, limit)
+        surrogate.fit([one.values for one in self.seen], [one.worth for one in self.seen])
+        return surrogate
+
+    def _best_of(self, pool: list[Candidate], surrogate: Surrogate) -> Suggestion | None:
+        if not pool:
+            return None
+        promise = self._promise(surrogate.predict([values for values, _ in pool]), [one for _, one in pool])
+        return self._suggestion(pool[int(numpy.argmax(promise))][0])
+
+    def _evolved(self, rng: numpy.random.Generator) -> Suggestion | None:
+        """Children of the elite, then children of the most promising of these, and so on."""
+        surrogate = self._learned()
+        parents = self._parents(rng)
+        pool: list[Candidate] = []
+        for _ in range(_GENERATIONS):
+            pool = self._pool([*(values for values, _ in pool), *self._children(rng, parents)])
+            if not pool:
+                return None
+            promise = self._promise(surrogate.predict([values for values, _ in pool]), [one for _, one in pool])
+            order = numpy.argsort(-promise, kind="stable")[:_SURVIVORS]
+            pool = [pool[int(place)] for place in order]
+            parents = [values for values, _ in pool]
+        return self._suggestion(pool[0][0])
+
+    def propose(self, values: Values) -> None:
+        """Values are being tried; they and their like are not suggested again."""
+        self.tried.add(self.appraise(values).identity)
+
+    def observe(self, trial: int, values: Values, worth: float, score: float) -> None:
+        """A trial was completed."""
+        self.seen.append(Seen(trial, values, self.appraise(values), worth, score))
+
+    def elite(self) -> list[Seen]:
+        """The trials that children may come from: the best by score, and the front where that is wanted."""
+        allowed = [one for one in self.seen if self.least is None or one.worth >= self.least] or self.seen
+        best = sorted(allowed, key=lambda one: (-one.score, one.trial))[:_ELITE]
+        if self.curve:
+            members = front([Point(one.worth, one.appraisal.cost) for one in self.seen])
+            best += [self.seen[place] for place in members if self.seen[place] not in best]
+        return best
+
+    def _fresh(self, appraisal: Appraisal) -> bool:
+        return appraisal.allowed and appraisal.identity not in self.tried and self._can_win(appraisal)
+
+    def _can_win(self, appraisal: Appraisal) -> bool:
+        bound = self.target.bound(appraisal.delta)
+        if self.curve or bound is None or not self.seen:
+            return True
+        best = max((one.score for one in self.seen if self.least is None or one.worth >= self.least), default=None)
+        return best is None or bound > best
+
+    def _uniform(self) -> list[dict[str, Choice]]:
+        values = uniform_values(self.space)
+        allowed = [one for one in values if self.appraise(one).allowed]
+        chosen = spread_out(allowed, lambda one: self.appraise(one).cost, self.space, self.first)
+        # from the middle outwards: that is where most is learned about both ends
+        middle = (len(chosen) - 1) / 2
+        order = sorted(range(len(chosen)), key=lambda place: (abs(place - middle), place))
+        return [dict(allowed[chosen[place]]) for place in order]
+
+    def _pool(self, candidates: Sequence[dict[str, Choice]]) -> list[Candidate]:
+        """Those of the candidates that may be tried, each plan once."""
+        found: dict[Hashable, Candidate] = {}
+        for values in candidates:
+            appraisal = self.appraise(values)
+            if self._fresh(appraisal):
+                found.setdefault(appraisal.identity, (values, appraisal))
+        return list(found.values())
+
+    def _everything(self) -> list[dict[str, Choice]]:
+        found: list[dict[str, Choice]] = [{}]
+        for dimension in self.space.dimensions:
+            found = [{**values, dimension.name: option} for values in found for option in dimension.options]
+        return found
+
+    def _parents(self, rng: numpy.random.Generator) -> list[dict[str, Choice]]:
+        return [dict(one.values) for one in self.elite()] or [self._random(rng)]
+
+    def _children(self, rng: numpy.random.Generator, parents: Sequence[dict[str, Choice]]) -> list[dict[str, Choice]]:
+        names = [dimension.name for dimension in self.space.dimensions if len(dimension.options) > 1]
+        options = {dimension.name: dimension.options for dimension in self.space.dimensions}
+        found: list[dict[str, Choice]] = []
+        for number in range(_POOL):
+            child = dict(parents[number % len(parents)])
+            kind = rng.random()
+            if kind < 0.05:
+                child = self._random(rng)
+            elif kind < 0.3 and len(parents) > 1:
+                other = parents[int(rng.integers(len(parents)))]
+                child = {name: (child if rng.random() < 0.5 else other)[name] for name in child}
+            changes = int(rng.geometric(0.45))
+            for name in rng.choice(names, min(changes, len(names)), replace=False):
+                child[str(name)] = options[str(name)][int(rng.integers(len(options[str(name)])))]
+            found.append(child)
+        return found
+
+    def _random(self, rng: numpy.random.Generator) -> dict[str, Choice]:
+        return {d.name: d.options[int(rng.integers(len(d.options)))] for d in self.space.dimensions}
+
+    def _promise(self, worths: Matrix, appraisals: Sequence[Appraisal]) -> Matrix:
+        """The expected improvement of each candidate."""
+        gain = self._gain_in_front if self.curve else self._gain_in_score
+        found = numpy.zeros(len(appraisals))
+        for weight, level in zip(WEIGHTS, worths, strict=True):
+            found += weight * gain(level, appraisals)
+        # where nothing promises an improvement, the best guess is as good as any
+        middle: Matrix = gain(worths[len(NODES) // 2], appraisals, from_best=False)
+        return found if found.max() > 0 else middle
+
+    def _gain_in_score(self, worths: Matrix, appraisals: Sequence[Appraisal], from_best: bool = True) -> Matrix:
+        signs = 1.0 if self.target.maximize else -1.0
+        scores: Matrix = numpy.array(
+            [self.target.score(signs * worth, one.delta) for worth, one in zip(worths, appraisals, strict=True)]
+        )
+        if self.least is not None:
+            # outside what the user accepts nothing is gained
+            scores = numpy.where(worths >= self.least, scores, scores.min() - 1)
+        allowed = [one.score for one in self.seen if self.least is None or one.worth >= self.least]
+        if not from_best:
+            return scores
+        gains: Matrix = numpy.maximum(scores - max(allowed or [scores.min()]), 0)
+        return gains
+
+    def _gain_in_front(self, worths: Matrix, appraisals: Sequence[Appraisal], from_best: bool = True) -> Matrix:
+        points = [Point(one.worth, one.appraisal.cost) for one in self.seen]
+        corner = Point(min(point.worth for point in points) if self.least is None else self.least, self.dearest)
+        members = [points[place] for place in front(points)]
+        before = hypervolume(members, corner)
+        areas = [
+            hypervolume([*members, Point(float(worth), one.cost)], corner)
+            for worth, one in zip(worths, appraisals, strict=True)
+        ]
+        return numpy.array(areas) - (before if from_best else 0)
+
+    def _suggestion(self, values: dict[str, Choice]) -> Suggestion:
+        candidates = self.elite()
+        if not candidates:
+            return Suggestion(values, None)
+        vectors = self._encoding.vectors([values, *(one.values for one in candidates)])
+        distances = numpy.linalg.norm(vectors[1:] - vectors[0], axis=1)
+        return Suggestion(values, candidates[int(numpy.argmin(distances))].trial)

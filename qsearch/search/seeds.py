@@ -1,0 +1,11 @@
+"""Seeds derived from the user's one."""
+
+from __future__ import annotations
+
+import numpy
+
+
+def spread(seed: int, *path: int) -> int:
+    """A positive 31-bit seed derived from the user's seed and where it is used."""
+    state = numpy.random.SeedSequence([seed, *path]).generate_state(1, numpy.uint32)
+    return int(state[0]) % (2**31 - 1) + 1

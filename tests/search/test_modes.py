@@ -1,0 +1,184 @@
+"""What every search mode keeps to, and what each is for."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from tiny_search import KERNELS, accuracy, learned, price, search, space
+
+from qsearch.config.names import MODES
+from qsearch.goal.target import Target
+from qsearch.plan import Role
+from qsearch.search.front import Point, hypervolume
+from qsearch.search.loop import Demands, Stop
+from qsearch.search.space import Dimension, SearchedLayer, SearchSpace
+from qsearch.search.trials import AnyTrial, Candidate, FailedTrial, SkippedTrial, Trained, Trial
+
+
+def completed(trials: list[AnyTrial]) -> list[Trial]:
+    return [trial for trial in trials if isinstance(trial, Trial)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_plan_is_trained_twice(mode: str, tmp_path: Path) -> None:
+    _, recorded, _ = search(tmp_path, space(layers=2, filters=2), 30, mode=mode, train=learned, prune=False)
+    trained = [(trial.candidate.plan, trial.candidate.epochs) for trial in completed(recorded)]
+    assert len(trained) == len(set(trained)) > 5
+    assert [trial.number for trial in recorded] == list(range(1, len(recorded) + 1))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_space_smaller_than_the_trials_ends_by_itself(mode: str, tmp_path: Path) -> None:
+    tiny = SearchSpace((Dimension("k", KERNELS[:3]),), (SearchedLayer("c", "Conv2D", {Role.KERNEL: "k"}),))
+    result, recorded, _ = search(tmp_path, tiny, 20, mode=mode, train=learned, prune=False)
+    assert len({trial.candidate.plan for trial in completed(recorded)}) == 3
+    assert result.best is not None
+    assert "3 trials" in result.ended or mode == "hyperband"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_space_of_one_plan(mode: str, tmp_path: Path) -> None:
+    single = SearchSpace((Dimension("k", KERNELS[:1]),), (SearchedLayer("c", "Conv2D", {Role.KERNEL: "k"}),))
+    result, recorded, _ = search(tmp_path, single, 5, mode=mode, train=learned, prune=False)
+    assert {trial.candidate.plan for trial in completed(recorded)} == {single.plan({"k": "binary"})}
+    assert result.best is not None
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_failures_and_metrics_that_are_no_numbers(mode: str, tmp_path: Path) -> None:
+    def train(candidate: Candidate, stop: Stop | None) -> tuple[Trained, str]:
+        if candidate.id % 3 == 1:
+            return Trained({"val_acc": float("nan")}, 1, 1), "m"
+        if candidate.id % 3 == 2 and candidate.id > 3:
+            raise RuntimeError("out of memory")
+        return learned(candidate, stop)
+
+    result, recorded, _ = search(tmp_path, space(), 15, mode=mode, train=train, prune=False)
+    assert {trial.reason for trial in recorded if isinstance(trial, FailedTrial)} >= {"score is nan"}
+    assert result.best is not None
+    assert len(completed(recorded)) > 3
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_budgets_hold_in_every_mode(mode: str, tmp_path: Path) -> None:
+    _, recorded, _ = search(tmp_path, space(), 10, mode=mode, train=learned, demands=Demands(energy=30), prune=False)
+    trained = completed(recorded)
+    assert trained
+    assert all(trial.candidate.energy <= 30 for trial in trained)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_loss_can_be_minimised(mode: str, tmp_path: Path) -> None:
+    target = Target("val_loss", maximize=False, limit=0.0)
+
+    def train(candidate: Candidate, stop: Stop | None) -> tuple[Trained, str]:
+        return Trained({"val_loss": 1 - accuracy(candidate.plan)}, 1, 1), "m"
+
+    result, recorded, _ = search(tmp_path, space(), 12, mode=mode, train=train, target=target, prune=False)
+    assert result.best is not None
+    for trial in completed(recorded):
+        assert trial.score == pytest.approx(-trial.metric / (1 + trial.candidate.delta))
+    assert result.best.score == max(trial.score for trial in completed(recorded))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_pruning_loses_no_winner(mode: str, tmp_path: Path) -> None:
+    """Over a space that is searched to its end."""
+    small = space(layers=1, filters=6)
+    scores = []
+    for prune in (True, False):
+        result, recorded, _ = search(tmp_path / str(prune), small, 200, mode=mode, train=learned, prune=prune)
+        assert result.best is not None
+        scores.append(result.best.score)
+    if mode in ("guided", "pareto", "bayesian"):
+        assert scores[0] == pytest.approx(scores[1])
+    assert scores[0] >= scores[1] - 1e-9 or mode == "hyperband"
+    assert recorded
+
+
+def test_hyperband_promotes_and_goes_on(tmp_path: Path) -> None:
+    options = {"max_epochs": 9, "factor": 3, "hyperband_iterations": 1}
+    result, recorded, _ = search(tmp_path, space(), 5, mode="hyperband", train=learned, run=options, prune=False)
+    promoted = [trial.candidate for trial in completed(recorded) if trial.candidate.first_epoch]
+    assert promoted
+    by_number = {trial.number: trial for trial in completed(recorded)}
+    for candidate in promoted:
+        assert candidate.parent is not None
+        parent = by_number[candidate.parent].candidate
+        assert parent.plan == candidate.plan
+        assert parent.epochs == candidate.first_epoch < (candidate.epochs or 0) <= 9
+    sizes = [sum(trial.candidate.epochs == epochs for trial in completed(recorded)) for epochs in (1, 3, 9)]
+    assert sizes[0] > 0
+    assert sizes[2] > 0
+    assert result.ended.startswith("all brackets done")
+    # promoted are the best of each round
+    first = [trial for trial in completed(recorded) if trial.candidate.epochs == 1]
+    chosen = {candidate.parent for candidate in promoted if candidate.first_epoch == 1}
+    worst = min(by_number[number].score for number in chosen if number is not None)
+    assert all(trial.score <= worst or trial.number in chosen for trial in first)
+
+
+def test_a_failed_trial_does_not_break_a_bracket(tmp_path: Path) -> None:
+    def train(candidate: Candidate, stop: Stop | None) -> tuple[Trained, str]:
+        if candidate.id in (2, 3):
+            raise RuntimeError("lost")
+        return learned(candidate, stop)
+
+    options = {"max_epochs": 9, "factor": 3}
+    sizes = []
+    for name, function in (("a", learned), ("b", train)):
+        _, recorded, _ = search(tmp_path / name, space(), 5, mode="hyperband", train=function, run=options, prune=False)
+        sizes.append([sum(trial.candidate.epochs == e for trial in completed(recorded)) for e in (3, 9)])
+    assert sizes[0] == sizes[1]
+
+
+def test_bayesian_search_repeats_nothing_and_answers_fast(tmp_path: Path) -> None:
+    started = time.monotonic()
+    _, recorded, _ = search(
+        tmp_path, space(layers=8), 40, mode="bayesian", train=learned, run={"num_initial_points": 5}, prune=False
+    )
+    assert not any(isinstance(trial, SkippedTrial) for trial in recorded)
+    assert time.monotonic() - started < 60  # the original takes minutes; a bound against hanging, no measurement
+
+
+def test_guided_search_starts_children_from_trials_that_are_near(tmp_path: Path) -> None:
+    _, recorded, _ = search(tmp_path, space(), 20, mode="guided", train=learned, prune=False)
+    by_number = {trial.number: trial for trial in completed(recorded)}
+    assert by_number[1].candidate.parent is None
+    assert all(trial.candidate.parent in by_number for trial in completed(recorded)[1:])
+
+
+def best_of(mode: str, folder: Path, seeds: range) -> list[float]:
+    scores = []
+    for seed in seeds:
+        result, _, _ = search(folder / str(seed), space(layers=6), 25, seed=seed, mode=mode, train=learned)
+        assert result.best is not None
+        scores.append(result.best.score)
+    return scores
+
+
+def test_guided_search_finds_more_than_random_search(tmp_path: Path) -> None:
+    guided, random = (best_of(mode, tmp_path / mode, range(4)) for mode in ("guided", "random"))
+    assert sum(guided) > sum(random)
+    assert min(guided) > max(random) - 0.02
+
+
+def test_pareto_search_covers_more_than_random_search(tmp_path: Path) -> None:
+    covered = {}
+    for mode in ("pareto", "random"):
+        _, recorded, _ = search(tmp_path / mode, space(layers=6), 25, mode=mode, train=learned, prune=False)
+        points = [Point(trial.metric, trial.candidate.cost) for trial in completed(recorded)]
+        covered[mode] = hypervolume(points, Point(0.2, 96.0))
+    assert covered["pareto"] > 1.1 * covered["random"]
+
+
+def test_guided_search_keeps_to_a_demanded_metric(tmp_path: Path) -> None:
+    demands = Demands(metric=0.75)
+    result, recorded, _ = search(tmp_path, space(), 25, mode="guided", train=learned, demands=demands)
+    assert result.best is not None
+    assert result.best.accepted
+    late = completed(recorded)[8:]
+    assert sum(trial.accepted for trial in late) > len(late) / 2
+    assert price(result.best.candidate.plan).cost == result.best.candidate.cost
