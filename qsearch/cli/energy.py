@@ -58,6 +58,9 @@ _FORMATS = ("table", "json", "csv", "md")
 )
 @click.option("--sort", type=click.Choice(tables.SORTS), default="model", show_default=True)
 @click.option("--allow-code", is_flag=True, help="Load Lambda layers, which run code from the file.")
+@click.option(
+    "--custom-object", "custom", multiple=True, metavar="MODULE:CLASS", help="A layer class that the file needs."
+)
 @click.option("--format", "output", type=click.Choice(_FORMATS), default="table", show_default=True)
 def energy(
     model: str,
@@ -66,6 +69,7 @@ def energy(
     changes: tuple[str, ...],
     sort: str,
     allow_code: bool,
+    custom: tuple[str, ...],
     output: str,
     sources: tuple[str, ...],
     **design: Any,
@@ -74,11 +78,11 @@ def energy(
     if other is not None and changes:
         raise ConfigError("--compare and --what-if: give one of the two")
     design["source_quantizers"] = list(sources) or None
-    first = _priced(model, reference, allow_code, design)
+    first = _priced(model, reference, allow_code, custom, design)
     if changes:
         _print_comparison(*_what_if(first, changes), output)
     elif other is not None:
-        _print_comparison(first, _priced(other, reference, allow_code, design), output)
+        _print_comparison(first, _priced(other, reference, allow_code, custom, design), output)
     else:
         _print_report(first, sort, output)
 
@@ -95,18 +99,20 @@ class _Priced:
     ebops: int | None
 
 
-def _priced(name: str, reference: str | None, allow_code: bool, design: Mapping[str, Any]) -> _Priced:
+def _priced(
+    name: str, reference: str | None, allow_code: bool, custom: tuple[str, ...], design: Mapping[str, Any]
+) -> _Priced:
     with quiet_start():
         from qsearch.energy.estimate import price_plan, price_reference
         from qsearch.energy.metrics import model_metrics
         from qsearch.energy.public import energy_settings
         from qsearch.export.ebops import effective_bit_operations
         from qsearch.graph.from_keras import read_model, read_plan
-        from qsearch.models import build_model, load_model
+        from qsearch.models import build_model, import_objects, load_model
         from qsearch.plan import QuantizationPlan
 
     named = name in MODELS and not Path(name).exists()
-    model = build_model(name) if named else load_model(name, allow_code)
+    model = build_model(name) if named else load_model(name, allow_code, import_objects(custom))
     graph, plan = read_model(model), read_plan(model)
     if reference is None and not plan.layers:
         reference = "int8"

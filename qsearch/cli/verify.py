@@ -21,8 +21,19 @@ if TYPE_CHECKING:
 @click.option("--weights", type=click.Path(), help="Write values, integer codes and scales to this .npz file.")
 @click.option("--write", type=click.Path(), help="Write a copy of the model whose stored weights are levels.")
 @click.option("--allow-code", is_flag=True, help="Load Lambda layers, which run code from the file.")
+@click.option(
+    "--custom-object", "custom", multiple=True, metavar="MODULE:CLASS", help="A layer class that the file needs."
+)
 @click.option("--format", "output", type=click.Choice(("table", "json")), default="table", show_default=True)
-def verify(model: str, stored: bool, weights: str | None, write: str | None, allow_code: bool, output: str) -> None:
+def verify(
+    model: str,
+    stored: bool,
+    weights: str | None,
+    write: str | None,
+    allow_code: bool,
+    custom: tuple[str, ...],
+    output: str,
+) -> None:
     """Check that every weight of MODEL, a .keras or .h5 file, is on its quantizer's grid.
 
     A trained model holds floats, which its layers quantize in every call: the values that they compute with are
@@ -32,9 +43,9 @@ def verify(model: str, stored: bool, weights: str | None, write: str | None, all
         from qsearch.export.verify import on_grid
         from qsearch.export.verify import verify as check
         from qsearch.export.weights import arrays, quantized_weights
-        from qsearch.models import load_model
+        from qsearch.models import import_objects, load_model
 
-        loaded = load_model(model, allow_code)
+        loaded = load_model(model, allow_code, import_objects(custom))
         found = check(loaded)
     _print(found, output)
     if weights is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 
 import keras
@@ -102,10 +103,18 @@ class Halved(keras.layers.Layer):  # type: ignore[misc]
         return x / 2  # type: ignore[operator]
 
 
-def test_models_that_cannot_be_priced(tmp_path: Path) -> None:
+def test_models_that_cannot_be_priced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = keras.Input((8,))
     keras.Model(inputs, Halved(name="half")(inputs)).save(tmp_path / "custom.keras")
     assert "Halved" in refused(str(tmp_path / "custom.keras"))
+    (tmp_path / "halves.py").write_text(
+        "import keras\nclass Halved(keras.layers.Layer):\n    def call(self, x):\n        return x / 2\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    text = printed("custom.keras", "--custom-object", "halves:Halved")
+    assert "half: no rule for Halved; only the reading of its inputs is priced" in text
+    assert "has no 'Halvd'; did you mean 'Halved'" in refused("custom.keras", "--custom-object", "halves:Halvd")
     inputs = keras.Input((None, 8))
     keras.Model(inputs, keras.layers.Dense(2, name="d")(inputs)).save(tmp_path / "dynamic.keras")
     assert "every size except the batch must be known" in refused(str(tmp_path / "dynamic.keras"))
