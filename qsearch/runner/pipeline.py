@@ -97,6 +97,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.started = time.monotonic()
+        self.guide: Guide | None = None
         self.config: Config = self.experiment.loaded.config
         self.checkpoints = Checkpoints(self.directory.path / "checkpoints")
         curve = self.config.run.mode == "pareto"
@@ -220,9 +221,9 @@ class _Run:
                 price = self.experiment.costs.price(plan)
             except ModelError:  # widths that do not fit together
                 return Appraisal(identity, float("inf"), 0.0, allowed=False)
-            return Appraisal(identity, price.cost, price.delta, demands.objection(price) is None)
+            return Appraisal(identity, price.cost, price.delta, demands.objection(price) is None, price.energy)
 
-        return Guide(
+        self.guide = Guide(
             space,
             appraise,
             target,
@@ -232,6 +233,7 @@ class _Run:
             curve=run.mode == "pareto",
             dearest=self.experiment.reference.total,
         )
+        return self.guide
 
     def _plan_of(self, number: int) -> QuantizationPlan:
         trial = self.trials[number - 1]
@@ -288,14 +290,16 @@ class _Run:
 
     def _nothing(self, ended: str) -> str:
         """Why a search is without a single usable trial."""
-        cheapest = min(
-            (trial.energy for trial in self.trials if isinstance(trial, SkippedTrial) and trial.energy is not None),
-            default=None,
-        )
-        if cheapest is not None and not any(isinstance(trial, FailedTrial) for trial in self.trials):
+        skipped = [
+            trial.energy for trial in self.trials if isinstance(trial, SkippedTrial) and trial.energy is not None
+        ]
+        found = f"the cheapest of {len(skipped)} that were looked at"
+        if self.guide is not None and not self.trials:
+            skipped, found = [self.guide.appraise(self.guide.cheapest()).energy], "the cheapest of all"
+        if skipped and not any(isinstance(trial, FailedTrial) for trial in self.trials):
             return (
-                f"run.budget: no candidate is inside it ({ended}); the cheapest of {len(self.trials)} that were "
-                f"looked at takes {cheapest:,.2f} pJ; every one is in {self.directory.path / 'trials.jsonl'}"
+                f"run.budget: no candidate is inside it ({ended}); {found} takes {min(skipped):,.2f} pJ; "
+                f"trials are in {self.directory.path / 'trials.jsonl'}"
             )
         return (
             f"no trial was completed ({ended}); the last reason: {_last_reason(self.trials)}; "

@@ -42,12 +42,14 @@ class Appraisal:
         cost: in the goal's unit.
         delta: what the cost is worth.
         allowed: whether it is inside the budget.
+        energy: in pJ.
     """
 
     identity: Hashable
     cost: float
     delta: float
     allowed: bool = True
+    energy: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,9 @@ class Guide:
             values = self._start.pop(0)
             if self._fresh(self.appraise(values)):
                 return self._suggestion(values)
+        if not self.tried:
+            cheapest = self.cheapest()
+            return self._suggestion(cheapest) if self._fresh(self.appraise(cheapest)) else None
         rng = numpy.random.default_rng([self.seed, len(self.tried)])
         if self.space.size <= _WHOLE or len(self.seen) < 2:
             pool = self._pool(
@@ -146,6 +151,20 @@ class Guide:
     def observe(self, trial: int, values: Values, worth: float, score: float) -> None:
         """A trial was completed."""
         self.seen.append(Seen(trial, values, self.appraise(values), worth, score))
+
+    def cheapest(self) -> dict[str, Choice]:
+        """Values of the least cost: each choice in turn the cheapest, until none makes it cheaper."""
+        values = {dimension.name: dimension.options[0] for dimension in self.space.dimensions}
+        cost = math.inf
+        while True:
+            before = cost
+            for dimension in self.space.dimensions:
+                options = [{**values, dimension.name: option} for option in dimension.options]
+                costs = [self.appraise(one).cost for one in options]
+                cost = min(costs)
+                values = options[costs.index(cost)]
+            if not cost < before:
+                return values
 
     def elite(self) -> list[Seen]:
         """The trials that children may come from: the best by score, and the front where that is wanted."""

@@ -50,6 +50,10 @@ class Demands:
     cost: float | None = None
     metric: float | None = None
 
+    @property
+    def limits_cost(self) -> bool:
+        return self.energy is not None or self.cost is not None
+
     def objection(self, price: Price) -> str | None:
         """Why a plan of this price is outside the budget, or None."""
         for what, found, most in (("energy", price.energy, self.energy), ("cost", price.cost, self.cost)):
@@ -143,6 +147,8 @@ class _Loop:
         skipped = [trial for trial in self.trials if isinstance(trial, SkippedTrial) and trial.same_as is None]
         if skipped:
             return f"nothing left that could win, {self.number} trials trained; last: {skipped[-1].reason}"
+        if self.search.demands.limits_cost and len(self.told) < self.search.space.size:
+            return f"nothing left that could win inside the budget, {self.number} trials trained"
         return f"all {self.search.space.size} combinations tried, {self.number} trials"
 
     def _result(self, ended: str) -> SearchResult:

@@ -87,9 +87,10 @@ def test_children_start_from_the_weights_of_a_trial(tmp_path: Path) -> None:
     assert losses[0] < losses[1]
 
 
-def test_a_budget_nothing_fits_into_is_told_with_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(SearchError, match=r"run\.budget: no candidate is inside it .* the cheapest of \d+ .* pJ"):
-        run(tiny(tmp_path, tmp_path / "out"), [*QUICK, "run.budget.energy=1pJ"])
+@pytest.mark.parametrize("mode", ["random", "guided"])
+def test_a_budget_nothing_fits_into_is_told_with_the_nearest(mode: str, tmp_path: Path) -> None:
+    with pytest.raises(SearchError, match=r"run\.budget: no candidate is inside it .* the cheapest of .* pJ"):
+        run(tiny(tmp_path, tmp_path / "out"), [*QUICK, "run.budget.energy=1pJ", f"run.mode={mode}"])
 
 
 @pytest.mark.parametrize(("most", "met"), [("99%", True), ("0%", False)])

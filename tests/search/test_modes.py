@@ -182,3 +182,13 @@ def test_guided_search_keeps_to_a_demanded_metric(tmp_path: Path) -> None:
     late = completed(recorded)[8:]
     assert sum(trial.accepted for trial in late) > len(late) / 2
     assert price(result.best.candidate.plan).cost == result.best.candidate.cost
+
+
+@pytest.mark.parametrize("mode", ["guided", "pareto"])
+def test_a_budget_that_only_the_cheapest_plan_keeps_to(mode: str, tmp_path: Path) -> None:
+    result, recorded, _ = search(tmp_path, space(), 5, mode=mode, train=learned, demands=Demands(energy=8.0))
+    assert [trial.candidate.energy for trial in completed(recorded)] == [8.0]
+    assert result.ended == "nothing left that could win inside the budget, 1 trials trained"
+    result, recorded, _ = search(tmp_path / "none", space(), 5, mode=mode, train=learned, demands=Demands(energy=7.9))
+    assert recorded == []
+    assert result.best is None
