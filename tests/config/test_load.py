@@ -15,6 +15,7 @@ from qsearch.quantizers import parse
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
 OF_OUR_OWN = ("digits", "fashion_mnist", "cifar10", "cifar100")
+OF_MNIST = ("mnist_flat", "mnist_grouped", "mnist_blocks", "mnist_pareto")
 
 MINIMAL = """
     dataset: {name: digits}
@@ -30,7 +31,7 @@ def write(folder: Path, text: str, name: str = "c.yaml") -> Path:
 
 
 def test_every_shipped_configuration_is_found() -> None:
-    assert {path.stem for path in CONFIGS} == {*OF_OUR_OWN, "mnist_flat", "mnist_grouped", "mnist_blocks"}
+    assert {path.stem for path in CONFIGS} == {*OF_OUR_OWN, *OF_MNIST}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
