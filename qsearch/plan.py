@@ -50,6 +50,9 @@ class Fold:
 class LayerPlan:
     """One layer of a plan. A layer that has a plan becomes a Q layer, even with no quantizer in it.
 
+    Only a plan of nothing but filters leaves its layer unquantized: that is how a layer follows the width of
+    another one whose channels it is added to.
+
     Attributes:
         quantizers: by role; a role that is absent stays unquantized.
         filters: output filters (units of a dense layer); None keeps the reference's.
@@ -71,6 +74,11 @@ class LayerPlan:
 
     def __hash__(self) -> int:
         return self._hash
+
+    @property
+    def quantizes(self) -> bool:
+        """Whether the layer becomes a Q layer."""
+        return bool(self.quantizers) or self.filters is None or self.fold is not None or self.adaptive
 
     def __reduce__(self) -> tuple[type[LayerPlan], tuple[object, ...]]:
         return (LayerPlan, (dict(self.quantizers), self.filters, self.fold, self.adaptive))
@@ -110,6 +118,11 @@ class QuantizationPlan:
 
     def get(self, layer: str) -> LayerPlan | None:
         return self.layers.get(layer)
+
+    def quantized(self, layer: str) -> LayerPlan | None:
+        """The plan of a layer that becomes a Q layer; None where it stays unquantized."""
+        found = self.layers.get(layer)
+        return found if found is not None and found.quantizes else None
 
     def to_dict(self) -> dict[str, dict[str, str | int]]:
         return {name: layer.to_dict() for name, layer in self.layers.items()}

@@ -101,5 +101,6 @@ class PlanPricer:
         signals = [self._signals[int(place)] for place in inputs]  # type: ignore[call-overload]
         shapes = tuple(shape for _, shape in signals)
         node = resize(step.node, shapes, None if plan is None else plan.filters)
-        layer = self._nodes.price(node, tuple(form for form, _ in signals), plan, step.outside, step.last)
+        quantized = plan if plan is not None and plan.quantizes else None
+        layer = self._nodes.price(node, tuple(form for form, _ in signals), quantized, step.outside, step.last)
         return self._signal(layer.output_format, node.output_shape), layer.total

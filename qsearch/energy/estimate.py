@@ -195,7 +195,7 @@ class _Pricer:
             elif isinstance(node.operation, Dropout):
                 self.formats[node.name] = self.formats[node.inputs[0]]
             else:
-                plan = None if self.reference else self.plan.get(node.layer)
+                plan = None if self.reference else self.plan.quantized(node.layer)
                 inputs = tuple(self.formats[name] for name in node.inputs)
                 reads_input = any(name in outside for name in node.inputs)
                 layer = self.nodes.price(node, inputs, plan, reads_input, node.name in last)
@@ -206,7 +206,7 @@ class _Pricer:
         return EnergyReport(layers, sum(layer.total for layer in layers.values()), tuple(notes), given)
 
     def _notes(self, node: Node) -> Iterator[str]:
-        operation, plan = node.operation, self.plan.get(node.layer)
+        operation, plan = node.operation, self.plan.quantized(node.layer)
         if isinstance(operation, DataMover):
             yield f"{node.name}: passes its input's format through"
         elif isinstance(operation, Unknown) and (plan is None or self.reference):

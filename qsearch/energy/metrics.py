@@ -125,7 +125,7 @@ def _parameter_bits(
         if node.layer in seen or node.name not in layers:
             continue
         seen.add(node.layer)
-        own = plan.get(node.layer)
+        own = plan.quantized(node.layer)
         for elements, role in stored_parameters(node):
             spec = None if own is None or role is None else own.quantizers.get(role)
             unquantized = internal_bits if own is None else 32

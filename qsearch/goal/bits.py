@@ -85,7 +85,7 @@ class BitsGoal:
         stored: set[str] = set()
         layers: dict[str, LayerBits] = {}
         for node in graph.nodes:
-            layers[node.name] = self._layer(node, plan.get(node.layer), node.layer not in stored)
+            layers[node.name] = self._layer(node, plan.quantized(node.layer), node.layer not in stored)
             stored.add(node.layer)
         return BitsReport(layers)
 

@@ -75,7 +75,7 @@ def channel_maps(before: ModelGraph, after: ModelGraph, usefulness: Mapping[str,
         before, after: graphs with the same nodes, and other widths.
         usefulness: by layer, how much each of its output channels matters.
     """
-    tied = _tied(before)
+    tied = _owners(before)
     groups: dict[str, list[str]] = {}
     for layer, group in tied.items():
         groups.setdefault(group, []).append(layer)
@@ -136,7 +136,16 @@ def _passed(node: Node, inputs: Sequence[ChannelMap]) -> ChannelMap:
     return inputs[0]
 
 
-def _tied(graph: ModelGraph) -> dict[str, str]:
+def tied_layers(graph: ModelGraph) -> dict[str, tuple[str, ...]]:
+    """Layers with channels of their own, each with all that must have as many, itself included, in order."""
+    owners = _owners(graph)
+    groups: dict[str, list[str]] = {}
+    for layer, owner in owners.items():
+        groups.setdefault(owner, []).append(layer)
+    return {layer: tuple(groups[owner]) for layer, owner in owners.items()}
+
+
+def _owners(graph: ModelGraph) -> dict[str, str]:
     """Layers with channels of their own, and the first of those that must choose theirs together."""
     parents: dict[str, str] = {}
 
@@ -153,7 +162,9 @@ def _tied(graph: ModelGraph) -> dict[str, str]:
             case operation if isinstance(operation, _MAKERS):
                 makers[node.name] = node.layer
                 parents.setdefault(node.layer, node.layer)
-            case Merge(kind=MergeKind.CONCATENATE | MergeKind.DOT) | DataMover(move=Move.FLATTEN | Move.RESHAPE):
+            case Merge(kind=MergeKind.DOT) | DataMover(move=Move.FLATTEN | Move.RESHAPE):
+                makers[node.name] = None
+            case Merge(kind=MergeKind.CONCATENATE, axis=axis) if axis in (-1, len(node.output_shape)):
                 makers[node.name] = None
             case DepthwiseConvolution(depth_multiplier=multiplier) if multiplier > 1:
                 makers[node.name] = None

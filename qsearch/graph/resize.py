@@ -172,6 +172,8 @@ def _merged(node: Node, merge: Merge, inputs: tuple[Shape, ...]) -> Shape:
         axis = merge.axis - 1 if merge.axis > 0 else merge.axis  # Keras counts the batch axis
         joined = list(inputs[0])
         joined[axis] = sum(shape[axis] for shape in inputs)
+        if any([*shape[:axis], joined[axis], *shape[axis:][1:]] != joined for shape in inputs):
+            raise _error(node, f"{merge.kind.value} needs equal widths, but got {_shown(node, inputs)}")
         return tuple(joined)
     if merge.kind is MergeKind.DOT or len(set(map(len, inputs))) > 1:
         raise _error(node, "inputs of this kind cannot change their width")
@@ -179,10 +181,13 @@ def _merged(node: Node, merge: Merge, inputs: tuple[Shape, ...]) -> Shape:
     for sizes in zip(*inputs, strict=True):
         found = set(sizes) - {1}
         if len(found) > 1:
-            shown = " and ".join(f"{name} {shape}" for name, shape in zip(node.inputs, inputs, strict=True))
-            raise _error(node, f"{merge.kind.value} needs equal widths, but got {shown}")
+            raise _error(node, f"{merge.kind.value} needs equal widths, but got {_shown(node, inputs)}")
         sides.append(found.pop() if found else 1)
     return tuple(sides)
+
+
+def _shown(node: Node, inputs: tuple[Shape, ...]) -> str:
+    return " and ".join(f"{name} {shape}" for name, shape in zip(node.inputs, inputs, strict=True))
 
 
 def _error(node: Node, problem: str) -> ModelError:

@@ -132,7 +132,7 @@ def can_quantize(layer: Any) -> bool:
 
 
 def quantized_layer(layer: Any, plan: LayerPlan, norm: Any = None) -> Any:
-    """The Q layer that a plan makes of a layer, unbuilt.
+    """The Q layer that a plan makes of a layer, unbuilt; the same kind of layer where the plan is a width alone.
 
     Args:
         norm: the batch normalization that it takes in.
@@ -143,6 +143,10 @@ def quantized_layer(layer: Any, plan: LayerPlan, norm: Any = None) -> Any:
     kind = kind_of(layer)
     if kind is None:
         raise ModelError(f"layer {layer.name!r}: {type(layer).__name__} has no quantized form")
+    if not plan.quantizes:
+        if kind.width is None:
+            raise ModelError(f"layer {layer.name!r}: {type(layer).__name__} has no width of its own")
+        return layer.__class__.from_config({**layer.get_config(), kind.width: plan.filters})
     if kind.quantized is QActivation:
         return _activation(layer, plan)
     if kind.quantized is QBidirectional:

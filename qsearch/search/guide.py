@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy
 
 from qsearch.goal.target import Target
+from qsearch.search.cheapest import cheapest
 from qsearch.search.encoding import Encoding, Matrix
 from qsearch.search.front import Point, front, hypervolume
 from qsearch.search.space import Choice, SearchSpace, Values
@@ -153,18 +154,8 @@ class Guide:
         self.seen.append(Seen(trial, values, self.appraise(values), worth, score))
 
     def cheapest(self) -> dict[str, Choice]:
-        """Values of the least cost: each choice in turn the cheapest, until none makes it cheaper."""
-        values = {dimension.name: dimension.options[0] for dimension in self.space.dimensions}
-        cost = math.inf
-        while True:
-            before = cost
-            for dimension in self.space.dimensions:
-                options = [{**values, dimension.name: option} for option in dimension.options]
-                costs = [self.appraise(one).cost for one in options]
-                cost = min(costs)
-                values = options[costs.index(cost)]
-            if not cost < before:
-                return values
+        """Values of the least cost."""
+        return cheapest(self.space, lambda values: self.appraise(values).cost)
 
     def elite(self) -> list[Seen]:
         """The trials that children may come from: the best by score, and the front where that is wanted."""

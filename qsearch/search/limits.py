@@ -11,7 +11,7 @@ from qsearch.config.limits import Group, activation_limit, is_class, key_for, pa
 from qsearch.config.names import QUANTIZED_CLASSES
 from qsearch.config.schema import IndexRange
 from qsearch.config.yaml_source import Path
-from qsearch.errors import ConfigError, ModelError, did_you_mean
+from qsearch.errors import ConfigError, did_you_mean
 from qsearch.graph.model_graph import (
     Activation,
     BatchNormalization,
@@ -23,8 +23,7 @@ from qsearch.graph.model_graph import (
     SeparableConvolution,
     TransposedConvolution,
 )
-from qsearch.graph.resize import with_filters
-from qsearch.plan import LayerPlan, QuantizationPlan, Role
+from qsearch.plan import Role
 from qsearch.quantize.activations import automatic, computes
 from qsearch.quantizers.spec import QuantizerSpec
 from qsearch.search.space import (
@@ -36,6 +35,7 @@ from qsearch.search.space import (
     SearchedLayer,
     SearchSpace,
 )
+from qsearch.search.widths import Widths, filters_of, tunable_widths
 
 
 def search_space(graph: ModelGraph, layers: Sequence[str], loaded: LoadedConfig) -> SearchSpace:
@@ -88,13 +88,20 @@ class _Builder:
         self.dimensions: dict[str, Dimension] = {}
         self.layers: list[SearchedLayer] = []
         self.notes: list[str] = []
+        nodes = {node.name: node for node in graph.nodes}
+        admitted = (name for name in indexed_layers(graph.name, layers, loaded) if name in nodes)
+        self.searched = {
+            name: nodes[name]
+            for name in admitted
+            if name not in self.config.run.frozen_layers
+            and key_for(self.config.limit, name, nodes[name].class_name) is not None
+        }
+        self.widths = self._tunable()
 
     def build(self) -> SearchSpace:
-        nodes = {node.name: node for node in self.graph.nodes}
         self._check_names()
-        for name in indexed_layers(self.graph.name, self.order, self.loaded):
-            if name in nodes and name not in self.config.run.frozen_layers:
-                self._add(nodes[name])
+        for node in self.searched.values():
+            self._add(node)
         if not self.layers:
             allowed = ", ".join(dict.fromkeys(node.class_name for node in self.graph.nodes if self._searchable(node)))
             raise self.loaded.error(("limit",), f"no layer would be quantized; classes of {self.graph.name}: {allowed}")
@@ -132,16 +139,14 @@ class _Builder:
                 self.notes.append(f"{node.name}: {node.class_name} layers stay unquantized in this version")
             return
         match node.operation:
-            case Dense(use_bias=bias, activation=function, units=filters):
-                self._weights(node, key, bias, function, filters)
-            case Convolution(use_bias=bias, activation=function, filters=filters):
-                self._weights(node, key, bias, function, filters)
-            case TransposedConvolution(use_bias=bias, activation=function, filters=filters):
-                self._weights(node, key, bias, function, filters)
-            case SeparableConvolution(use_bias=bias, activation=function, filters=filters):
-                self._weights(node, key, bias, function, filters)
+            case Dense(use_bias=bias, activation=function) | Convolution(use_bias=bias, activation=function):
+                self._weights(node, key, bias, function)
             case DepthwiseConvolution(use_bias=bias, activation=function):
-                self._weights(node, key, bias, function, None)
+                self._weights(node, key, bias, function)
+            case TransposedConvolution(use_bias=bias, activation=function):
+                self._weights(node, key, bias, function)
+            case SeparableConvolution(use_bias=bias, activation=function):
+                self._weights(node, key, bias, function)
             case Activation(function=function):
                 self._activation(node, key, function)
             case BatchNormalization():
@@ -149,7 +154,7 @@ class _Builder:
             case _:
                 pass
 
-    def _weights(self, node: Node, key: str, bias: bool, function: str, filters: int | None) -> None:
+    def _weights(self, node: Node, key: str, bias: bool, function: str) -> None:
         limits = self.config.limit
         dimensions = {Role.KERNEL: self._quantizers(node, key, "kernel", weight_limit(limits, key, 0))}
         if isinstance(node.operation, SeparableConvolution):
@@ -161,9 +166,17 @@ class _Builder:
         fixed: dict[Role, QuantizerSpec] = {}
         if function not in ("linear", "softmax"):
             self._function(node, key, function, weight_limit(limits, key, 2), dimensions, fixed)
-        width = self._width(node, filters)
+        width = self._width(node.name)
         self.layers.append(
-            SearchedLayer(node.name, key, dimensions, fixed, filters if width is not None else None, width)
+            SearchedLayer(
+                node.name,
+                key,
+                dimensions,
+                fixed,
+                filters_of(node) if width is not None else None,
+                width,
+                self.widths.tied.get(node.name, ()),
+            )
         )
 
     def _activation(self, node: Node, key: str, function: str) -> None:
@@ -225,26 +238,26 @@ class _Builder:
         self.dimensions.setdefault(name, Dimension(name, options))
         return name
 
-    def _width(self, node: Node, filters: int | None) -> str | None:
+    def _tunable(self) -> Widths:
+        """The layers whose filters are searched."""
         run = self.config.run
-        if run.tune_filters == "none" or filters is None:
-            return None
-        if run.tune_filters_exceptions and re.search(run.tune_filters_exceptions, node.name):
-            return None
-        blocked = self._width_blocked(node.name, filters)
-        if blocked:
-            self.notes.append(f"{node.name}: keeps its {filters} filters: {blocked}")
-            return None
-        name = "network_filters" if run.tune_filters == "block" else f"network_filters_{node.name}"
-        return self._dimension(name, FILTER_FACTORS)
+        if run.tune_filters == "none":
+            return Widths({}, {})
+        exceptions = run.tune_filters_exceptions
+        wanted = [
+            name
+            for name, node in self.searched.items()
+            if filters_of(node) is not None and not (exceptions and re.search(exceptions, name))
+        ]
+        return tunable_widths(self.graph, wanted)
 
-    def _width_blocked(self, name: str, filters: int) -> str | None:
-        """Why a layer's width cannot change on its own: it is the model's answer, or another layer depends on it."""
-        try:
-            resized = with_filters(self.graph, QuantizationPlan({name: LayerPlan(filters=2 * filters)}))
-        except ModelError as error:
-            return str(error)
-        shapes = {node.name: node.output_shape for node in resized.nodes}
-        if any(shapes[node.name] != node.output_shape for node in self.graph.nodes if node.name in self.graph.outputs):
-            return "they are the model's output"
-        return None
+    def _width(self, name: str) -> str | None:
+        """The dimension that chooses a layer's width: one for all, or for each layer and those tied to it."""
+        if name in self.widths.kept:
+            self.notes.append(f"{name}: {self.widths.kept[name]}")
+        if name not in self.widths.tied:
+            return None
+        whole = self.config.run.tune_filters == "block"
+        return self._dimension(
+            "network_filters" if whole else f"network_filters_{self.widths.tied[name][0]}", FILTER_FACTORS
+        )

@@ -75,6 +75,10 @@ class Search:
         prune: do not train what cannot come among the `best_models` best, even with a perfect metric.
         curve: the front is wanted, so that no score rules a candidate out.
         early_stop: end the training of what can no longer win, as far as earlier learning curves tell.
+        objection: why a plan is outside the budget, or None; in place of the demands' own.
+        block: the number of the block that is searched, which trials are marked with.
+        earlier: trials before this search, which its numbers go on from.
+        incumbent: a trial of an earlier search that this one's must beat.
     """
 
     space: SearchSpace
@@ -91,6 +95,10 @@ class Search:
     curve: bool = False
     early_stop: bool = False
     best_models: int = 1
+    objection: Callable[[QuantizationPlan, Price], str | None] | None = None
+    block: int | None = None
+    earlier: int = 0
+    incumbent: Trial | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +134,7 @@ class _Loop:
     def __post_init__(self) -> None:
         target = self.search.target
         self.curves = LearningCurves(None if target.limit is None else target.worth(target.limit))
+        self.best = self.search.incumbent
 
     def go(self) -> SearchResult:
         search = self.search
@@ -137,7 +146,7 @@ class _Loop:
             told = self._tried(proposal, search.max_trials if total is None else total)
             self.trials.append(told.trial)
             search.proposer.tell(told)
-            if self.best is None and self.number >= MAX_FAILURES and not self.completed:
+            if self.number >= MAX_FAILURES and not self.completed:
                 return self._result(f"the first {self.number} trials all failed")
         return self._result(f"all {search.max_trials} trials done")
 
@@ -156,7 +165,8 @@ class _Loop:
 
     def _tried(self, proposal: Proposal, total: int) -> Told:
         """Skip or train a proposal, record what came of it and tell the observer."""
-        trial_id, plan = len(self.trials) + 1, self.search.space.plan(proposal.values)
+        trial_id = self.search.earlier + len(self.trials) + 1
+        plan = self.search.space.plan(proposal.values)
         identity = (plan, proposal.values.get(LEARNING_RATE), proposal.epochs)
         skipped = self._skipped(trial_id, proposal, plan, identity)
         if skipped is not None:
@@ -172,7 +182,7 @@ class _Loop:
 
     def _skipped(self, trial_id: int, proposal: Proposal, plan: QuantizationPlan, identity: Hashable) -> Told | None:
         def skip(reason: str, **facts: Any) -> SkippedTrial:
-            return SkippedTrial(trial_id, proposal.values, plan, reason, **facts)
+            return SkippedTrial(trial_id, proposal.values, plan, reason, block=self.search.block, **facts)
 
         if identity in self.told:
             earlier = self.told[identity]
@@ -183,7 +193,8 @@ class _Loop:
             price = self.search.price(plan)
         except QsearchError:
             return None  # becomes a failed trial, which counts
-        objection = self.search.demands.objection(price)
+        objecting = self.search.objection or (lambda _, found: self.search.demands.objection(found))
+        objection = objecting(plan, price)
         if objection is not None:
             return Told(skip(objection, energy=round(price.energy, 2)))
         bound = self.search.target.bound(price.delta)
@@ -209,17 +220,12 @@ class _Loop:
         self.completed.append(trial)
         if trial.trained.stopped is None and not trial.candidate.first_epoch:
             self.curves.add([self.search.target.worth(value) for value in trial.trained.curve])
-        better = self.best is None or self._rank(trial) > self._rank(self.best)
+        target = self.search.target
+        better = self.best is None or trial.rank(target) > self.best.rank(target)
         if better:
             self.best = trial
         self.search.keep(trial, model, better)
         return Told(trial, trial.score, self.search.target.worth(trial.metric))
-
-    def _rank(self, trial: Trial) -> tuple[bool, float]:
-        """What the user accepts comes first, by score; of the rest, what misses the demand by least."""
-        if trial.accepted:
-            return (True, trial.score)
-        return (False, self.search.target.worth(trial.metric))
 
     def _attempt(
         self, trial_id: int, proposal: Proposal, plan: QuantizationPlan, total: int
@@ -227,7 +233,7 @@ class _Loop:
         search, started = self.search, time.monotonic()
 
         def failed(reason: str) -> tuple[FailedTrial, None]:
-            return FailedTrial(trial_id, proposal.values, plan, reason, time.monotonic() - started), None
+            return FailedTrial(trial_id, proposal.values, plan, reason, time.monotonic() - started, search.block), None
 
         try:
             price = search.price(plan)
@@ -254,7 +260,8 @@ class _Loop:
             return failed(f"score is {score}")
         least = search.demands.metric
         accepted = least is None or search.target.worth(metric) >= search.target.worth(least)
-        return Trial(candidate, trained, search.target.name, score, time.monotonic() - started, accepted), model
+        seconds = time.monotonic() - started
+        return Trial(candidate, trained, search.target.name, score, seconds, accepted, search.block), model
 
     def _stop(self, delta: float) -> Stop:
         target, least = self.search.target, self._least()

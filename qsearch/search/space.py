@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers.spec import QuantizerSpec, parse
@@ -40,6 +40,7 @@ class SearchedLayer:
         fixed: by role, a quantizer that is not searched.
         filters: its filters in the reference, when they are searched; else None.
         filters_dimension: the dimension that chooses the factor.
+        tied: the layers that must have one width, itself included, as their channels are added.
     """
 
     name: str
@@ -48,15 +49,21 @@ class SearchedLayer:
     fixed: Mapping[Role, QuantizerSpec] = field(default_factory=dict)
     filters: int | None = None
     filters_dimension: str | None = None
+    tied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """All dimensions, all searched layers, and notes about layers that stay as they are and why."""
+    """All dimensions, all searched layers, and notes about layers that stay as they are and why.
+
+    Attributes:
+        base: what is decided already, of these layers or of others; a choice replaces it.
+    """
 
     dimensions: tuple[Dimension, ...]
     layers: tuple[SearchedLayer, ...]
     notes: tuple[str, ...] = ()
+    base: QuantizationPlan = field(default_factory=QuantizationPlan)
 
     @property
     def size(self) -> int:
@@ -65,14 +72,36 @@ class SearchSpace:
 
     def plan(self, values: Values) -> QuantizationPlan:
         """The plan that these values mean; filters are max(int(reference * factor), 1)."""
-        plans: dict[str, LayerPlan] = {}
+        plans = dict(self.base.layers)
         for layer in self.layers:
             chosen = {role: parse(str(values[name])) for role, name in layer.dimensions.items()}
-            filters = None
+            filters = plans[layer.name].filters if layer.name in plans else None
             if layer.filters is not None and layer.filters_dimension is not None:
                 filters = max(int(layer.filters * float(values[layer.filters_dimension])), 1)
             plans[layer.name] = LayerPlan({**layer.fixed, **chosen}, filters)
         return QuantizationPlan(plans)
+
+    def part(self, names: Collection[str], base: QuantizationPlan) -> SearchSpace:
+        """The space of some of its layers, where `base` is decided already.
+
+        A width that is decided stays. One that is not is chosen for all layers that are tied by it: those outside
+        of the part follow, and stay unquantized.
+        """
+        decided = {name for name, plan in base.layers.items() if plan.filters is not None}
+        inside = [
+            replace(layer, filters=None, filters_dimension=None) if decided & {layer.name, *layer.tied} else layer
+            for layer in self.layers
+            if layer.name in names
+        ]
+        tied = {other for layer in inside if layer.filters_dimension is not None for other in layer.tied}
+        following = [
+            replace(layer, dimensions={}, fixed={})
+            for layer in self.layers
+            if layer.name in tied and layer.name not in names
+        ]
+        layers = (*inside, *following)
+        used = {LEARNING_RATE}.union(*({*layer.dimensions.values(), layer.filters_dimension} for layer in layers))
+        return SearchSpace(tuple(d for d in self.dimensions if d.name in used), layers, self.notes, base)
 
     def candidates(self, layer: SearchedLayer) -> int:
         """The number of different plans of one layer alone."""

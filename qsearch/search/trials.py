@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan
 from qsearch.search.space import Values
 
@@ -65,6 +66,7 @@ class Trial:
         target: the name of the target metric.
         score: of the target metric and its cost; higher is better. See `goal.Target`.
         accepted: whether the metric is as good as the user demands.
+        block: the number of the block that was searched, from 1; None for the whole network at once.
     """
 
     status: ClassVar[str] = "completed"
@@ -74,10 +76,15 @@ class Trial:
     score: float
     seconds: float
     accepted: bool = True
+    block: int | None = None
 
     @property
     def number(self) -> int:
         return self.candidate.id
+
+    def rank(self, target: Target) -> tuple[bool, float]:
+        """What the user accepts comes first, by score; of the rest, what misses the demand by least."""
+        return (True, self.score) if self.accepted else (False, target.worth(self.metric))
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -93,6 +100,7 @@ class Trial:
         shown: dict[str, Any] = {
             "id": candidate.id,
             "status": self.status,
+            **_place(self.block),
             "values": dict(candidate.values),
             "plan": candidate.plan.to_dict(),
             "metrics": {name: _finite(value) for name, value in trained.metrics.items()},
@@ -126,6 +134,7 @@ class FailedTrial:
     plan: QuantizationPlan | None
     reason: str
     seconds: float
+    block: int | None = None
 
     @property
     def number(self) -> int:
@@ -136,6 +145,7 @@ class FailedTrial:
         return {
             "id": self.id,
             "status": self.status,
+            **_place(self.block),
             "values": dict(self.values),
             "plan": plan,
             "reason": self.reason,
@@ -162,6 +172,7 @@ class SkippedTrial:
     same_as: int | None = None
     energy: float | None = None
     bound: float | None = None
+    block: int | None = None
 
     @property
     def number(self) -> int:
@@ -171,6 +182,7 @@ class SkippedTrial:
         shown: dict[str, Any] = {
             "id": self.id,
             "status": self.status,
+            **_place(self.block),
             "values": dict(self.values),
             "plan": self.plan.to_dict(),
             "reason": self.reason,
@@ -178,6 +190,10 @@ class SkippedTrial:
         }
         given = {"same_as": self.same_as, "energy": self.energy, "bound": self.bound}
         return {**shown, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _place(block: int | None) -> dict[str, int]:
+    return {} if block is None else {"block": block}
 
 
 def _finite(value: float) -> float | None:

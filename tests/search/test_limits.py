@@ -18,7 +18,7 @@ from qsearch.plan import Role
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantizers import parse
 from qsearch.search.limits import indexed_layers, search_space
-from qsearch.search.space import SearchSpace
+from qsearch.search.space import FILTER_FACTORS, SearchSpace
 
 
 def space_of(folder: Path, model: keras.Model, limit: str, run: str = "{}") -> SearchSpace:
@@ -125,16 +125,58 @@ def test_the_models_output_keeps_its_width(mnist: keras.Model, tmp_path: Path) -
     assert space.notes == ("dense: keeps its 10 filters: they are the model's output",)
 
 
-def test_layers_that_must_agree_keep_their_width(tmp_path: Path) -> None:
+def joined(merge: keras.layers.Layer, **shapes: int) -> keras.Model:
+    """Two convolutions on one input, joined; then two more layers."""
     inputs = keras.Input((8, 8, 3))
+    a = keras.layers.Conv2D(shapes.get("a", 4), 3, padding="same", name="a")(inputs)
+    b = keras.layers.Conv2D(shapes.get("b", 4), 3, padding="same", name="b")(a)
+    x = keras.layers.Conv2D(6, 3, name="c")(merge([a, b]))
+    return keras.Model(inputs, keras.layers.Dense(2, name="d")(keras.layers.Flatten()(x)))
+
+
+def test_channels_that_are_added_share_one_width(tmp_path: Path) -> None:
+    model = joined(keras.layers.Add())
+    space = space_of(tmp_path, model, "Conv2D: [4, 8, 4]", "{tune_filters: layer}")
+    assert [layer.filters_dimension for layer in space.layers] == [
+        "network_filters_a",
+        "network_filters_a",
+        "network_filters_c",
+    ]
+    assert space.layers[0].tied == ("a", "b")
+    for factor in FILTER_FACTORS:
+        values = {d.name: factor if "filters" in d.name else d.options[0] for d in space.dimensions}
+        plan = space.plan(values)
+        quantized = apply_plan(model, plan)  # all widths fit together
+        assert quantized.get_layer("b").filters == plan.layers["a"].filters == int(4 * factor)
+
+
+def test_channels_that_are_concatenated_have_widths_of_their_own(tmp_path: Path) -> None:
+    space = space_of(tmp_path, joined(keras.layers.Concatenate(), b=6), "Conv2D: [4, 8, 4]", "{tune_filters: layer}")
+    assert [layer.filters_dimension for layer in space.layers] == [f"network_filters_{name}" for name in "abc"]
+    rows = space_of(tmp_path, joined(keras.layers.Concatenate(axis=1)), "Conv2D: [4, 8, 4]", "{tune_filters: layer}")
+    assert [layer.filters_dimension for layer in rows.layers] == [
+        "network_filters_a",
+        "network_filters_a",
+        "network_filters_c",
+    ]
+
+
+def test_what_is_added_to_a_kept_width_keeps_its_own(tmp_path: Path) -> None:
+    space = space_of(
+        tmp_path,
+        joined(keras.layers.Add()),
+        "Conv2D: [4, 8, 4]",
+        "{tune_filters: layer, tune_filters_exceptions: ^b}",
+    )
+    assert [layer.filters_dimension for layer in space.layers] == [None, None, "network_filters_c"]
+    assert space.notes == ("a: keeps its 4 filters: its channels are added to those of b, which keeps its width",)
+    inputs = keras.Input((8, 8, 4))
     x = keras.layers.Conv2D(4, 3, padding="same", name="a")(inputs)
-    y = keras.layers.Conv2D(4, 3, padding="same", name="b")(x)
-    x = keras.layers.Add(name="add")([x, y])
-    x = keras.layers.Conv2D(6, 3, name="c")(x)
+    x = keras.layers.Conv2D(6, 3, name="c")(keras.layers.Add(name="add")([x, inputs]))
     x = keras.layers.Dense(2, name="d")(keras.layers.Flatten()(x))
     space = space_of(tmp_path, keras.Model(inputs, x), "Conv2D: [4, 8, 4]", "{tune_filters: layer}")
-    assert [layer.filters_dimension for layer in space.layers] == [None, None, "network_filters_c"]
-    assert "Add needs equal widths" in space.notes[0]
+    assert [layer.filters_dimension for layer in space.layers] == [None, "network_filters_c"]
+    assert space.notes[0].startswith("a: keeps its 4 filters: layer 'add': Add needs equal widths")
 
 
 def activations_model() -> keras.Model:
