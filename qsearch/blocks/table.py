@@ -10,9 +10,6 @@ from qsearch.config import LoadedConfig
 from qsearch.errors import ConfigError, did_you_mean
 from qsearch.search.space import SearchSpace
 
-MINIMUM_TRIALS = 10
-"""AutoQKeras' least number of trials of a block."""
-
 
 @dataclass(frozen=True)
 class Block:
@@ -21,7 +18,8 @@ class Block:
     Attributes:
         layers: by name, the number of candidates; 1 for a layer that is not searched.
         share: part of the reference's cost, 0 to 1.
-        trials: int(max(10, max_trials · cost / (stress · reference cost))), Coelho et al. 2021.
+        trials: int(max(min_trials_per_block, max_trials · cost / (stress · reference cost))), Coelho et al. 2021,
+            arXiv:2006.10159, where the least number is 10.
     """
 
     pattern: str
@@ -55,7 +53,9 @@ def block_table(
     run = loaded.config.run
     if not run.blocks:
         raise loaded.error(
-            ("run", "blocks"), 'is missing: list patterns of layer names, e.g. blocks: ["^.*_0$", "^dense"]'
+            ("run", "blocks"),
+            'is missing: list patterns of layer names, e.g. blocks: ["^.*_0$", "^dense"]; '
+            "qsearch blocks CONFIG --suggest prints some for the model",
         )
     matched = {pattern: [name for name in layers if re.match(pattern, name)] for pattern in run.blocks}
     empty = [
@@ -71,7 +71,7 @@ def block_table(
     if empty:
         raise ConfigError("\n".join(empty))
     searched = {layer.name: space.candidates(layer) for layer in space.layers}
-    total = sum(costs.values())
+    total, least = sum(costs.values()), run.min_trials_per_block
     blocks = []
     for pattern in run.blocks:
         cost = sum(costs.get(name, 0.0) for name in matched[pattern])
@@ -80,7 +80,7 @@ def block_table(
                 pattern,
                 {name: searched.get(name, 1) for name in matched[pattern]},
                 cost / total if total else 0.0,
-                int(max(MINIMUM_TRIALS, run.max_trials * cost / reference)) if reference else MINIMUM_TRIALS,
+                int(max(least, run.max_trials * cost / reference)) if reference else least,
             )
         )
     if run.schedule_block == "cost":

@@ -229,6 +229,18 @@ class BudgetConfig(Section):
     cost: Positive | None = None
 
 
+class BlockRatesConfig(Section):
+    """Factors of the learning rate in a search block by block, one for each group of layers.
+
+    `quantized`: of the blocks that were searched before; `current`: of the block that is searched; `rest`: of all
+    other layers.
+    """
+
+    quantized: NotNegative = 0.2
+    current: NotNegative = 1.0
+    rest: NotNegative = 1.0
+
+
 class RunConfig(Section):
     """The keys of AutoQKeras' run_config, with its defaults, and qsearch's own.
 
@@ -267,6 +279,8 @@ class RunConfig(Section):
     distribution_strategy: Annotated[Text, BeforeValidator(one_of(STRATEGIES))] = "auto"
     blocks: tuple[Pattern, ...] | None = None
     schedule_block: Literal["sequential", "cost"] = "sequential"
+    min_trials_per_block: Count = 10
+    block_learning_rates: BlockRatesConfig = BlockRatesConfig()
 
     @property
     def transfers(self) -> bool:

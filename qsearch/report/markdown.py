@@ -23,6 +23,8 @@ def markdown(result: Json, energies: Json, trials: Sequence[Json]) -> str:
     parts = [f"# {result['model']} on {result['dataset']}", _summary(result)]
     if result["best"] is not None:
         parts += ["## The best model, layer by layer", _layers(result["best"]["plan"], energies)]
+    if result["blocks"]:
+        parts += ["## Block by block", _blocks(result)]
     parts += [f"## The best {SHOWN_TRIALS} trials", _trials(result, trials)]
     if len(result["front"]["trials"]) > 1:
         parts += ["## The trade-off", _front(result)]
@@ -98,6 +100,36 @@ def _front(result: Json) -> str:
     )
 
 
+def _blocks(result: Json) -> str:
+    """Before and after each block; what was chosen stands in the table of layers, and in result.json."""
+    target = result["target_metric"]
+    rows = []
+    for block in result["blocks"]:
+        before, after, counts = block["before"], block["after"], block["trials"]
+        chosen = "; ".join(f"{name}: {_chosen(plan)}" for name, plan in block["chosen"].items() if plan)
+        rows.append(
+            (
+                f"{block['block']}. `{block['pattern']}`",
+                f"{block['share']:.1%}",
+                f"{counts['completed']} of {sum(counts.values())}",
+                f"{_number(before[target])} → {_number(after[target])}",
+                f"{energy(before['energy'])} → {energy(after['energy'])}",
+                f"{_number(before['score'])} → {_number(after['score'])}",
+                chosen if block["trial"] is not None else f"nothing better ({block['ended']})",
+            )
+        )
+    headings = ("block", "share of cost", "trials completed", target, "energy", "score", "chosen")
+    return (
+        table(headings, rows)
+        + "\n\nMetrics are those of the selection set. Layers that no block has quantized yet are priced as the "
+        "reference's. The model after block N is in `blocks/N`."
+    )
+
+
+def _chosen(plan: Json) -> str:
+    return ", ".join(f"{role} `{value}`" for role, value in plan.items())
+
+
 def _models(result: Json) -> str:
     target = result["target_metric"]
     rows = (
@@ -159,6 +191,7 @@ def _trials(result: Json, trials: Sequence[Json]) -> str:
     rows = (
         (
             str(t["id"]),
+            *((str(t["block"]),) if result["blocks"] else ()),
             _number(t["score"]),
             _number(t["metrics"].get(target)),
             energy(t["energy"]),
@@ -166,7 +199,8 @@ def _trials(result: Json, trials: Sequence[Json]) -> str:
         )
         for t in completed
     )
-    return table(("trial", "score", target, "energy", "time"), rows)
+    place = ("block",) if result["blocks"] else ()
+    return table(("trial", *place, "score", target, "energy", "time"), rows)
 
 
 def _number(value: float | None) -> str:

@@ -5,6 +5,7 @@
     trials.jsonl       one line per finished trial, written as it finishes
     best/model.keras   the best model so far, trained; at the end the final one
     best/plan.yaml     its quantizers and filters per layer
+    blocks/N/          the same of the best model after block N, where blocks are searched one after the other
     models/trial_N/    the same of the next best, of the front, and of its knee, where they are wanted
     checkpoints/       weights that a later trial may start from; gone at the end
     energy.json        reference and best, per layer, pJ
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +34,8 @@ from qsearch.errors import OutputError
 from qsearch.plan import QuantizationPlan
 from qsearch.search.trials import AnyTrial
 
+BEST, MODEL, PLAN = "best", "model.keras", "plan.yaml"
+
 
 @dataclass(frozen=True)
 class RunDirectory:
@@ -41,14 +45,14 @@ class RunDirectory:
 
     @property
     def model_path(self) -> Path:
-        return self.path / "best" / "model.keras"
+        return self.path / BEST / MODEL
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file whole, or not at all."""
         target = self.path / name
         aside = target.with_name(f".{target.name}.partial")
         with _writing(target):
-            target.parent.mkdir(exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             with aside.open("w", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
@@ -66,19 +70,25 @@ class RunDirectory:
             file.flush()
             os.fsync(file.fileno())
 
-    def save_best(self, model: keras.Model, plan: QuantizationPlan) -> None:
-        """Replace the best model and its plan."""
-        self.save_model("best", model, plan)
-
     def save_model(self, name: str, model: keras.Model, plan: QuantizationPlan) -> None:
         """Write a model and its plan into a folder, in place of what is there."""
-        path = self.path / name / "model.keras"
-        aside = path.with_name(".partial.model.keras")
+        path = self.path / name / MODEL
+        aside = path.with_name(f".partial.{MODEL}")
         with _writing(path):
             aside.parent.mkdir(parents=True, exist_ok=True)
             model.save(aside)
             aside.replace(path)
-        self.write_text(f"{name}/plan.yaml", yaml.safe_dump(plan.to_dict(), sort_keys=False))
+        self.write_text(f"{name}/{PLAN}", yaml.safe_dump(plan.to_dict(), sort_keys=False))
+
+    def copy_model(self, name: str, other: str) -> None:
+        """Write a saved model and its plan into another folder, in place of what is there."""
+        source, path = self.path / name, self.path / other / MODEL
+        aside = path.with_name(f".partial.{MODEL}")
+        with _writing(path):
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / MODEL, aside)
+            aside.replace(path)
+        self.write_text(f"{other}/{PLAN}", (source / PLAN).read_text(encoding="utf-8"))
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from qsearch.blocks.schedule import Schedule, blockwise, whole
+from qsearch.blocks.table import BlockTable, block_table
 from qsearch.config import LoadedConfig
 from qsearch.errors import ModelError
 from qsearch.goal import CostReport
@@ -72,6 +74,31 @@ def read_experiment(loaded: LoadedConfig) -> Experiment:
         costs.reference,
         search_space(graph, layers, loaded),
     )
+
+
+def table_of(experiment: Experiment) -> BlockTable:
+    """The blocks of `run.blocks`.
+
+    Raises:
+        ConfigError: there are none, or patterns that match nothing.
+    """
+    reference = experiment.reference
+    costs = {name: layer.total for name, layer in reference.layers.items()}
+    return block_table(
+        experiment.loaded, experiment.indexed, experiment.space, costs, reference.total * experiment.stress
+    )
+
+
+def schedule_of(experiment: Experiment) -> Schedule:
+    """What is searched, in which order.
+
+    Raises:
+        ConfigError: blocks that do not fit the model.
+    """
+    run = experiment.loaded.config.run
+    if not run.blocks:
+        return whole(experiment.space, run.max_trials)
+    return blockwise(experiment.loaded, experiment.graph, experiment.space, table_of(experiment))
 
 
 def _model(loaded: LoadedConfig) -> tuple[keras.Model, dict[str, Any]]:

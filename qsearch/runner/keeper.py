@@ -10,7 +10,7 @@ from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
 from qsearch.runner.checkpoints import Checkpoints
-from qsearch.runner.directory import RunDirectory
+from qsearch.runner.directory import BEST, RunDirectory
 from qsearch.runner.trainer import Finished
 from qsearch.search.front import Point, front, knee
 from qsearch.search.trials import Trial
@@ -23,6 +23,8 @@ class Keeper:
     Attributes:
         count: how many of the best are wanted; more than one brings the knee of the front too.
         curve: whether the whole front is wanted.
+        folder: where the best model goes. In a block's own folder it is in "best" too, once it outranks the incumbent.
+        incumbent: the trial whose model is in "best" before.
         best: the best trial whose model is saved.
     """
 
@@ -31,6 +33,8 @@ class Keeper:
     target: Target
     count: int
     curve: bool
+    folder: str = BEST
+    incumbent: Trial | None = None
     best: Trial | None = None
     completed: list[Trial] = field(default_factory=list)
 
@@ -46,16 +50,21 @@ class Keeper:
         self.completed.append(trial)
         if better:
             try:
-                self.directory.save_best(finished.model, trial.candidate.plan)
+                self._save(trial, finished.model)
             except KeyboardInterrupt:
-                self.directory.save_best(finished.model, trial.candidate.plan)
-                self.best = trial
+                self._save(trial, finished.model)
                 raise
-            self.best = trial
         wanted = set(self.wanted())
         if trial.number in wanted | needed:
             self.checkpoints.save(trial.number, finished.model.get_weights(), finished.end if going_on else None)
         self.checkpoints.prune(wanted | needed)
+
+    def _save(self, trial: Trial, model: keras.Model) -> None:
+        self.directory.save_model(self.folder, model, trial.candidate.plan)
+        self.best = trial
+        before = self.incumbent
+        if self.folder != BEST and (before is None or trial.rank(self.target) > before.rank(self.target)):
+            self.directory.copy_model(self.folder, BEST)
 
     def wanted(self) -> dict[int, tuple[str, ...]]:
         """Trials whose models are to be saved at the end, and as what: "best 2", "front", "knee"."""

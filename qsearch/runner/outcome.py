@@ -11,7 +11,9 @@ from typing import Any
 from qsearch import __version__
 from qsearch.datasets import Dataset
 from qsearch.goal.target import Target
+from qsearch.plan import QuantizationPlan
 from qsearch.runner.experiment import Experiment
+from qsearch.runner.searcher import StageResult
 from qsearch.search.front import Point, front, hypervolume, knee
 from qsearch.search.trials import AnyTrial, Trained, Trial
 
@@ -44,6 +46,7 @@ class Outcome:
     final: Trained | None
     best: Trial | None
     trials: tuple[AnyTrial, ...]
+    stages: tuple[StageResult, ...]
     kept: Mapping[int, tuple[tuple[str, ...], Figures]]
     ended: str
     notes: Sequence[str]
@@ -85,7 +88,8 @@ class Outcome:
             "ended": self.ended,
             "interrupted": self.interrupted,
             "seconds": round(self.seconds, 1),
-            "notes": [*self._blocks_note(), *self.notes, *self.experiment.space.notes],
+            "blocks": [self._block(stage) for stage in self.stages if stage.stage.number is not None],
+            "notes": [*self.notes, *self.experiment.space.notes],
         }
 
     @property
@@ -95,7 +99,9 @@ class Outcome:
 
     @cached_property
     def completed(self) -> list[Trial]:
-        return [trial for trial in self.trials if isinstance(trial, Trial)]
+        """Of the last block alone, where blocks were searched: those before left layers unquantized."""
+        last = max((trial.block or 0 for trial in self.trials), default=0)
+        return [trial for trial in self.trials if isinstance(trial, Trial) and (trial.block or 0) == last]
 
     def _demands(self) -> dict[str, Any] | None:
         """What the user demanded, and whether the best trial keeps to it."""
@@ -182,10 +188,35 @@ class Outcome:
             "plan": candidate.plan.to_dict(),
         }
 
-    def _blocks_note(self) -> list[str]:
-        if not self.experiment.loaded.config.run.blocks:
-            return []
-        return [
-            "run.blocks: searching block by block is not in this version yet, so the whole network was searched "
-            "at once; qsearch blocks --debug shows the blocks"
-        ]
+    def _block(self, result: StageResult) -> dict[str, Any]:
+        """A block before and after its search, and what was chosen for it."""
+        block = result.stage.block
+        assert block is not None
+        trials = self.trials[slice(*result.trials)]
+        counts = Counter(trial.status for trial in trials)
+        after = result.best or result.before
+        plan = QuantizationPlan() if after is None else after.candidate.plan
+        return {
+            "block": result.stage.number,
+            "pattern": block.pattern,
+            "share": round(block.share, 4),
+            "combinations": result.space.size,
+            "trials": {status: counts[status] for status in ("completed", "failed", "skipped")},
+            "before": self._standing(result.before),
+            "after": self._standing(after),
+            "trial": None if result.best is None else result.best.number,
+            "chosen": {name: plan.layers[name].to_dict() for name in plan if name in block.layers},
+            "ended": result.ended,
+            "seconds": round(result.seconds, 1),
+        }
+
+    def _standing(self, trial: Trial | None) -> dict[str, float]:
+        """Metric on the selection set, energy, cost and score of a trial; None: of the reference."""
+        costs, reference = self.experiment.costs, self.experiment.reference.total
+        if trial is not None:
+            candidate = trial.candidate
+            metric, energy, cost, score = trial.metric, candidate.energy, candidate.cost, trial.score
+        else:
+            metric, cost, energy = self.reference.selection[self.metric], reference, costs.reference_energy.total
+            score = self.target.score(metric, costs.goal.forgiving.delta(reference, reference))
+        return {self.metric: metric, "energy": round(energy, 2), "cost": round(cost, 2), "score": score}

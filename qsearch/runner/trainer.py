@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,20 +37,26 @@ class CandidateTrainer:
     """Trains candidates of one search.
 
     Attributes:
-        reference: the trained reference.
+        reference: whose layers candidates have.
+        start: the trained model whose weights they start from: the reference, or the best model so far. None for
+            fresh weights.
         reference_cost: in the goal's unit.
         recipe: that of the reference.
         plan_of: the plan of an earlier trial.
+        rates: by layer, the factor of its learning rate, given what the search makes of the rate; None: it is the
+            learning rate of all layers.
     """
 
     config: Config
     data: Dataset
     reference: keras.Model
+    start: keras.Model | None
     reference_cost: float
     recipe: Recipe
     checkpoints: Checkpoints
     plan_of: Callable[[int], QuantizationPlan]
     epoch_ended: Callable[[int, int, Any], None]
+    rates: Callable[[float], Mapping[str, float]] | None = None
 
     def train(self, candidate: Candidate, stop: Stop | None) -> tuple[Trained, Finished]:
         """Train a candidate as often as `executions_per_trial` says.
@@ -80,9 +86,9 @@ class CandidateTrainer:
         parent = candidate.parent if candidate.parent in self.checkpoints.kept else None
         if parent is not None and candidate.first_epoch:
             return self.checkpoints.end(parent)
-        if not self.config.run.transfers:
+        source = self.start
+        if source is None:
             return None
-        source = self.reference
         if parent is not None:
             source = apply_plan(self.reference, self.plan_of(parent))
             source.set_weights(self.checkpoints.best(parent))
@@ -94,10 +100,9 @@ class CandidateTrainer:
         epochs = run.epochs if candidate.epochs is None else candidate.epochs
         longest = epochs if candidate.epochs is None else run.max_epochs or run.epochs
         cosine = run.learning_rate_schedule == "cosine"
-        optimizer = self.recipe.optimizer
-        if LEARNING_RATE in candidate.values:
-            rate = self._learning_rate(candidate, int(candidate.values[LEARNING_RATE]))
-            optimizer = optimizer.model_copy(update={"learning_rate": rate})
+        optimizer, factor = self.recipe.optimizer, self._rate_factor(candidate)
+        if self.rates is None:
+            optimizer = optimizer.model_copy(update={"learning_rate": optimizer.learning_rate * factor})
         return replace(
             self.recipe,
             optimizer=optimizer,
@@ -107,9 +112,12 @@ class CandidateTrainer:
             patience=None if cosine else early_stopping_patience(longest),
             cosine=longest if cosine else None,
             first_epoch=first_epoch,
+            rates={} if self.rates is None else self.rates(factor),
         )
 
-    def _learning_rate(self, candidate: Candidate, step: int) -> float:
+    def _rate_factor(self, candidate: Candidate) -> float:
         """AutoQKeras' range: from the share of the reference's cost that is left, up to 1.1 times the base rate."""
+        if LEARNING_RATE not in candidate.values:
+            return 1.0
         lowest = min(1.0, candidate.cost / self.reference_cost)
-        return self.recipe.optimizer.learning_rate * float(numpy.linspace(lowest, 1.1, LEARNING_RATE_STEPS)[step])
+        return float(numpy.linspace(lowest, 1.1, LEARNING_RATE_STEPS)[int(candidate.values[LEARNING_RATE])])

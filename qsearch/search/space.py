@@ -58,12 +58,14 @@ class SearchSpace:
 
     Attributes:
         base: what is decided already, of these layers or of others; a choice replaces it.
+        order: in which plans list the layers of the whole network; empty for that of `layers`.
     """
 
     dimensions: tuple[Dimension, ...]
     layers: tuple[SearchedLayer, ...]
     notes: tuple[str, ...] = ()
     base: QuantizationPlan = field(default_factory=QuantizationPlan)
+    order: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -79,7 +81,7 @@ class SearchSpace:
             if layer.filters is not None and layer.filters_dimension is not None:
                 filters = max(int(layer.filters * float(values[layer.filters_dimension])), 1)
             plans[layer.name] = LayerPlan({**layer.fixed, **chosen}, filters)
-        return QuantizationPlan(plans)
+        return QuantizationPlan({name: plans[name] for name in self.order if name in plans} if self.order else plans)
 
     def part(self, names: Collection[str], base: QuantizationPlan) -> SearchSpace:
         """The space of some of its layers, where `base` is decided already.
@@ -101,7 +103,8 @@ class SearchSpace:
         ]
         layers = (*inside, *following)
         used = {LEARNING_RATE}.union(*({*layer.dimensions.values(), layer.filters_dimension} for layer in layers))
-        return SearchSpace(tuple(d for d in self.dimensions if d.name in used), layers, self.notes, base)
+        dimensions = tuple(dimension for dimension in self.dimensions if dimension.name in used)
+        return SearchSpace(dimensions, layers, self.notes, base, tuple(layer.name for layer in self.layers))
 
     def candidates(self, layer: SearchedLayer) -> int:
         """The number of different plans of one layer alone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -15,6 +15,7 @@ from qsearch.datasets import Dataset, Split
 from qsearch.errors import QsearchError
 from qsearch.goal.target import Target
 from qsearch.search.metrics import Objective
+from qsearch.search.rates import variable_factors, with_factors
 from qsearch.search.trials import Trained
 
 EpochEnded = Callable[[int, int, Mapping[str, float]], None]
@@ -32,6 +33,7 @@ class Recipe:
         cosine: let the learning rate fall to 0 over this many epochs (Loshchilov and Hutter 2017, arXiv:1608.03983);
             None keeps it constant.
         first_epoch: epochs that were trained before.
+        rates: by layer, the factor of its learning rate; 1 for those that are not named.
     """
 
     optimizer: OptimizerConfig
@@ -43,6 +45,7 @@ class Recipe:
     from_start: bool = False
     cosine: int | None = None
     first_epoch: int = 0
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ def train(
         verbose=0,
     )
     end = TrainingState(model.get_weights(), [numpy.asarray(value) for value in model.optimizer.variables])
+    if recipe.rates:
+        compile_model(model, replace(recipe, rates={}))  # with an optimizer that can be saved
     return keeper.restore(), end
 
 
@@ -121,6 +126,8 @@ def compile_model(model: keras.Model, recipe: Recipe, samples: int | None = None
         steps = recipe.cosine * math.ceil(samples / recipe.batch_size)
         options["learning_rate"] = keras.optimizers.schedules.CosineDecay(options["learning_rate"], steps)
     optimizer = keras.optimizers.get({"class_name": recipe.optimizer.name, "config": options})
+    if recipe.rates:
+        optimizer = with_factors(optimizer, variable_factors(model, recipe.rates))
     model.compile(optimizer=optimizer, **recipe.objective.compiled())
 
 

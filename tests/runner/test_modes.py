@@ -89,7 +89,7 @@ def test_children_start_from_the_weights_of_a_trial(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["random", "guided"])
 def test_a_budget_nothing_fits_into_is_told_with_the_nearest(mode: str, tmp_path: Path) -> None:
-    with pytest.raises(SearchError, match=r"run\.budget: no candidate is inside it .* the cheapest of .* pJ"):
+    with pytest.raises(SearchError, match=r"run\.budget: no candidate is inside it .* the cheapest takes .* pJ"):
         run(tiny(tmp_path, tmp_path / "out"), [*QUICK, "run.budget.energy=1pJ", f"run.mode={mode}"])
 
 

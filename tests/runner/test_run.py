@@ -175,7 +175,7 @@ def test_without_reference_or_final_training_and_with_bits(tmp_path: Path) -> No
         "dataset: {name: digits, train_samples: 200, test_samples: 50}\nmodel: {name: digits, filters: [4, 4]}\n"
         "reference: {epochs: 0}\nlimit: {Conv2D: [4], Activation: [4]}\n"
         f"run: {{output_dir: {tmp_path / 'out'}, max_trials: 1, epochs: 1, transfer_weights: true,"
-        " learning_rate_optimizer: true, blocks: [conv]}\n"
+        " learning_rate_optimizer: true}\n"
     )
     summary = run(path).summary
     assert summary["unit"] == "bits"
@@ -183,7 +183,7 @@ def test_without_reference_or_final_training_and_with_bits(tmp_path: Path) -> No
     assert summary["best"]["cost"] < summary["reference"]["cost"]
     assert summary["best"]["energy"] < summary["reference"]["energy"]
     assert summary["selection_samples"] == 50
-    assert "searching block by block is not in this version yet" in summary["notes"][0]
+    assert summary["blocks"] == []
     assert "learning_rate_step" in json.loads((tmp_path / "out" / "trials.jsonl").read_text())["values"]
 
 

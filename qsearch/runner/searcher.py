@@ -1,0 +1,302 @@
+"""The search of a run: of the whole network at once, or one block after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from qsearch.blocks.schedule import Schedule, Stage
+from qsearch.config import Config
+from qsearch.datasets import Dataset
+from qsearch.errors import ModelError
+from qsearch.graph.walk import layers_by_path
+from qsearch.models import load_model
+from qsearch.plan import LayerPlan, QuantizationPlan
+from qsearch.runner.checkpoints import Checkpoints
+from qsearch.runner.directory import BEST, RunDirectory
+from qsearch.runner.experiment import SEARCH_SEED, Experiment
+from qsearch.runner.keeper import Keeper
+from qsearch.runner.trainer import CandidateTrainer
+from qsearch.search import loop
+from qsearch.search.cheapest import cheapest
+from qsearch.search.guide import Appraisal, Guide
+from qsearch.search.loop import Demands, Price
+from qsearch.search.oracle import SearchSetting, proposer
+from qsearch.search.proposals import Proposer
+from qsearch.search.seeds import spread
+from qsearch.search.space import LEARNING_RATE, SearchSpace, Values
+from qsearch.search.training import Recipe
+from qsearch.search.trials import AnyTrial, Observer, Trial
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a search came to.
+
+    Attributes:
+        before: the best trial so far when it began; None for the reference.
+        best: its best trial; None where none was completed, or none outranked the one before.
+        trials: how many of all trials were recorded when it began, and when it ended.
+        ended: why.
+    """
+
+    stage: Stage
+    space: SearchSpace
+    before: Trial | None
+    best: Trial | None
+    trials: tuple[int, int]
+    ended: str
+    seconds: float
+
+
+@dataclass
+class Searcher:
+    """Runs the stages of a schedule, each from the best model so far.
+
+    What a later process would need to go on is on disk at any time: the journal, and the model after each block in
+    its folder, which the next block reads from there.
+
+    Attributes:
+        trials: all of them, in order.
+        done: the stages that have ended.
+        best: the best trial so far, whose model is in the folder "best".
+    """
+
+    experiment: Experiment
+    schedule: Schedule
+    data: Dataset
+    recipe: Recipe
+    demands: Demands
+    directory: RunDirectory
+    checkpoints: Checkpoints
+    observer: Observer
+    trials: list[AnyTrial] = field(default_factory=list)
+    done: list[StageResult] = field(default_factory=list)
+    best: Trial | None = None
+
+    def __post_init__(self) -> None:
+        self.config: Config = self.experiment.loaded.config
+        self.base = QuantizationPlan()
+        self.keeper = self._keeper(self.schedule.stages[0])
+
+    def go(self) -> str:
+        """Search; returns why it ended. What it came to is in the attributes, also when it is interrupted."""
+        ended = ""
+        for stage in self.schedule.stages:
+            ended = self._stage(stage)
+        if len(self.schedule.stages) == 1:
+            return ended
+        return f"all {len(self.schedule.stages)} blocks searched"
+
+    def notes(self) -> list[str]:
+        """Blocks in which nothing was found, and why."""
+        return [
+            f"block {result.stage.number}: nothing better was found ({result.ended}); it stays as it was"
+            for result in self.done
+            if result.best is None and result.stage.number is not None
+        ]
+
+    def cheapest_energy(self) -> float:
+        """Of the cheapest plan there is, pJ."""
+        space = self.schedule.space
+        plan = space.plan(cheapest(space, _cost(space, self.experiment.costs.price)))
+        return self.experiment.costs.price(plan).energy
+
+    def plan_of(self, number: int) -> QuantizationPlan:
+        """The plan of a trial."""
+        trial = self.trials[number - 1]
+        return trial.candidate.plan if isinstance(trial, Trial) else QuantizationPlan()
+
+    def _stage(self, stage: Stage) -> str:
+        started, earlier, before = time.monotonic(), len(self.trials), self.best
+        space = self.schedule.space.part(stage.names, self.base)
+        incumbent = self.best if stage.names <= self.base.layers.keys() else None
+        self.keeper = self._keeper(stage)
+        ended = "interrupted"
+        try:
+            ended = self._search(stage, space, incumbent)
+        finally:
+            found = self.keeper.best
+            complete = ended != "interrupted"
+            if found is not None and (complete or before is None or self._outranks(found, before)):
+                self.best = found
+            times = time.monotonic() - started
+            self.done.append(StageResult(stage, space, before, found, (earlier, len(self.trials)), ended, times))
+        if found is not None:
+            self.base = found.candidate.plan
+            if self.keeper.folder != BEST:
+                self.directory.copy_model(self.keeper.folder, BEST)
+        return ended
+
+    def _outranks(self, trial: Trial, other: Trial) -> bool:
+        return trial.rank(self.recipe.target) > other.rank(self.recipe.target)
+
+    def _keeper(self, stage: Stage) -> Keeper:
+        """Only the last block's models are quantized in all blocks; further ones are kept of these alone."""
+        run, last = self.config.run, stage is self.schedule.stages[-1]
+        folder = BEST if stage.number is None else f"blocks/{stage.number}"
+        return Keeper(
+            self.directory,
+            self.checkpoints,
+            self.recipe.target,
+            run.best_models if last else 1,
+            last and run.mode == "pareto",
+            folder,
+            self.best,
+        )
+
+    def _search(self, stage: Stage, space: SearchSpace, incumbent: Trial | None) -> str:
+        run = self.config.run.model_copy(update={"max_trials": stage.trials})
+        place = () if stage.number is None else (stage.number,)
+        seed = spread(run.seed, SEARCH_SEED, *place)
+        objection = self._objection(stage, space)
+        with TemporaryDirectory(prefix="qsearch-") as folder:
+            setting = SearchSetting(
+                space, run, seed, Path(folder), lambda: self._guide(space, stage.trials, objection, seed)
+            )
+            proposals = proposer(setting)
+            count = run.max_trials if proposals.total is None else proposals.total
+            epochs = str(run.epochs) if proposals.total is None else f"up to {run.max_epochs or run.epochs}"
+            self.observer.stage(f"{self._title(stage)}: {count} trials of {epochs} epochs, {_described(space)}")
+            return loop.run(self._loop(stage, space, proposals, objection, incumbent)).ended
+
+    def _title(self, stage: Stage) -> str:
+        if stage.block is None:
+            return f"search, {self.config.run.mode}"
+        return f"block {stage.number} of {len(self.schedule.stages)}, {stage.block.pattern}, {self.config.run.mode}"
+
+    def _loop(
+        self,
+        stage: Stage,
+        space: SearchSpace,
+        proposals: Proposer,
+        objection: Callable[[QuantizationPlan, Price], str | None],
+        incumbent: Trial | None,
+    ) -> loop.Search:
+        run, keeper = self.config.run, self.keeper
+
+        def record(trial: AnyTrial) -> None:
+            self.directory.append_trial(trial)
+            self.trials.append(trial)
+
+        def keep(trial: Trial, model: Any, better: bool) -> None:
+            keeper.keep(trial, model, better, proposals.continues() | {trial.number}, run.mode == "hyperband")
+
+        return loop.Search(
+            space=space,
+            proposer=proposals,
+            price=self.experiment.costs.price,
+            train=self._trainer(stage).train,
+            target=self.recipe.target,
+            max_trials=stage.trials,
+            record=record,
+            keep=keep,
+            observer=self.observer,
+            demands=self.demands,
+            prune=run.prune,
+            curve=run.mode == "pareto",
+            early_stop=run.early_stop == "bound",
+            best_models=run.best_models if stage is self.schedule.stages[-1] else 1,
+            objection=objection,
+            block=stage.number,
+            earlier=len(self.trials),
+            incumbent=incumbent,
+        )
+
+    def _trainer(self, stage: Stage) -> CandidateTrainer:
+        run, reference = self.config.run, self.experiment.model
+        start = reference if stage.block is not None or run.transfers else None
+        if self.base.layers:
+            start = load_model(self.directory.model_path, custom_objects=self.experiment.own)
+        layers = tuple(layers_by_path(reference))
+        return CandidateTrainer(
+            self.config,
+            self.data,
+            reference,
+            start,
+            self.experiment.reference.total,
+            self.recipe,
+            self.checkpoints,
+            self.plan_of,
+            self.observer.epoch_ended,
+            None if stage.block is None else lambda factor: stage.rates(run.block_learning_rates, layers, factor),
+        )
+
+    def _guide(
+        self,
+        space: SearchSpace,
+        trials: int,
+        objection: Callable[[QuantizationPlan, Price], str | None],
+        seed: int,
+    ) -> Guide:
+        run, target, least = self.config.run, self.recipe.target, self.demands.metric
+
+        def appraise(values: Values) -> Appraisal:
+            plan = space.plan(values)
+            identity = (plan, values.get(LEARNING_RATE))
+            try:
+                price = self.experiment.costs.price(plan)
+            except ModelError:  # widths that do not fit together
+                return Appraisal(identity, float("inf"), 0.0, allowed=False)
+            return Appraisal(identity, price.cost, price.delta, objection(plan, price) is None, price.energy)
+
+        return Guide(
+            space,
+            appraise,
+            target,
+            seed,
+            first=max(3, min(6, trials // 4)),
+            least=None if least is None else target.worth(least),
+            curve=run.mode == "pareto",
+            dearest=self.experiment.reference.total,
+        )
+
+    def _objection(self, stage: Stage, space: SearchSpace) -> Callable[[QuantizationPlan, Price], str | None]:
+        """The budget is for the whole model: a block's plan is inside it if the cheapest of the blocks to come are."""
+        price, demands = self.experiment.costs.price, self.demands
+        if not stage.later or not demands.limits_cost:
+            return lambda _, found: demands.objection(found)
+        rest = self._cheapest_rest(stage, space)
+
+        def objection(plan: QuantizationPlan, found: Price) -> str | None:
+            told = demands.objection(price(_completed(plan, rest)))
+            return None if told is None else f"with the cheapest of the blocks to come, {told}"
+
+        return objection
+
+    def _cheapest_rest(self, stage: Stage, space: SearchSpace) -> QuantizationPlan:
+        """The cheapest plan of the blocks to come, whatever this one chooses."""
+        price = self.experiment.costs.price
+
+        chosen = space.plan(cheapest(space, _cost(space, price)))
+        rest = self.schedule.space.part(stage.later, chosen)
+        plan = rest.plan(cheapest(rest, _cost(rest, price)))
+        return QuantizationPlan({name: plan.layers[name] for name in plan if name in stage.later})
+
+
+def _completed(plan: QuantizationPlan, rest: QuantizationPlan) -> QuantizationPlan:
+    """A plan, and what the blocks to come add to it; widths that it has decided stay."""
+    added = {}
+    for name, layer in rest.layers.items():
+        own = plan.get(name)
+        filters = layer.filters if own is None or own.filters is None else own.filters
+        added[name] = LayerPlan(layer.quantizers, filters)
+    return QuantizationPlan({**plan.layers, **added})
+
+
+def _cost(space: SearchSpace, price: Callable[[QuantizationPlan], Price]) -> Callable[[Values], float]:
+    def cost(values: Values) -> float:
+        try:
+            return price(space.plan(values)).cost
+        except ModelError:  # widths that do not fit together
+            return float("inf")
+
+    return cost
+
+
+def _described(space: SearchSpace) -> str:
+    return f"{space.size:.3g} combinations of {len(space.dimensions)} choices"
