@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 DATASETS = ("mnist", "fashion_mnist", "cifar10", "cifar100", "digits")
-MODELS = ("mnist", "fashion_mnist", "cifar10", "cifar100", "digits")
+MODELS = ("mnist", "fashion_mnist", "cifar10", "cifar100", "digits", "resnet8", "digits_resnet")
 MEMORIES = ("fixed", "sram", "dram")
 PROCESSES = ("horowitz", "jouppi_7nm")
 NUMBER_TYPES = ("int8", "int16", "int32", "fp16", "fp32")

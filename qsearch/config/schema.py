@@ -84,7 +84,7 @@ Filters = Annotated[
 
 
 class ModelConfig(Section):
-    """A registry name, with options of the block network to change, a model file, or a function that builds one."""
+    """A registry name, with options of its network to change, a model file, or a function that builds one."""
 
     name: Annotated[Text, BeforeValidator(one_of(MODELS))] | None = None
     path: Text | None = None
@@ -114,7 +114,7 @@ class ModelConfig(Section):
         return self
 
     def options(self) -> dict[str, Any]:
-        """The block network's options that the file sets."""
+        """Options of the registered network that the file sets."""
         own = {"name", "path", "factory", "arguments", "custom_objects"}
         return self.model_dump(exclude=own, exclude_none=True)
 

@@ -18,8 +18,8 @@ def build_model(name: str, **options: Any) -> keras.Model:
     They follow Keras' global seed (`keras.utils.set_random_seed`).
 
     Args:
-        name: mnist, fashion_mnist, cifar10, cifar100 or digits.
-        options: fields of `BlockNetwork` to change, e.g. filters=[16, [32, 32]].
+        name: one of `MODELS`.
+        options: fields of `BlockNetwork` or `ResidualNetwork` to change, e.g. filters=[16, [32, 32]].
 
     Raises:
         ModelError: unknown name or option, or options that make no network.

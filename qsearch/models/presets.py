@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qsearch.models.block_network import BlockNetwork
+from qsearch.models.residual_network import ResidualNetwork
 
-MODELS: Mapping[str, BlockNetwork] = {
+MODELS: Mapping[str, BlockNetwork | ResidualNetwork] = {
     "mnist": BlockNetwork(
         shape=(28, 28, 1),
         num_classes=10,
@@ -55,4 +56,6 @@ MODELS: Mapping[str, BlockNetwork] = {
         with_maxpooling=False,
         kernel_initializer="he_uniform",
     ),
+    "resnet8": ResidualNetwork(shape=(32, 32, 3), num_classes=10, filters=(16, 32, 64)),
+    "digits_resnet": ResidualNetwork(shape=(8, 8, 1), num_classes=10, filters=(8, 16)),
 }

@@ -104,10 +104,10 @@ def schedule_of(experiment: Experiment) -> Schedule:
 def _model(loaded: LoadedConfig) -> tuple[keras.Model, dict[str, Any]]:
     """The model, and the user's own classes in it."""
     config = loaded.config.model
-    if config.name is not None:
-        return build_model(config.name, **config.options()), {}
-    key = "path" if config.path is not None else "factory"
+    key = "name" if config.name is not None else "path" if config.path is not None else "factory"
     try:
+        if config.name is not None:
+            return build_model(config.name, **config.options()), {}
         own = import_objects(config.custom_objects)
         if config.path is not None:
             model = load_model(config.path, custom_objects=own)

@@ -36,6 +36,8 @@ def test_registry_holds_the_names_of_the_configuration() -> None:
         ("cifar10", 69_009, 66_507),
         ("cifar100", 264_811, 259_493),
         ("digits", 24_282, 24_058),
+        ("resnet8", 78_666, 78_186),  # as in MLPerf Tiny
+        ("digits_resnet", 5_274, 5_162),
     ],
 )
 def test_parameters(name: str, parameters: int, trainable: int) -> None:
@@ -102,7 +104,8 @@ OPTIONS = (
         (
             "mnits",
             {},
-            "model 'mnits': unknown, allowed: mnist, fashion_mnist, cifar10, cifar100, digits; did you mean 'mnist'?",
+            "model 'mnits': unknown, allowed: mnist, fashion_mnist, cifar10, cifar100, digits, resnet8, digits_resnet; "
+            "did you mean 'mnist'?",
         ),
         ("mnist", {"filter": [4]}, f"unknown option 'filter', allowed: {OPTIONS}; did you mean 'filters'?"),
         ("mnist", {"zzzz": 1}, f"unknown option 'zzzz', allowed: {OPTIONS}"),
@@ -111,6 +114,19 @@ OPTIONS = (
             "mnist",
             {"with_maxpooling": True},
             "filters: 5 blocks with max pooling halve an image of 28x28 to nothing; at most 4 fit",
+        ),
+        ("resnet8", {"filters": [8] * 7}, "filters: 7 stacks halve an image of 32x32 to nothing; at most 6 fit"),
+        (
+            "resnet8",
+            {"filters": [16, []]},
+            "filters: found [16, []], expected one or more stacks, each a number >= 1 or a list of them",
+        ),
+        ("digits_resnet", {"kernel_size": 0}, "kernel_size: found 0, expected a whole number >= 1"),
+        (
+            "digits_resnet",
+            {"use_separable": "dsp"},
+            "unknown option 'use_separable', allowed: shape, num_classes, filters, kernel_size, kernel_initializer, "
+            "bias_initializer",
         ),
         ("mnist", {"kernel_initializer": "he_unform"}, "Could not interpret initializer identifier: he_unform"),
     ],
@@ -121,3 +137,14 @@ def test_wrong_names_and_options(name: str, options: dict[str, Any], message: st
     assert str(caught.value).removeprefix(f"model {name!r}: ") == message.removeprefix(f"model {name!r}: ")
     assert str(caught.value).startswith(f"model {name!r}: ")
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_a_residual_network_has_convolution_blocks_where_width_or_size_change_and_else_identity_blocks() -> None:
+    model = build_model("digits_resnet", filters=[[4, 4], [4, 6]])
+    names = [layer.name for layer in model.layers]
+    assert [name for name in names if name.endswith("_shortcut")] == ["res1_0_shortcut", "res1_1_shortcut"]
+    assert [name for name in names if name.endswith("_add")] == ["res0_0_add", "res0_1_add", "res1_0_add", "res1_1_add"]
+    assert model.get_layer("res0_1_add").output.shape == (None, 8, 8, 4)
+    assert model.get_layer("res1_0_add").output.shape == (None, 4, 4, 4)
+    assert model.get_layer("res1_1_add").output.shape == (None, 4, 4, 6)
+    assert model.output_shape == (None, 10)
