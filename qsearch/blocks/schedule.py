@@ -92,7 +92,8 @@ def blockwise(loaded: LoadedConfig, graph: ModelGraph, space: SearchSpace, table
     notes += [f"block {block.pattern!r}: nothing in it is searched" for block, names in named if not names]
     kept = [(block, names) for block, names in named if names]
     if not kept:
-        raise loaded.error(("run", "blocks"), f"take no layer that is searched; searched are: {', '.join(searched)}")
+        all_names = ", ".join(layer.name for layer in space.layers)
+        raise loaded.error(("run", "blocks"), f"take no layer that is searched; searched are: {all_names}")
     stages: list[Stage] = []
     for place, (block, names) in enumerate(kept):
         earlier = frozenset(name for before, _ in kept[:place] for name in before.layers)

@@ -16,7 +16,7 @@ class Block:
     """A pattern and the layers it takes.
 
     Attributes:
-        layers: by name, the number of candidates; 1 for a layer that is not searched.
+        layers: by name, the number of candidates; 0 for a layer that is not searched.
         share: part of the reference's cost, 0 to 1.
         trials: int(max(min_trials_per_block, max_trials · cost / (stress · reference cost))), Coelho et al. 2021,
             arXiv:2006.10159, where the least number is 10.
@@ -37,6 +37,15 @@ class BlockTable:
     matched_twice: Mapping[str, tuple[str, ...]]
 
 
+def without_blocks(loaded: LoadedConfig) -> ConfigError:
+    """The error of a configuration that names no blocks where some are needed."""
+    return loaded.error(
+        ("run", "blocks"),
+        'is missing: list patterns of layer names, e.g. blocks: ["^.*_0$", "^dense"]; '
+        "qsearch blocks CONFIG --suggest prints some for the model",
+    )
+
+
 def block_table(
     loaded: LoadedConfig, layers: Sequence[str], space: SearchSpace, costs: Mapping[str, float], reference: float
 ) -> BlockTable:
@@ -52,11 +61,7 @@ def block_table(
     """
     run = loaded.config.run
     if not run.blocks:
-        raise loaded.error(
-            ("run", "blocks"),
-            'is missing: list patterns of layer names, e.g. blocks: ["^.*_0$", "^dense"]; '
-            "qsearch blocks CONFIG --suggest prints some for the model",
-        )
+        raise without_blocks(loaded)
     matched = {pattern: [name for name in layers if re.match(pattern, name)] for pattern in run.blocks}
     empty = [
         str(
@@ -78,7 +83,7 @@ def block_table(
         blocks.append(
             Block(
                 pattern,
-                {name: searched.get(name, 1) for name in matched[pattern]},
+                {name: searched.get(name, 0) for name in matched[pattern]},
                 cost / total if total else 0.0,
                 int(max(least, run.max_trials * cost / reference)) if reference else least,
             )

@@ -1,62 +1,173 @@
-"""`qsearch blocks CONFIG --debug`."""
+"""`qsearch blocks CONFIG`: search block by block, or look at the blocks before."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from qsearch.blocks.table import BlockTable, without_blocks
+from qsearch.cli import run as run_command
 from qsearch.cli.quiet import quiet_start
-from qsearch.config import load_config
-from qsearch.errors import ConfigError
+from qsearch.config import LoadedConfig
+from qsearch.report.units import duration
 
 if TYPE_CHECKING:
-    from qsearch.blocks.table import BlockTable
+    from rich.console import Console
+
+    from qsearch.blocks.schedule import Schedule
+    from qsearch.blocks.suggest import SuggestedBlock
+    from qsearch.runner.experiment import Experiment
+    from qsearch.runner.timing import Timing
 
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path), default="qsearch.yaml")
-@click.option("--debug", is_flag=True, help="Print the blocks and train nothing.")
+@click.option("--debug", is_flag=True, help="Print the blocks, their costs and the size of the search; train nothing.")
+@click.option(
+    "--time", "timed", is_flag=True, help="With --debug: estimate the run time, from epochs that are measured."
+)
+@click.option("--suggest", "suggested", is_flag=True, help="Print blocks for the model, as YAML to paste.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, e.g. --set run.max_trials=3."
 )
-def blocks(config: Path, debug: bool, overrides: tuple[str, ...]) -> None:
-    """Show the blocks that CONFIG (default: qsearch.yaml) cuts a model into."""
-    loaded = load_config(config, overrides)
-    if not debug:
-        raise ConfigError(
-            "qsearch blocks: searching block by block is not in this version yet; "
-            "--debug prints the blocks, and 'qsearch run' searches the whole network at once"
-        )
+@click.option("--output-dir", metavar="FOLDER", help="Short for --set run.output_dir=FOLDER.")
+@click.option("--plain", is_flag=True, help="One plain line per trial, as when the output is no terminal.")
+def blocks(
+    config: Path,
+    debug: bool,
+    timed: bool,
+    suggested: bool,
+    overrides: tuple[str, ...],
+    output_dir: str | None,
+    plain: bool,
+) -> int:
+    """Search block by block, as CONFIG (default: qsearch.yaml) says; or look at its blocks before."""
+    loaded = run_command.read(config, overrides, output_dir)
+    if not suggested and not loaded.config.run.blocks:
+        raise without_blocks(loaded)
+    if suggested:
+        _suggest(loaded)
+    elif debug or timed:
+        _debug(loaded, timed)
+    else:
+        return run_command.search(loaded, plain)
+    return 0
+
+
+def _suggest(loaded: LoadedConfig) -> None:
     with quiet_start():
-        from qsearch.blocks.table import block_table
-        from qsearch.runner.experiment import read_experiment
+        from qsearch.blocks.suggest import suggest
+        from qsearch.runner.experiment import read_experiment, schedule_of
 
     experiment = read_experiment(loaded)
-    reference = experiment.reference
-    costs = {name: layer.total for name, layer in reference.layers.items()}
-    table = block_table(loaded, experiment.indexed, experiment.space, costs, reference.total * experiment.stress)
-    _show(table, loaded.config.run.schedule_block)
+    found = suggest(experiment.graph, [layer.name for layer in experiment.space.layers], experiment.indexed)
+    if not found:
+        raise loaded.error(("limit",), "names no layer of the model, so that there is nothing to cut into blocks")
+    run = loaded.config.run.model_copy(update={"blocks": tuple(block.pattern for block in found)})
+    proposed = replace(experiment, loaded=replace(loaded, config=loaded.config.model_copy(update={"run": run})))
+    for line in _pasteable(found, experiment):
+        click.echo(line)
+    click.echo(f"# {_sizes(schedule_of(proposed))}")
 
 
-def _show(table: BlockTable, schedule: str) -> None:
-    from rich.console import Console
+def _pasteable(found: Sequence[SuggestedBlock], experiment: Experiment) -> list[str]:
+    """YAML with comments."""
+    costs, total = experiment.reference.layers, experiment.reference.total
+    quoted = ["'" + block.pattern.replace("'", "''") + "'" for block in found]
+    width = min(max(map(len, quoted)), 40)
+    lines = ["run:", "  blocks:"]
+    for block, pattern in zip(found, quoted, strict=True):
+        share = sum(costs[name].total for name in block.layers if name in costs) / total if total else 0.0
+        few = len(pattern) <= width and len(block.layers) <= 10
+        told = (
+            ", ".join(block.layers) if few else f"{len(block.layers)} layers, {block.layers[0]} to {block.layers[-1]}"
+        )
+        lines.append(f"    - {pattern:<{width}}  # {share:.1%} of the cost: {told}")
+    return lines
+
+
+def _debug(loaded: LoadedConfig, timed: bool) -> None:
+    with quiet_start():
+        from rich.console import Console
+
+        from qsearch.runner.experiment import read_experiment, schedule_of, table_of
+
+    experiment = read_experiment(loaded)
+    table, schedule = table_of(experiment), schedule_of(experiment)
+    timing = None
+    if timed:
+        from qsearch.runner.timing import measure
+
+        timing = measure(experiment, schedule)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 1000  # a file has no edge to wrap at
+    _show(console, loaded, table, schedule, timing)
+
+
+def _show(console: Console, loaded: LoadedConfig, table: BlockTable, schedule: Schedule, timing: Timing | None) -> None:
     from rich.table import Table
 
-    console = Console(soft_wrap=True) if not Console().is_terminal else Console()
-    shown = Table(title=f"blocks in the order of schedule_block: {schedule}", title_justify="left")
-    for heading in ("block", "layer", "candidates", "share of cost", "trials"):
+    from qsearch.search.oracle import workload
+
+    run = loaded.config.run
+    shown = Table(title=f"blocks in the order of schedule_block: {run.schedule_block}", title_justify="left")
+    for heading in ("block", "layer", "candidates", "share of cost", "combinations", "trials"):
         shown.add_column(heading, justify="left" if heading in ("block", "layer") else "right")
+    if timing is not None:
+        shown.add_column("time", justify="right")
+    searched = {
+        stage.block.pattern: (size, workload(run, stage.trials)[0], seconds)
+        for stage, size, seconds in zip(
+            schedule.stages, schedule.sizes, timing.stages if timing else [0.0] * len(schedule.stages), strict=True
+        )
+        if stage.block is not None
+    }
     for block in table.blocks:
+        size, trials, seconds = searched.get(block.pattern, (1, 0, 0.0))
+        head = [f"{block.share:.1%}", f"{size:,}", str(trials), *([duration(seconds)] if timing else [])]
         for index, (layer, candidates) in enumerate(block.layers.items()):
-            head = (block.pattern, f"{block.share:.1%}", str(block.trials)) if index == 0 else ("", "", "")
-            count = f"{candidates:,}" if candidates > 1 else "not searched"
-            shown.add_row(head[0], layer, count, head[1], head[2], end_section=index == len(block.layers) - 1)
+            count = f"{candidates:,}" if candidates else "not searched"
+            cells = [block.pattern, layer, count, *head] if index == 0 else ["", layer, count]
+            shown.add_row(*cells, end_section=index == len(block.layers) - 1)
     console.print(shown)
-    total = sum(block.trials for block in table.blocks)
-    console.print(f"{len(table.blocks)} blocks, {total} trials in all", highlight=False)
+    total = sum(trials for _, trials, _ in searched.values())
+    console.print(f"{len(table.blocks)} blocks, {total} trials in all")
+    console.print(_sizes(schedule))
+    if timing is not None:
+        console.print(_told(timing))
     if table.unmatched:
-        console.print(f"in no block: {', '.join(table.unmatched)}", highlight=False, markup=False)
+        console.print(f"in no block: {', '.join(table.unmatched)}")
     for layer, patterns in table.matched_twice.items():
-        console.print(f"in several blocks: {layer} ({', '.join(patterns)})", highlight=False, markup=False)
+        console.print(f"in several blocks: {layer} ({', '.join(patterns)})")
+    for note in schedule.notes:
+        console.print(f"note: {note}")
+
+
+def _sizes(schedule: Schedule) -> str:
+    flat, blocked = schedule.space.size, sum(schedule.sizes)
+    return (
+        f"combinations: {_count(flat)} for the whole network at once, {_count(blocked)} block by block, "
+        f"{_count(flat / blocked)} times fewer"
+    )
+
+
+def _count(number: float) -> str:
+    """123,456 or 1.2e+45."""
+    if number < 100:
+        return f"{number:.3g}"
+    return f"{round(number):,}" if number < 1e9 else f"1e{math.log10(number):.1f}"
+
+
+def _told(timing: Timing) -> str:
+    return (
+        f"measured: {timing.reference_epoch:.2g} s an epoch of the reference; {timing.trial_start:.2g} s to build a "
+        f"candidate, {timing.trial_epoch:.2g} s an epoch of it\n"
+        f"estimated: reference {duration(timing.reference)}, blocks {duration(sum(timing.stages))}, "
+        f"final training {duration(timing.final)}; {duration(timing.total)} in all at most, as trials may be skipped"
+    )

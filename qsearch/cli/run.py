@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from qsearch.cli.quiet import quiet_start
-from qsearch.config import load_config
+from qsearch.config import LoadedConfig, load_config
 from qsearch.report.units import cost, duration, energy
 
 UNMET = 8
@@ -21,12 +21,20 @@ UNMET = 8
 )
 @click.option("--output-dir", metavar="FOLDER", help="Short for --set run.output_dir=FOLDER.")
 @click.option("--plain", is_flag=True, help="One plain line per trial, as when the output is no terminal.")
-@click.pass_context
-def run(context: click.Context, config: Path, overrides: tuple[str, ...], output_dir: str | None, plain: bool) -> int:
+def run(config: Path, overrides: tuple[str, ...], output_dir: str | None, plain: bool) -> int:
     """Search the best quantized version of a model, as CONFIG (default: qsearch.yaml) says."""
+    return search(read(config, overrides, output_dir), plain)
+
+
+def read(config: Path, overrides: tuple[str, ...], output_dir: str | None) -> LoadedConfig:
+    """The configuration; every mistake in the file is told before TensorFlow is imported."""
     if output_dir is not None:
         overrides = (*overrides, f"run.output_dir={output_dir}")
-    loaded = load_config(config, overrides)  # every mistake in the file is told before TensorFlow is imported
+    return load_config(config, overrides)
+
+
+def search(loaded: LoadedConfig, plain: bool) -> int:
+    """Run it and show what came of it; returns the exit code."""
     from qsearch.cli.progress import observe
 
     with quiet_start():

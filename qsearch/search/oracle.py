@@ -177,14 +177,26 @@ def _bayesian(setting: SearchSetting) -> Proposer:
 
 
 def _hyperband(setting: SearchSetting) -> Proposer:
-    run = setting.run
-    oracle = SteadyHyperbandOracle(
+    return HyperbandProposer(_hyperband_oracle(setting.run, **_options(setting)), setting)
+
+
+def _hyperband_oracle(run: RunConfig, **options: Any) -> SteadyHyperbandOracle:
+    return SteadyHyperbandOracle(
         max_epochs=run.max_epochs or run.epochs,
         factor=run.factor or 3,
         hyperband_iterations=run.hyperband_iterations or 1,
-        **_options(setting),
+        **options,
     )
-    return HyperbandProposer(oracle, setting)
+
+
+def workload(run: RunConfig, trials: int) -> tuple[int, int]:
+    """How many trials a search trains at most, and epochs in all; Hyperband has numbers of its own."""
+    if run.mode == "hyperband":
+        oracle = _hyperband_oracle(run, objective=keras_tuner.Objective("score", "max"))
+        trials, epochs = oracle.trial_count(), oracle.epoch_count()
+    else:
+        epochs = trials * run.epochs
+    return trials, epochs * run.executions_per_trial
 
 
 def _guided(setting: SearchSetting) -> Proposer:

@@ -88,6 +88,17 @@ class SteadyHyperbandOracle(keras_tuner.oracles.HyperbandOracle):  # type: ignor
         )
         return int(each * self.hyperband_iterations)
 
+    def epoch_count(self) -> int:
+        """Epochs that all of them train; a promoted trial goes on from where it stopped."""
+        each = 0
+        for bracket in range(self._get_num_brackets()):
+            done = 0
+            for number in range(self._get_num_rounds(bracket)):
+                until = self._get_epochs(bracket, number)
+                each += self._get_size(bracket, number) * (until - done)
+                done = until
+        return int(each * self.hyperband_iterations)
+
 
 class GuidedOracle(keras_tuner.Oracle):  # type: ignore[misc]
     """Proposes what a `Guide` suggests.

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
+from tiny_run import tiny
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = """
@@ -187,10 +190,41 @@ def test_patterns_that_match_nothing_end_with_2(blocks: str, expected: str) -> N
     assert expected in done.stderr
 
 
-def test_searching_blocks_is_not_there_yet_and_says_so() -> None:
-    done = qsearch("blocks", str(ROOT / "configs" / "mnist_blocks.yaml"))
-    assert done.returncode == 2
-    assert "is not in this version yet; --debug prints the blocks" in done.stderr
+def test_blocks_searches_what_it_shows(tmp_path: Path) -> None:
+    path = tiny(tmp_path, tmp_path / "out")
+    options = ["--set", 'run.blocks=["^.*_0$", "^dense"]', "--set", "run.min_trials_per_block=1"]
+    options += ["--set", "run.max_trials=1", "--set", "run.epochs=1", "--set", "final_training=null"]
+    shown = qsearch("blocks", str(path), *options, "--time")
+    assert shown.returncode == 0, shown.stderr
+    assert "2 blocks, 2 trials in all" in shown.stdout
+    assert re.search(r"combinations: [\d,]+ for the whole network at once, [\d,]+ block by block", shown.stdout)
+    assert re.search(r"measured: [\d.]+ s an epoch of the reference; [\d.]+ s to build", shown.stdout)
+    assert "estimated: reference " in shown.stdout
+    assert "in no block, and therefore not quantized: conv2d_1" in shown.stdout
+    assert not (tmp_path / "out").exists()
+    done = qsearch("blocks", str(path), *options, "--output-dir", str(tmp_path / "other"))
+    assert done.returncode == 0, done.stderr
+    assert "block 1 of 2, ^.*_0$, random: 1 trials of 1 epochs" in done.stdout
+    assert "2 trials completed, 0 failed, 0 skipped" in done.stdout
+    assert (tmp_path / "other" / "blocks" / "2" / "model.keras").exists()
+
+
+def test_hyperband_has_its_own_number_of_trials() -> None:
+    options = ["--set", "run.mode=hyperband", "--set", "run.max_epochs=9"]
+    done = qsearch("blocks", str(ROOT / "configs" / "mnist_blocks.yaml"), "--debug", *options)
+    assert "6 blocks, 138 trials in all" in done.stdout, done.stderr
+
+
+def test_suggested_blocks_can_be_pasted(tmp_path: Path) -> None:
+    path = str(ROOT / "configs" / "mnist_flat.yaml")
+    done = qsearch("blocks", path, "--suggest")
+    assert done.returncode == 0, done.stderr
+    blocks = yaml.safe_load(done.stdout)["run"]["blocks"]
+    assert blocks == ["^.*_0$", "^.*_1$", "^.*_2$", "^.*_3$", "^.*_4$", "^dense$"]
+    shown = qsearch("blocks", path, "--debug", "--set", f"run.blocks={json.dumps(blocks)}")
+    size = done.stdout.splitlines()[-1].removeprefix("# ")
+    assert size.startswith("combinations: ")
+    assert size in shown.stdout
 
 
 def test_layers_in_two_blocks_are_named() -> None:

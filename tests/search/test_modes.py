@@ -9,10 +9,12 @@ import pytest
 from tiny_search import KERNELS, accuracy, learned, price, search, space
 
 from qsearch.config.names import MODES
+from qsearch.config.schema import RunConfig
 from qsearch.goal.target import Target
 from qsearch.plan import Role
 from qsearch.search.front import Point, hypervolume
 from qsearch.search.loop import Demands, Stop
+from qsearch.search.oracle import workload
 from qsearch.search.space import Dimension, SearchedLayer, SearchSpace
 from qsearch.search.trials import AnyTrial, Candidate, FailedTrial, SkippedTrial, Trained, Trial
 
@@ -132,6 +134,16 @@ def test_a_failed_trial_does_not_break_a_bracket(tmp_path: Path) -> None:
         _, recorded, _ = search(tmp_path / name, space(), 5, mode="hyperband", train=function, run=options, prune=False)
         sizes.append([sum(trial.candidate.epochs == e for trial in completed(recorded)) for e in (3, 9)])
     assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize(("max_epochs", "factor"), [(9, 3), (10, 2), (4, 5)])
+def test_the_workload_is_what_a_search_trains(max_epochs: int, factor: int, tmp_path: Path) -> None:
+    options = {"max_epochs": max_epochs, "factor": factor, "hyperband_iterations": 2}
+    _, recorded, _ = search(tmp_path, space(layers=8), 5, mode="hyperband", train=learned, run=options, prune=False)
+    trials = completed(recorded)
+    epochs = sum((trial.candidate.epochs or 0) - trial.candidate.first_epoch for trial in trials)
+    assert workload(RunConfig(mode="hyperband", **options), 5) == (len(trials), epochs)
+    assert workload(RunConfig(mode="guided", epochs=7, executions_per_trial=2), 5) == (5, 70)
 
 
 def test_bayesian_search_repeats_nothing_and_answers_fast(tmp_path: Path) -> None:
