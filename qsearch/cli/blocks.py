@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -150,18 +150,18 @@ def _show(console: Console, loaded: LoadedConfig, table: BlockTable, schedule: S
 
 
 def _sizes(schedule: Schedule) -> str:
-    flat, blocked = schedule.space.size, sum(schedule.sizes)
+    flat, blocked = Decimal(schedule.space.size), Decimal(sum(schedule.sizes))
     return (
         f"combinations: {_count(flat)} for the whole network at once, {_count(blocked)} block by block, "
         f"{_count(flat / blocked)} times fewer"
     )
 
 
-def _count(number: float) -> str:
-    """123,456 or 1.2e+45."""
+def _count(number: Decimal) -> str:
+    """6.2, 123,456 or 1.23e+45; deep networks have more combinations than a float can count."""
     if number < 100:
-        return f"{number:.3g}"
-    return f"{round(number):,}" if number < 1e9 else f"1e{math.log10(number):.1f}"
+        return f"{float(number):.3g}"
+    return f"{round(number):,}" if number < 1_000_000_000 else f"{number:.2e}"
 
 
 def _told(timing: Timing) -> str:

@@ -280,6 +280,7 @@ class RunConfig(Section):
     blocks: tuple[Pattern, ...] | None = None
     schedule_block: Literal["sequential", "cost"] = "sequential"
     min_trials_per_block: Count = 10
+    blocks_to_come: Literal["typical", "reference"] = "typical"
     block_learning_rates: BlockRatesConfig = BlockRatesConfig()
 
     @property

@@ -100,6 +100,13 @@ def _front(result: Json) -> str:
     )
 
 
+_SCORED = {
+    "typical": "scores count them as quantized, each choice the middle one by its cost (`blocks_to_come: typical`), so "
+    "that only the last block's are what the energy beside them is worth",
+    "reference": "so do scores",
+}
+
+
 def _blocks(result: Json) -> str:
     """Before and after each block; what was chosen stands in the table of layers, and in result.json."""
     target = result["target_metric"]
@@ -121,8 +128,8 @@ def _blocks(result: Json) -> str:
     headings = ("block", "share of cost", "trials completed", target, "energy", "score", "chosen")
     return (
         table(headings, rows)
-        + "\n\nMetrics are those of the selection set. Layers that no block has quantized yet are priced as the "
-        "reference's. The model after block N is in `blocks/N`."
+        + "\n\nMetrics are those of the selection set. Energy counts layers that no block has quantized yet as the "
+        f"reference's; {_SCORED[result['blocks_to_come']]}. The model after block N is in `blocks/N`."
     )
 
 

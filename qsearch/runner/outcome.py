@@ -88,6 +88,7 @@ class Outcome:
             "ended": self.ended,
             "interrupted": self.interrupted,
             "seconds": round(self.seconds, 1),
+            "blocks_to_come": config.run.blocks_to_come if config.run.blocks else None,
             "blocks": [self._block(stage) for stage in self.stages if stage.stage.number is not None],
             "notes": [*self.notes, *self.experiment.space.notes],
         }
@@ -202,21 +203,21 @@ class Outcome:
             "share": round(block.share, 4),
             "combinations": result.space.size,
             "trials": {status: counts[status] for status in ("completed", "failed", "skipped")},
-            "before": self._standing(result.before),
-            "after": self._standing(after),
+            "before": self._standing(result.before, result.delta_before),
+            "after": self._standing(after, result.delta_before),
             "trial": None if result.best is None else result.best.number,
             "chosen": {name: plan.layers[name].to_dict() for name in plan if name in block.layers},
             "ended": result.ended,
             "seconds": round(result.seconds, 1),
         }
 
-    def _standing(self, trial: Trial | None) -> dict[str, float]:
-        """Metric on the selection set, energy, cost and score of a trial; None: of the reference."""
+    def _standing(self, trial: Trial | None, delta: float) -> dict[str, float]:
+        """Metric on the selection set, energy, cost and score of a trial; None: of the reference, with its delta."""
         costs, reference = self.experiment.costs, self.experiment.reference.total
         if trial is not None:
             candidate = trial.candidate
             metric, energy, cost, score = trial.metric, candidate.energy, candidate.cost, trial.score
         else:
             metric, cost, energy = self.reference.selection[self.metric], reference, costs.reference_energy.total
-            score = self.target.score(metric, costs.goal.forgiving.delta(reference, reference))
+            score = self.target.score(metric, delta)
         return {self.metric: metric, "energy": round(energy, 2), "cost": round(cost, 2), "score": score}

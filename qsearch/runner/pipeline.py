@@ -235,7 +235,9 @@ def _about_blocks(run: RunConfig) -> list[str]:
                 "run.transfer_weights: false is for the whole network at once; blocks start from the best model so far"
             ]
         return []
-    given = [key for key in ("min_trials_per_block", "block_learning_rates") if key in run.model_fields_set]
+    given = [
+        key for key in ("min_trials_per_block", "block_learning_rates", "blocks_to_come") if key in run.model_fields_set
+    ]
     return [f"run.{key}: is for a search block by block; not used without run.blocks" for key in given]
 
 

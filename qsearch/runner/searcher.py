@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,16 +14,17 @@ from qsearch.datasets import Dataset
 from qsearch.errors import ModelError
 from qsearch.graph.walk import layers_by_path
 from qsearch.models import load_model
-from qsearch.plan import LayerPlan, QuantizationPlan
+from qsearch.plan import QuantizationPlan
 from qsearch.runner.checkpoints import Checkpoints
 from qsearch.runner.directory import BEST, RunDirectory
 from qsearch.runner.experiment import SEARCH_SEED, Experiment
 from qsearch.runner.keeper import Keeper
+from qsearch.runner.outlook import Outlook, cost_in, outlook
 from qsearch.runner.trainer import CandidateTrainer
 from qsearch.search import loop
 from qsearch.search.cheapest import cheapest
 from qsearch.search.guide import Appraisal, Guide
-from qsearch.search.loop import Demands, Price
+from qsearch.search.loop import Demands
 from qsearch.search.oracle import SearchSetting, proposer
 from qsearch.search.proposals import Proposer
 from qsearch.search.seeds import spread
@@ -38,7 +38,8 @@ class StageResult:
     """What a search came to.
 
     Attributes:
-        before: the best trial so far when it began; None for the reference.
+        before: the best trial so far when it began, scored as those of this stage are; None for the reference.
+        delta_before: what its cost is worth, as the stage reckons.
         best: its best trial; None where none was completed, or none outranked the one before.
         trials: how many of all trials were recorded when it began, and when it ended.
         ended: why.
@@ -47,6 +48,7 @@ class StageResult:
     stage: Stage
     space: SearchSpace
     before: Trial | None
+    delta_before: float
     best: Trial | None
     trials: tuple[int, int]
     ended: str
@@ -86,8 +88,13 @@ class Searcher:
     def go(self) -> str:
         """Search; returns why it ended. What it came to is in the attributes, also when it is interrupted."""
         ended = ""
-        for stage in self.schedule.stages:
-            ended = self._stage(stage)
+        try:
+            for stage in self.schedule.stages:
+                ended = self._stage(stage)
+        finally:
+            if self.best is not None:  # in the end a model is worth what it costs
+                price = self.experiment.costs.price(self.best.candidate.plan)
+                self.best = self.best.worth(price.delta, self.recipe.target)
         if len(self.schedule.stages) == 1:
             return ended
         return f"all {len(self.schedule.stages)} blocks searched"
@@ -103,7 +110,7 @@ class Searcher:
     def cheapest_energy(self) -> float:
         """Of the cheapest plan there is, pJ."""
         space = self.schedule.space
-        plan = space.plan(cheapest(space, _cost(space, self.experiment.costs.price)))
+        plan = space.plan(cheapest(space, cost_in(space, self.experiment.costs)))
         return self.experiment.costs.price(plan).energy
 
     def plan_of(self, number: int) -> QuantizationPlan:
@@ -112,20 +119,23 @@ class Searcher:
         return trial.candidate.plan if isinstance(trial, Trial) else QuantizationPlan()
 
     def _stage(self, stage: Stage) -> str:
-        started, earlier, before = time.monotonic(), len(self.trials), self.best
+        started, earlier = time.monotonic(), len(self.trials)
         space = self.schedule.space.part(stage.names, self.base)
-        incumbent = self.best if stage.names <= self.base.layers.keys() else None
+        ahead = self.config.run.blocks_to_come == "typical"
+        view = outlook(self.experiment.costs, self.demands, self.schedule, stage, space, ahead)
+        delta = view.price(self.base).delta
+        before = self.best = None if self.best is None else self.best.worth(delta, self.recipe.target)
         self.keeper = self._keeper(stage)
         ended = "interrupted"
         try:
-            ended = self._search(stage, space, incumbent)
+            ended = self._search(stage, space, view)
         finally:
             found = self.keeper.best
             complete = ended != "interrupted"
             if found is not None and (complete or before is None or self._outranks(found, before)):
                 self.best = found
             times = time.monotonic() - started
-            self.done.append(StageResult(stage, space, before, found, (earlier, len(self.trials)), ended, times))
+            self.done.append(StageResult(stage, space, before, delta, found, (earlier, len(self.trials)), ended, times))
         if found is not None:
             self.base = found.candidate.plan
             if self.keeper.folder != BEST:
@@ -149,20 +159,19 @@ class Searcher:
             self.best,
         )
 
-    def _search(self, stage: Stage, space: SearchSpace, incumbent: Trial | None) -> str:
+    def _search(self, stage: Stage, space: SearchSpace, view: Outlook) -> str:
         run = self.config.run.model_copy(update={"max_trials": stage.trials})
         place = () if stage.number is None else (stage.number,)
         seed = spread(run.seed, SEARCH_SEED, *place)
-        objection = self._objection(stage, space)
         with TemporaryDirectory(prefix="qsearch-") as folder:
             setting = SearchSetting(
-                space, run, seed, Path(folder), lambda: self._guide(space, stage.trials, objection, seed)
+                space, run, seed, Path(folder), lambda: self._guide(space, stage.trials, view, seed)
             )
             proposals = proposer(setting)
             count = run.max_trials if proposals.total is None else proposals.total
             epochs = str(run.epochs) if proposals.total is None else f"up to {run.max_epochs or run.epochs}"
             self.observer.stage(f"{self._title(stage)}: {count} trials of {epochs} epochs, {_described(space)}")
-            return loop.run(self._loop(stage, space, proposals, objection, incumbent)).ended
+            return loop.run(self._loop(stage, space, proposals, view)).ended
 
     def _title(self, stage: Stage) -> str:
         if stage.block is None:
@@ -174,8 +183,7 @@ class Searcher:
         stage: Stage,
         space: SearchSpace,
         proposals: Proposer,
-        objection: Callable[[QuantizationPlan, Price], str | None],
-        incumbent: Trial | None,
+        view: Outlook,
     ) -> loop.Search:
         run, keeper = self.config.run, self.keeper
 
@@ -189,7 +197,7 @@ class Searcher:
         return loop.Search(
             space=space,
             proposer=proposals,
-            price=self.experiment.costs.price,
+            price=view.price,
             train=self._trainer(stage).train,
             target=self.recipe.target,
             max_trials=stage.trials,
@@ -201,10 +209,10 @@ class Searcher:
             curve=run.mode == "pareto",
             early_stop=run.early_stop == "bound",
             best_models=run.best_models if stage is self.schedule.stages[-1] else 1,
-            objection=objection,
+            objection=view.objection,
             block=stage.number,
             earlier=len(self.trials),
-            incumbent=incumbent,
+            incumbent=self.best if stage.names <= self.base.layers.keys() else None,
         )
 
     def _trainer(self, stage: Stage) -> CandidateTrainer:
@@ -230,7 +238,7 @@ class Searcher:
         self,
         space: SearchSpace,
         trials: int,
-        objection: Callable[[QuantizationPlan, Price], str | None],
+        view: Outlook,
         seed: int,
     ) -> Guide:
         run, target, least = self.config.run, self.recipe.target, self.demands.metric
@@ -239,10 +247,11 @@ class Searcher:
             plan = space.plan(values)
             identity = (plan, values.get(LEARNING_RATE))
             try:
-                price = self.experiment.costs.price(plan)
+                price, ahead = self.experiment.costs.price(plan), view.ahead(plan)
             except ModelError:  # widths that do not fit together
                 return Appraisal(identity, float("inf"), 0.0, allowed=False)
-            return Appraisal(identity, price.cost, price.delta, objection(plan, price) is None, price.energy)
+            allowed = view.objection(plan, price) is None
+            return Appraisal(identity, ahead.cost, ahead.delta, allowed, price.energy)
 
         return Guide(
             space,
@@ -254,48 +263,6 @@ class Searcher:
             curve=run.mode == "pareto",
             dearest=self.experiment.reference.total,
         )
-
-    def _objection(self, stage: Stage, space: SearchSpace) -> Callable[[QuantizationPlan, Price], str | None]:
-        """The budget is for the whole model: a block's plan is inside it if the cheapest of the blocks to come are."""
-        price, demands = self.experiment.costs.price, self.demands
-        if not stage.later or not demands.limits_cost:
-            return lambda _, found: demands.objection(found)
-        rest = self._cheapest_rest(stage, space)
-
-        def objection(plan: QuantizationPlan, found: Price) -> str | None:
-            told = demands.objection(price(_completed(plan, rest)))
-            return None if told is None else f"with the cheapest of the blocks to come, {told}"
-
-        return objection
-
-    def _cheapest_rest(self, stage: Stage, space: SearchSpace) -> QuantizationPlan:
-        """The cheapest plan of the blocks to come, whatever this one chooses."""
-        price = self.experiment.costs.price
-
-        chosen = space.plan(cheapest(space, _cost(space, price)))
-        rest = self.schedule.space.part(stage.later, chosen)
-        plan = rest.plan(cheapest(rest, _cost(rest, price)))
-        return QuantizationPlan({name: plan.layers[name] for name in plan if name in stage.later})
-
-
-def _completed(plan: QuantizationPlan, rest: QuantizationPlan) -> QuantizationPlan:
-    """A plan, and what the blocks to come add to it; widths that it has decided stay."""
-    added = {}
-    for name, layer in rest.layers.items():
-        own = plan.get(name)
-        filters = layer.filters if own is None or own.filters is None else own.filters
-        added[name] = LayerPlan(layer.quantizers, filters)
-    return QuantizationPlan({**plan.layers, **added})
-
-
-def _cost(space: SearchSpace, price: Callable[[QuantizationPlan], Price]) -> Callable[[Values], float]:
-    def cost(values: Values) -> float:
-        try:
-            return price(space.plan(values)).cost
-        except ModelError:  # widths that do not fit together
-            return float("inf")
-
-    return cost
 
 
 def _described(space: SearchSpace) -> str:

@@ -1,4 +1,4 @@
-"""The values of least cost."""
+"""Values by what they cost: the cheapest, and those in the middle."""
 
 from __future__ import annotations
 
@@ -21,3 +21,16 @@ def cheapest(space: SearchSpace, cost: Callable[[Values], float]) -> dict[str, C
             values = options[costs.index(lowest)]
         if not lowest < before:
             return values
+
+
+def middle(space: SearchSpace, cost: Callable[[Values], float]) -> dict[str, Choice]:
+    """Of each choice the middle option by its cost (the cheaper of two), widths as in the reference."""
+    widths = {layer.filters_dimension for layer in space.layers}
+    values = {d.name: 1.0 if d.name in widths and 1.0 in d.options else d.options[0] for d in space.dimensions}
+    for dimension in space.dimensions:
+        if dimension.name in widths:
+            continue
+        options = [{**values, dimension.name: option} for option in dimension.options]
+        order = sorted(range(len(options)), key=[cost(one) for one in options].__getitem__)
+        values = options[order[(len(order) - 1) // 2]]
+    return values

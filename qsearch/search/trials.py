@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
 from qsearch.goal.target import Target
@@ -85,6 +85,11 @@ class Trial:
     def rank(self, target: Target) -> tuple[bool, float]:
         """What the user accepts comes first, by score; of the rest, what misses the demand by least."""
         return (True, self.score) if self.accepted else (False, target.worth(self.metric))
+
+    def worth(self, delta: float, target: Target) -> Trial:
+        """The same, scored with another worth of its cost."""
+        score = target.score(self.metric, delta)
+        return replace(self, candidate=replace(self.candidate, delta=delta), score=score)
 
     @property
     def metrics(self) -> Mapping[str, float]:

@@ -14,7 +14,7 @@ from qsearch.errors import ConfigError
 from qsearch.quantizers import parse
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
-OF_OUR_OWN = ("digits", "fashion_mnist", "cifar10", "cifar100")
+OF_OUR_OWN = ("digits", "digits_resnet_blocks", "fashion_mnist", "cifar10", "cifar100")
 OF_MNIST = ("mnist_flat", "mnist_grouped", "mnist_blocks", "mnist_pareto")
 
 MINIMAL = """

@@ -14,10 +14,12 @@ from tiny_run import tiny
 
 import qsearch
 import qsearch.runner.trainer as trainer
+from qsearch.config import load_config
 from qsearch.config.names import MODES
 from qsearch.datasets import load_dataset
 from qsearch.energy.public import estimate_energy
 from qsearch.errors import SearchError
+from qsearch.goal import ForgivingFactor
 from qsearch.graph.from_keras import read_plan
 from qsearch.plan import QuantizationPlan
 from qsearch.runner.pipeline import RunResult, run
@@ -129,9 +131,44 @@ def test_before_and_after_are_those_of_the_models(blocked: tuple[RunResult, Any]
         assert accuracy(model) == pytest.approx(block["after"]["acc"], abs=1e-6)
         assert block["chosen"].keys() <= plan_after(result, number).layers.keys()
     for before, after in pairwise(told):
-        assert after["before"] == before["after"]
+        assert {**after["before"], "score": None} == {**before["after"], "score": None}
     assert result.summary["best"]["trial"] == told[-1]["trial"]
     assert result.summary["best"]["energy"] == told[-1]["after"]["energy"]
+
+
+def worth(result: RunResult, cost: float) -> float:
+    """The delta of a cost, by the goal's formula."""
+    params = load_config(result.run_directory / "config.yaml").config.goal.params
+    forgiving = ForgivingFactor(params.delta_p, params.delta_n, params.rate, params.stress)
+    return forgiving.delta(result.summary["reference"]["cost"], cost)
+
+
+def test_scores_look_ahead_to_the_blocks_to_come(blocked: tuple[RunResult, Any]) -> None:
+    result, _ = blocked
+    for trial in result.trials:
+        assert isinstance(trial, Trial)
+        assert trial.score == pytest.approx(trial.metric * (1 + trial.candidate.delta))
+        own = worth(result, trial.candidate.cost)
+        if trial.block == 3:
+            assert trial.candidate.delta == pytest.approx(own, abs=1e-5)
+        else:
+            assert trial.candidate.delta > own + 0.01
+    best = result.summary["best"]
+    assert best["delta"] == pytest.approx(worth(result, best["cost"]), abs=1e-5)
+    assert best["score"] == pytest.approx(best["trial_metrics"]["val_acc"] * (1 + best["delta"]))
+    for block in result.summary["blocks"]:
+        rise = block["after"]["score"] - block["before"]["score"]
+        assert rise != 0
+        assert block["after"]["score"] == result.trials[block["trial"] - 1].score  # type: ignore[union-attr]
+
+
+def test_autoqkeras_way_counts_what_is_there(tmp_path: Path) -> None:
+    result = run(tiny(tmp_path, tmp_path / "out"), [*QUICK, BLOCKS, "run.blocks_to_come=reference"])
+    for trial in result.trials:
+        if isinstance(trial, Trial):
+            assert trial.candidate.delta == pytest.approx(worth(result, trial.candidate.cost), abs=1e-5)
+    report = (result.run_directory / "report.md").read_text(encoding="utf-8")
+    assert "as the reference's; so do scores." in report
 
 
 def test_the_report_tells_of_every_block(blocked: tuple[RunResult, Any]) -> None:
@@ -249,7 +286,7 @@ class Interrupting(SilentObserver):
 def test_an_interrupted_run_keeps_the_best_so_far(
     observer: Interrupting, trials: int, blocks: list[str], tmp_path: Path
 ) -> None:
-    overrides = [*QUICK, "run.min_trials_per_block=2", "run.prune=false"]
+    overrides = [*QUICK, "run.min_trials_per_block=2", "run.prune=false", "run.blocks_to_come=reference"]
     result = run(tiny(tmp_path, tmp_path / "out"), overrides, observer)
     assert result.summary["interrupted"] is True
     assert len(result.trials) == trials

@@ -1,0 +1,87 @@
+"""What a block's plans are worth before the other blocks are searched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tiny_run import tiny
+
+from qsearch.config import load_config
+from qsearch.plan import QuantizationPlan
+from qsearch.runner.experiment import Experiment, read_experiment, schedule_of
+from qsearch.runner.outlook import Outlook, cost_in, outlook
+from qsearch.search.cheapest import cheapest, middle
+from qsearch.search.loop import Demands
+from qsearch.search.space import Dimension, SearchedLayer, SearchSpace
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    folder = tmp_path_factory.mktemp("outlook")
+    return read_experiment(load_config(tiny(folder, folder / "out"), ['run.blocks=["^.*_0$", "^.*_1$", "^dense"]']))
+
+
+def views(experiment: Experiment, demands: Demands, ahead: bool) -> list[tuple[SearchSpace, Outlook]]:
+    schedule, base, found = schedule_of(experiment), QuantizationPlan(), []
+    for stage in schedule.stages:
+        space = schedule.space.part(stage.names, base)
+        found.append((space, outlook(experiment.costs, demands, schedule, stage, space, ahead)))
+        base = space.plan(cheapest(space, cost_in(space, experiment.costs)))
+    return found
+
+
+def test_the_middle_option_by_cost() -> None:
+    space = SearchSpace(
+        (Dimension("k", ("a", "b", "c", "d")), Dimension("f", (0.5, 1.0, 2.0)), Dimension("one", ("x",))),
+        (SearchedLayer("c", "Conv2D", {}, {}, 8, "f"),),
+    )
+    costs = {"a": 5.0, "b": 1.0, "c": 9.0, "d": 3.0}
+    assert middle(space, lambda values: costs[str(values["k"])]) == {"k": "d", "f": 1.0, "one": "x"}
+    assert cheapest(space, lambda values: costs[str(values["k"])] * float(values["f"]))["f"] == 0.5
+
+
+def test_a_plan_is_worth_what_the_network_would_be(experiment: Experiment) -> None:
+    for number, (space, view) in enumerate(views(experiment, Demands(), ahead=True)):
+        plan = space.plan({dimension.name: dimension.options[-1] for dimension in space.dimensions})
+        own, found = experiment.costs.price(plan), view.price(plan)
+        assert (found.cost, found.energy) == (own.cost, own.energy)
+        if number == 2:
+            assert found == own
+            assert view.typical is None
+            continue
+        assert view.typical is not None
+        assert set(view.typical) == set().union(
+            *(schedule_of(experiment).stages[n].names for n in range(number + 1, 3))
+        )
+        whole = QuantizationPlan({**plan.layers, **view.typical.layers})
+        assert view.ahead(plan) == experiment.costs.price(whole)
+        assert found.delta == experiment.costs.price(whole).delta > own.delta
+
+
+def test_a_saving_counts_as_in_the_finished_network(experiment: Experiment) -> None:
+    """Against unquantized blocks, the same choice is worth less."""
+    gains = []
+    for ahead in (False, True):
+        space, view = views(experiment, Demands(), ahead)[0]
+        cheap = space.plan(cheapest(space, cost_in(space, experiment.costs)))
+        typical = space.plan(middle(space, cost_in(space, experiment.costs)))
+        gains.append(view.price(cheap).delta - view.price(typical).delta)
+    assert 0 < gains[0] < gains[1]
+
+
+def test_a_budget_is_judged_with_the_cheapest_of_what_is_to_come(experiment: Experiment) -> None:
+    space, free = views(experiment, Demands(), ahead=True)[0]
+    assert free.least is None
+    plan = space.plan(cheapest(space, cost_in(space, experiment.costs)))
+    _, view = views(experiment, Demands(energy=1.0), ahead=True)[0]
+    assert view.least is not None
+    least = experiment.costs.price(QuantizationPlan({**plan.layers, **view.least.layers})).energy
+    inside = replace(view, demands=Demands(energy=least + 0.01))
+    outside = replace(view, demands=Demands(energy=least - 0.01))
+    price = view.price(plan)
+    assert price.energy > least
+    assert inside.objection(plan, price) is None
+    told = outside.objection(plan, price)
+    assert told is not None
+    assert told.startswith("with the cheapest of the blocks to come, energy ")
