@@ -127,13 +127,13 @@ def _without_foreign_widths(space: SearchSpace, taken: Collection[str]) -> tuple
 
 
 def _check_residual_blocks(loaded: LoadedConfig, graph: ModelGraph, space: SearchSpace, table: BlockTable) -> None:
-    """Where filters are searched, a block must hold all layers of a residual block that have any, or none."""
+    """The block that decides a width of a residual block must decide all of them."""
     patterns = list(loaded.config.run.blocks or ())
-    tuned = {layer.name for layer in space.layers if layer.filters_dimension is not None}
+    open_widths = {layer.name for layer in space.layers if layer.filters_dimension is not None}
     problems = []
-    for residual in residual_blocks(graph):
-        names = [name for name in residual.layers if name in tuned]
-        for block in table.blocks:
+    for block in table.blocks:
+        for residual in residual_blocks(graph):
+            names = [name for name in residual.layers if name in open_widths]
             inside = [name for name in names if name in block.layers]
             missing = [name for name in names if name not in block.layers]
             if inside and missing:
@@ -144,6 +144,7 @@ def _check_residual_blocks(loaded: LoadedConfig, graph: ModelGraph, space: Searc
                     f"all of it: join {', '.join(names)} in one pattern, or name them in run.tune_filters_exceptions"
                 )
                 problems.append(str(loaded.error(("run", "blocks", index), message)))
+        open_widths -= block.layers.keys()  # a block that comes again to a layer keeps its width
     if problems:
         raise ConfigError("\n".join(problems))
 

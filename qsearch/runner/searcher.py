@@ -94,7 +94,7 @@ class Searcher:
         finally:
             if self.best is not None:  # in the end a model is worth what it costs
                 price = self.experiment.costs.price(self.best.candidate.plan)
-                self.best = self.best.worth(price.delta, self.recipe.target)
+                self.best = self.best.rescored(price.delta, self.recipe.target)
         if len(self.schedule.stages) == 1:
             return ended
         return f"all {len(self.schedule.stages)} blocks searched"
@@ -124,7 +124,7 @@ class Searcher:
         ahead = self.config.run.blocks_to_come == "typical"
         view = outlook(self.experiment.costs, self.demands, self.schedule, stage, space, ahead)
         delta = view.price(self.base).delta
-        before = self.best = None if self.best is None else self.best.worth(delta, self.recipe.target)
+        before = self.best = None if self.best is None else self.best.rescored(delta, self.recipe.target)
         self.keeper = self._keeper(stage)
         ended = "interrupted"
         try:

@@ -86,7 +86,7 @@ class Trial:
         """What the user accepts comes first, by score; of the rest, what misses the demand by least."""
         return (True, self.score) if self.accepted else (False, target.worth(self.metric))
 
-    def worth(self, delta: float, target: Target) -> Trial:
+    def rescored(self, delta: float, target: Target) -> Trial:
         """The same, scored with another worth of its cost."""
         score = target.score(self.metric, delta)
         return replace(self, candidate=replace(self.candidate, delta=delta), score=score)

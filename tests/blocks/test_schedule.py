@@ -116,7 +116,6 @@ def test_a_width_that_a_block_decides_is_not_decided_again(tmp_path: Path) -> No
                 "run.blocks[1]: pattern '^res0_.*0$' takes res0_conv0 of the residual block that ends in res0_add, but "
                 "not res0_conv1 (in '^res0_.*1$'); where filters are tuned, a block must hold all of it: join "
                 "res0_conv0, res0_conv1 in one pattern, or name them in run.tune_filters_exceptions",
-                "run.blocks[2]: pattern '^res0_.*1$' takes res0_conv1",
             ],
         ),
         (["^stem", "^res[01]_conv"], ["takes res1_conv0, res1_conv1", "but not res1_shortcut (in none)"]),
@@ -129,6 +128,14 @@ def test_a_split_residual_block_says_what_to_join(tmp_path: Path, blocks: list[s
         assert word in str(caught.value)
     cut(tmp_path, blocks)  # without filters nothing has to fit together
     cut(tmp_path, blocks, tune_filters="layer", tune_filters_exceptions="^res")
+
+
+def test_layers_of_a_residual_block_may_be_searched_again(tmp_path: Path) -> None:
+    _, schedule = cut(tmp_path, ["^stem", "^res0", "^res1", ".*_conv0$"], tune_filters="layer")
+    *_, res1, last = schedule.spaces()
+    assert [dimension.name for dimension in res1.dimensions if "filters" in dimension.name]
+    assert not [dimension.name for dimension in last.dimensions if "filters" in dimension.name]
+    assert {layer.name for layer in last.layers} == {"res0_conv0", "res1_conv0"}
 
 
 def test_a_width_tied_to_a_layer_in_no_block_stays(tmp_path: Path) -> None:

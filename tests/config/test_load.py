@@ -48,6 +48,7 @@ def test_defaults_are_those_of_autoqkeras(tmp_path: Path) -> None:
     assert isinstance(config.goal, BitsGoalConfig)
     assert config.goal.params.config == {"default": ("parameters", "activations")}
     assert (config.run.mode, config.run.activation_bits, config.run.tune_filters) == ("random", 4, "none")
+    assert config.run.min_trials_per_block == 10
     assert config.run.output_dir == "runs/c"
     assert config.reference.metrics == ("acc",)
 
