@@ -31,6 +31,11 @@ def _walk(model: keras.Model, prefix: str) -> Iterator[tuple[str, keras.layers.L
             yield path, layer
 
 
+def head_names(model: keras.Model) -> list[str]:
+    """The names of a model's outputs; a Sequential model's is that of its last layer."""
+    return [model.layers[-1].name] if isinstance(model, keras.Sequential) else list(model.output_names)
+
+
 def calls_of(model: keras.Model) -> list[Any]:
     """Keras' nodes of a functional or Sequential model: one for each call of a layer, inputs included."""
     functional = model

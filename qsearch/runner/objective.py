@@ -15,6 +15,7 @@ from qsearch.datasets import Dataset, load_dataset, load_own
 from qsearch.datasets.dataset import Arrays, shapes
 from qsearch.errors import ConfigError, DatasetError, did_you_mean
 from qsearch.goal.target import Target
+from qsearch.graph.walk import head_names
 from qsearch.runner.experiment import Experiment
 from qsearch.search.metrics import Objective
 from qsearch.search.training import Recipe, compile_model, evaluate
@@ -28,7 +29,7 @@ def objective_of(loaded: LoadedConfig, model: keras.Model) -> Objective:
     Raises:
         ConfigError: heads that the model does not have, or a choice among its heads that is missing.
     """
-    config, heads = loaded.config, list(model.output_names)
+    config, heads = loaded.config, head_names(model)
     reference, run = config.reference, config.run
     for path, names in (
         (("run", "head_name"), () if run.head_name is None else (run.head_name,)),
@@ -59,9 +60,7 @@ def data_of(experiment: Experiment, objective: Objective) -> Dataset:
         DatasetError: it cannot be had, or does not fit the model.
     """
     config, model = experiment.loaded.config.dataset, experiment.model
-    losses = (
-        objective.loss if isinstance(objective.loss, Mapping) else dict.fromkeys(model.output_names, objective.loss)
-    )
+    losses = objective.loss if isinstance(objective.loss, Mapping) else dict.fromkeys(head_names(model), objective.loss)
     if config.name is not None:
         sparse = any(loss.startswith(_SPARSE) for loss in losses.values())
         labels: Literal["sparse", "one_hot"] = "sparse" if sparse else "one_hot"
@@ -78,7 +77,7 @@ def _check_fit(experiment: Experiment, data: Dataset, losses: Mapping[str, str])
     """The model must take the data's samples, and give what its labels are compared with."""
     model = experiment.model
     inputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
-    outputs = {name: tuple(tensor.shape[1:]) for name, tensor in zip(model.output_names, model.outputs, strict=True)}
+    outputs = {name: tuple(tensor.shape[1:]) for name, tensor in zip(head_names(model), model.outputs, strict=True)}
     known = {name for name, loss in losses.items() if loss in LOSSES}
     sparse = {name for name in known if losses[name].startswith(_SPARSE)}
     problems = [

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy
 import pytest
+from keras import layers
 from tiny_run import tiny
 
 import qsearch
@@ -233,6 +234,30 @@ def test_a_residual_network_with_filters(tmp_path: Path) -> None:
         assert priced.total == pytest.approx(block["after"]["energy"], abs=0.01)
 
 
+def test_a_sequential_model_from_a_file_whose_second_block_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [layers.Conv2D(4, 3, name="a"), layers.Conv2D(4, 3, name="b"), layers.Flatten(), layers.Dense(10, "softmax")]
+    keras.Sequential([keras.Input((8, 8, 1)), *made]).save(tmp_path / "model.keras")
+    original = trainer.train
+
+    def failing(model: keras.Model, *arguments: Any) -> Any:
+        if type(model.get_layer("b")) is not layers.Conv2D and type(model.layers[-1]) is layers.Dense:
+            raise ValueError("no luck in block b")
+        return original(model, *arguments)
+
+    monkeypatch.setattr(trainer, "train", failing)
+    model = f"model={{path: {tmp_path / 'model.keras'}}}"
+    result = run(tiny(tmp_path, tmp_path / "out"), [*QUICK, model, 'run.blocks=["^a", "^b", "^dense"]'])
+    assert [trial.status for trial in result.trials] == ["completed", "failed", "completed"]
+    second = result.summary["blocks"][1]
+    assert (second["trial"], second["before"]) == (None, second["after"])
+    assert not (tmp_path / "out" / "blocks" / "2").exists()
+    assert [name for name in read_plan(result.load_best()) if name in "ab"] == ["a"]
+    assert any(note.startswith("block 2: nothing better was found") for note in result.summary["notes"])
+    assert "nothing better" in (result.run_directory / "report.md").read_text(encoding="utf-8")
+
+
 def test_a_layer_in_two_blocks_is_searched_again(tmp_path: Path) -> None:
     overrides = [*QUICK, 'run.blocks=["^.*_0$", "^conv2d_[01]$"]', "run.seed=5"]
     result = run(tiny(tmp_path, tmp_path / "out"), overrides)
@@ -306,3 +331,10 @@ def test_keys_that_mean_nothing_are_noted(tmp_path: Path) -> None:
     )
     assert "blocks" not in flat.summary or flat.summary["blocks"] == []
     assert not (tmp_path / "a" / "blocks").exists()
+
+
+def test_interrupted_before_the_first_trial_there_is_no_best(tmp_path: Path) -> None:
+    result = run(tiny(tmp_path, tmp_path / "out"), QUICK, Interrupting(stage="block 1"))
+    assert result.best is None
+    assert result.summary["interrupted"] is True
+    assert result.summary["best"] is None
