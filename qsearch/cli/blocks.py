@@ -77,12 +77,12 @@ def _suggest(loaded: LoadedConfig) -> None:
 
 def _pasteable(found: Sequence[SuggestedBlock], experiment: Experiment) -> list[str]:
     """YAML with comments."""
-    costs, total = experiment.reference.layers, experiment.reference.total
+    costs, total = experiment.layer_costs, experiment.reference.total
     quoted = ["'" + block.pattern.replace("'", "''") + "'" for block in found]
     width = min(max(map(len, quoted)), 40)
     lines = ["run:", "  blocks:"]
     for block, pattern in zip(found, quoted, strict=True):
-        share = sum(costs[name].total for name in block.layers if name in costs) / total if total else 0.0
+        share = sum(costs.get(name, 0.0) for name in block.layers) / total if total else 0.0
         few = len(pattern) <= width and len(block.layers) <= 10
         told = (
             ", ".join(block.layers) if few else f"{len(block.layers)} layers, {block.layers[0]} to {block.layers[-1]}"

@@ -47,6 +47,16 @@ class Experiment:
     space: SearchSpace
 
     @property
+    def layer_costs(self) -> dict[str, float]:
+        """What each layer adds to the reference's cost, all its calls together."""
+        layers = {node.name: node.layer for node in self.graph.nodes}
+        found: dict[str, float] = {}
+        for name, cost in self.reference.layers.items():
+            layer = layers.get(name, name)
+            found[layer] = found.get(layer, 0.0) + cost.total
+        return found
+
+    @property
     def stress(self) -> float:
         return self.loaded.config.goal.params.stress
 
@@ -82,11 +92,8 @@ def table_of(experiment: Experiment) -> BlockTable:
     Raises:
         ConfigError: there are none, or patterns that match nothing.
     """
-    reference = experiment.reference
-    costs = {name: layer.total for name, layer in reference.layers.items()}
-    return block_table(
-        experiment.loaded, experiment.indexed, experiment.space, costs, reference.total * experiment.stress
-    )
+    stressed = experiment.reference.total * experiment.stress
+    return block_table(experiment.loaded, experiment.indexed, experiment.space, experiment.layer_costs, stressed)
 
 
 def schedule_of(experiment: Experiment) -> Schedule:

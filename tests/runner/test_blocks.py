@@ -23,6 +23,7 @@ from qsearch.errors import SearchError
 from qsearch.goal import ForgivingFactor
 from qsearch.graph.from_keras import read_plan
 from qsearch.plan import QuantizationPlan
+from qsearch.runner.experiment import read_experiment, table_of
 from qsearch.runner.pipeline import RunResult, run
 from qsearch.search.trials import SilentObserver, Trial
 
@@ -256,6 +257,20 @@ def test_a_sequential_model_from_a_file_whose_second_block_fails(
     assert [name for name in read_plan(result.load_best()) if name in "ab"] == ["a"]
     assert any(note.startswith("block 2: nothing better was found") for note in result.summary["notes"])
     assert "nothing better" in (result.run_directory / "report.md").read_text(encoding="utf-8")
+
+
+def test_all_calls_of_a_shared_layer_count(tmp_path: Path) -> None:
+    inputs = keras.Input((8, 8, 1))
+    shared = layers.Conv2D(4, 3, padding="same", name="shared")
+    x = layers.Flatten(name="flat")(shared(shared(layers.Conv2D(4, 1, name="first")(inputs))))
+    keras.Model(inputs, layers.Dense(10, "softmax", name="dense")(x)).save(tmp_path / "model.keras")
+    blocks = 'run.blocks=["first", "shared|flat", "dense"]'
+    overrides = [f"model={{path: {tmp_path / 'model.keras'}}}", blocks]
+    experiment = read_experiment(load_config(tiny(tmp_path, tmp_path / "out"), overrides))
+    first, second, third = table_of(experiment).blocks
+    both = [experiment.reference.layers[name].total for name in ("shared", "shared:1", "flat")]
+    assert second.share == pytest.approx(sum(both) / experiment.reference.total)
+    assert first.share + second.share + third.share == pytest.approx(1)
 
 
 def test_a_layer_in_two_blocks_is_searched_again(tmp_path: Path) -> None:
