@@ -13,7 +13,8 @@ from qsearch.quantizers.spec import QuantizerSpec
 class Role(Enum):
     """A place in a layer that can carry a quantizer.
 
-    A depthwise kernel has the role KERNEL, as it is the layer's only kernel.
+    A depthwise kernel has the role KERNEL, as it is the layer's only kernel. OUTPUT is what a layer hands on where no
+    activation follows it: its quantizer is an activation layer of its own, put behind it (`output_layer`).
     """
 
     KERNEL = "kernel"
@@ -29,6 +30,12 @@ class Role(Enum):
     MEAN = "mean"
     VARIANCE = "variance"
     INVERSE = "inverse"
+    OUTPUT = "output"
+
+
+def output_layer(layer: str) -> str:
+    """The name of the activation layer that quantizes a layer's output."""
+    return f"{layer}_output"
 
 
 @dataclass(frozen=True)
@@ -50,8 +57,8 @@ class Fold:
 class LayerPlan:
     """One layer of a plan. A layer that has a plan becomes a Q layer, even with no quantizer in it.
 
-    Only a plan of nothing but filters leaves its layer unquantized: that is how a layer follows the width of
-    another one whose channels it is added to.
+    Only a plan of nothing but filters or an output quantizer leaves its layer unquantized: that is how a layer follows
+    the width of another one whose channels it is added to, and how a sum gets a quantizer.
 
     Attributes:
         quantizers: by role; a role that is absent stays unquantized.
@@ -77,8 +84,15 @@ class LayerPlan:
 
     @property
     def quantizes(self) -> bool:
-        """Whether the layer becomes a Q layer."""
-        return bool(self.quantizers) or self.filters is None or self.fold is not None or self.adaptive
+        """Whether the layer itself becomes a Q layer."""
+        if self.quantizers.keys() - {Role.OUTPUT} or self.fold is not None or self.adaptive:
+            return True
+        return self.filters is None and not self.quantizers
+
+    @property
+    def output(self) -> QuantizerSpec | None:
+        """The quantizer of what the layer hands on."""
+        return self.quantizers.get(Role.OUTPUT)
 
     def __reduce__(self) -> tuple[type[LayerPlan], tuple[object, ...]]:
         return (LayerPlan, (dict(self.quantizers), self.filters, self.fold, self.adaptive))

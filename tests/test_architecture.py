@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "qsearch"
 ROOMS = (
     "errors",
     "imports",
+    "functions",
     "quantizers",
     "plan",
     "layers",
