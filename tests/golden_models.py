@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from qsearch.functions import Function
 from qsearch.graph.model_graph import (
     Activation,
     AveragePooling,
@@ -16,7 +17,7 @@ from qsearch.graph.model_graph import (
     DataMover,
     Dense,
     DepthwiseConvolution,
-    Dropout,
+    Idle,
     Input,
     Merge,
     MergeKind,
@@ -116,7 +117,7 @@ def _window(x: Shape, size: tuple[int, int], options: dict[str, Any], default: t
 def _layer(kind: str, options: dict[str, Any], shapes: tuple[Shape, ...]) -> tuple[Operation, Shape, dict[str, Shape]]:
     x = shapes[0] if shapes else ()
     bias, function = options.get("use_bias", True), options.get("activation", "linear")
-    function = "linear" if "(" in function else function
+    function = Function("linear" if "(" in function else function)
     match kind.removeprefix("Q"):
         case "Input":
             return Input(), tuple(options["shape"]), {}
@@ -139,7 +140,7 @@ def _layer(kind: str, options: dict[str, Any], shapes: tuple[Shape, ...]) -> tup
         case "Activation":
             return Activation(function), x, {}
         case "Dropout":
-            return Dropout(), x, {}
+            return Idle(), x, {}
         case "Add":
             return Merge(MergeKind.ADD), x, {}
         case "Concatenate":

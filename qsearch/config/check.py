@@ -5,22 +5,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from qsearch.config.limits import DEFAULT, GROUPS, Group, Limits, QuantizationConfig, is_class, within
-from qsearch.config.names import LATER_CLASSES, QUANTIZED_CLASSES
+from qsearch.config.limits import (
+    DEFAULT,
+    GROUPS,
+    LINEAR,
+    RESERVED,
+    Group,
+    Limits,
+    QuantizationConfig,
+    is_class,
+    within,
+)
+from qsearch.config.names import LIMIT_CLASSES
 from qsearch.config.yaml_source import Path
 from qsearch.errors import did_you_mean
 
+_ACTIVATIONS = ("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax")
 _POSITION_GROUPS: tuple[tuple[Group, ...], ...] = (("kernel",), ("bias",), ("activation",))
 
 
 def check_limits(limits: Limits, quantizers: QuantizationConfig) -> Iterator[tuple[Path, str]]:
     """Limits that no quantizer meets, keys that are no pattern, lists without a quantizer."""
     for key, entry in limits.items():
-        if key != DEFAULT and not is_class(key):
+        if key not in RESERVED and not is_class(key):
             try:
                 re.compile(key)
             except re.error as error:
-                near = did_you_mean(key, (*QUANTIZED_CLASSES, *LATER_CLASSES, DEFAULT))
+                near = did_you_mean(key, (*LIMIT_CLASSES, *RESERVED))
                 yield ("limit", key), f"is neither a layer class nor a regular expression: {error}{near}"
         for index, limit in enumerate(entry):
             path: Path = ("limit", key, index)
@@ -41,7 +52,9 @@ def unmet(quantizers: QuantizationConfig, group: Group, limit: int) -> str:
 
 def _groups(key: str, index: int, length: int) -> tuple[Group, ...]:
     """The groups that an element of a limit may stand for; a pattern may match layers of several kinds."""
-    if key == "Activation":
+    if key == LINEAR:
+        return ("linear",)
+    if key in _ACTIVATIONS:
         return ("activation", "linear")
     if is_class(key) or key == DEFAULT:
         return _POSITION_GROUPS[index]

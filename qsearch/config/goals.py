@@ -44,6 +44,8 @@ class Forgiveness(Section):
     delta_n: NotNegative = 8.0
     rate: Annotated[Real, AfterValidator(_rate)] = 2.0
     stress: Positive = 1.0
+    reference_cost: Literal["own", "unquantized"] = "own"
+    """Of a model that has Q layers from the start: what their own quantizers cost, or the same network without any."""
 
 
 ProcessName = Annotated[Text, BeforeValidator(one_of(PROCESSES))]
@@ -80,6 +82,8 @@ class EnergyParams(Forgiveness):
     reference_internal: NumberType = "fp32"
     reference_accumulator: NumberType = "fp32"
     reference_activations: Literal["internal", "accumulator"] = "internal"
+    unquantized_norm: Literal["accumulator", "fp32"] = "accumulator"
+    fused_activation: Literal["separate", "inline"] = "separate"
 
 
 class EnergyGoalConfig(Section):

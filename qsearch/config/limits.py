@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Tag, field_validator
 
 from qsearch.config.fields import Quantizer, Whole
-from qsearch.config.names import LATER_CLASSES, QUANTIZED_CLASSES
+from qsearch.config.names import LIMIT_CLASSES
 from qsearch.config.section import Section
 from qsearch.quantizers.spec import QuantizerSpec
 
@@ -106,24 +106,27 @@ Entry = Annotated[tuple[Limit, ...], BeforeValidator(_entry)]
 Limits = dict[str, Entry]
 
 DEFAULT = "default"
+LINEAR = "linear"
+"""The key of outputs that no activation follows."""
+RESERVED = (DEFAULT, LINEAR)
 
 
 def is_class(key: str) -> bool:
-    """Whether a key of `limit` names a layer class; any other key but `default` is a pattern of layer names."""
-    return key in QUANTIZED_CLASSES or key in LATER_CLASSES
+    """Whether a key of `limit` names a layer class; any other key but those of `RESERVED` is a pattern of names."""
+    return key in LIMIT_CLASSES
 
 
 def patterns(limits: Limits) -> list[str]:
     """The keys of `limit` that are patterns of layer names, in the file's order."""
-    return [key for key in limits if key != DEFAULT and not is_class(key)]
+    return [key for key in limits if key not in RESERVED and not is_class(key)]
 
 
-def key_for(limits: Limits, layer: str, class_name: str) -> str | None:
-    """The key of `limit` that governs a layer: the first pattern that matches its name, else its class."""
+def key_for(limits: Limits, layer: str, *classes: str) -> str | None:
+    """The key of `limit` that governs a layer: the first pattern that matches its name, else its nearest class."""
     for pattern in patterns(limits):
         if re.match(pattern, layer):
             return pattern
-    return class_name if class_name in limits else None
+    return next((name for name in classes if name in limits and name not in RESERVED), None)
 
 
 def weight_limit(limits: Limits, key: str, position: Literal[0, 1, 2]) -> int | tuple[QuantizerSpec, ...]:

@@ -32,13 +32,26 @@ QUANTIZED_CLASSES = (
     "DepthwiseConv2D",
     "SeparableConv1D",
     "SeparableConv2D",
+    "SimpleRNN",
+    "LSTM",
+    "GRU",
     "Activation",
     "BatchNormalization",
 )
-"""Keras classes that a limit can name."""
+"""Keras classes that have a quantized form."""
 
-LATER_CLASSES = ("SimpleRNN", "LSTM", "GRU", "Bidirectional")
-"""Classes that AutoQKeras' limits name and this version leaves unquantized."""
+LIMIT_CLASSES = (
+    *QUANTIZED_CLASSES,
+    "ReLU",
+    "LeakyReLU",
+    "PReLU",
+    "ELU",
+    "Softmax",
+    "EinsumDense",
+    "Bidirectional",
+    "TimeDistributed",
+)
+"""Keras classes that a limit can name: those, other spellings of them, and wrappers."""
 
 _MOST_1 = ("max", 1.0)
 _LEAST_0 = ("min", 0.0)

@@ -12,9 +12,10 @@ from qsearch.energy.estimate import (
     price_plan,
     source_formats,
 )
-from qsearch.graph.model_graph import Dropout, Input, ModelGraph, Node, Shape
-from qsearch.graph.resize import resize
-from qsearch.plan import LayerPlan, QuantizationPlan
+from qsearch.graph.built import output_node
+from qsearch.graph.model_graph import Idle, Input, ModelGraph, Node, Shape
+from qsearch.graph.resize import resize, with_folds
+from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers.formats import NumberFormat
 
 
@@ -37,15 +38,20 @@ class PlanPricer:
     for each such combination. Memory grows with the number of combinations met.
     """
 
-    def __init__(self, graph: ModelGraph, settings: EnergySettings) -> None:
+    def __init__(
+        self, graph: ModelGraph, settings: EnergySettings, folds: frozenset[tuple[str, Fold]] = frozenset()
+    ) -> None:
+        """folds: of the plans that it prices; `graph` has them already."""
         self._graph = graph
+        self._folds = folds
         self._settings = settings
         self._nodes = NodePricer(settings, reference=False)
         self._signals: list[tuple[NumberFormat, Shape]] = []
         self._signal_ids: dict[tuple[NumberFormat, Shape], int] = {}
         self._start, self._steps = self._compile()
         self._known = {step.layer for step in self._steps}
-        self._prices: list[dict[tuple[object, ...], tuple[int, float]]] = [{} for _ in self._steps]
+        self._prices: list[dict[tuple[object, ...], tuple[int, tuple[float, ...]]]] = [{} for _ in self._steps]
+        self._folded: dict[frozenset[tuple[str, Fold]], PlanPricer] = {}
 
     def _compile(self) -> tuple[list[int], list[_Step]]:
         """(signals of the model's inputs, then room for the others; the nodes to price)."""
@@ -55,7 +61,7 @@ class PlanPricer:
         start: list[int] = []
         steps: list[_Step] = []
         for node in graph.nodes:
-            if isinstance(node.operation, Dropout):
+            if isinstance(node.operation, Idle):
                 places[node.name] = places[node.inputs[0]]
                 continue
             places[node.name] = len(start)
@@ -82,8 +88,21 @@ class PlanPricer:
             ModelError: as `price_plan`.
         """
         layers = plan.layers
-        if not layers.keys() <= self._known or any(layer.fold is not None for layer in layers.values()):
-            # another graph, or a layer that is not there, which is told by its name
+        folds = frozenset((name, layer.fold) for name, layer in layers.items() if layer.fold is not None)
+        if folds != self._folds:
+            return self._for(folds, plan)._total(plan)
+        return self._total(plan)
+
+    def _for(self, folds: frozenset[tuple[str, Fold]], plan: QuantizationPlan) -> PlanPricer:
+        """The pricer of the graph in which these normalizations are part of the layers before them."""
+        if folds not in self._folded:
+            self._folded[folds] = PlanPricer(with_folds(self._graph, plan), self._settings, folds)
+        return self._folded[folds]
+
+    def _total(self, plan: QuantizationPlan) -> float:
+        layers = plan.layers
+        if not layers.keys() <= self._known:
+            # a layer that is not there, which is told by its name
             return price_plan(self._graph, plan, self._settings).total
         signals = self._start.copy()
         total = 0.0
@@ -94,13 +113,22 @@ class PlanPricer:
             if found is None:
                 found = prices[key] = self._price(step, layer, key[1:])
             signals[step.output] = found[0]
-            total += found[1]
+            for part in found[1]:
+                total += part
         return total
 
-    def _price(self, step: _Step, plan: LayerPlan | None, inputs: tuple[object, ...]) -> tuple[int, float]:
+    def _price(
+        self, step: _Step, plan: LayerPlan | None, inputs: tuple[object, ...]
+    ) -> tuple[int, tuple[float, ...]]:
+        """(the signal that the layer hands on, its energy and that of its output's quantizer)."""
         signals = [self._signals[int(place)] for place in inputs]  # type: ignore[call-overload]
-        shapes = tuple(shape for _, shape in signals)
+        forms, shapes = tuple(form for form, _ in signals), tuple(shape for _, shape in signals)
         node = resize(step.node, shapes, None if plan is None else plan.filters)
         quantized = plan if plan is not None and plan.quantizes else None
-        layer = self._nodes.price(node, tuple(form for form, _ in signals), quantized, step.outside, step.last)
-        return self._signal(layer.output_format, node.output_shape), layer.total
+        spec = None if plan is None else plan.output
+        layer = self._nodes.price(node, forms, quantized, step.outside, step.last and spec is None)
+        if spec is None:
+            return self._signal(layer.output_format, node.output_shape), (layer.total,)
+        quantizer = LayerPlan({Role.ACTIVATION: spec})
+        behind = self._nodes.price(output_node(node), (layer.output_format,), quantizer, False, step.last)
+        return self._signal(behind.output_format, node.output_shape), (layer.total, behind.total)

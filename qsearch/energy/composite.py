@@ -9,25 +9,27 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from qsearch.energy.layer_types import Charge, LayerTypes, Unquantized, format_of, terms
+from qsearch.energy.layer_types import Charge, LayerTypes, Unquantized, format_of, handed_on, terms
 from qsearch.energy.operators import accumulate, add, multiply
-from qsearch.graph.model_graph import DepthwiseConvolution, Node, Recurrent, SeparableConvolution
+from qsearch.graph.model_graph import Convolution, Dense, DepthwiseConvolution, Node, Recurrent, SeparableConvolution
 from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers.formats import Kind, NumberFormat, number_format
 
 
 def folded_types(node: Node, inputs: tuple[NumberFormat, ...], plan: LayerPlan | None, rest: Unquantized) -> LayerTypes:
     """A layer with a batch norm inside: the folded kernel and bias are what is stored and computed with."""
+    operation = node.operation
+    assert isinstance(operation, Dense | Convolution | DepthwiseConvolution)
     kernel = node.weights["kernel"]
     channels = node.output_shape[-1]
     weight = format_of(plan, Role.KERNEL, rest.internal)
     product = multiply(weight, inputs[0])
     if plan is None:
         carried, bias = rest.accumulator, rest.internal
-        total, output, result = carried, carried, carried
+        total, result = carried, carried
     else:
         spec = plan.quantizers.get(Role.BIAS)
-        summed = math.prod(kernel[:-1]) if isinstance(node.operation, DepthwiseConvolution) else terms(node)
+        summed = math.prod(kernel[:-1]) if isinstance(operation, DepthwiseConvolution) else terms(node)
         total = accumulate(summed + (spec is not None), product.output)
         if spec is None:
             bias = total
@@ -35,8 +37,8 @@ def folded_types(node: Node, inputs: tuple[NumberFormat, ...], plan: LayerPlan |
                 total = replace(total, bits=total.bits + 1, int_bits=total.int_bits + 1)
         else:
             bias = number_format(spec)
-        own = plan.quantizers.get(Role.ACTIVATION)
-        output, result = total if own is None else number_format(own), product.output
+        result = product.output
+    output = handed_on(operation.activation, plan, total, rest)
     stored = ((math.prod(kernel), weight), (channels, bias))
     return LayerTypes(inputs, output, ((product, result),), total, weight, bias, stored=stored)
 
@@ -58,7 +60,6 @@ def separable_types(
     total = rest.accumulator if plan is None else accumulate(channels, after.output)
     if plan is not None and bias is not None:
         total = add(total, bias)
-    own = None if plan is None else plan.quantizers.get(Role.ACTIVATION)
     positions = math.prod(node.output_shape[:-1])
     carried = (rest.accumulator, rest.accumulator) if plan is None else (before.output, after.output)
     charges = (
@@ -68,7 +69,7 @@ def separable_types(
     stored = [(math.prod(window), first), (math.prod(points), second)]
     if bias is not None:
         stored.append((node.output_shape[-1], bias))
-    output = total if own is None else number_format(own)
+    output = handed_on(operation.activation, plan, total, rest)
     return LayerTypes(inputs, output, accumulator=total, weight=first, bias=bias, charges=charges, stored=tuple(stored))
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
+from qsearch.energy.counts import operation_count, priced_share
 from qsearch.energy.layer_types import Charge, LayerTypes, Unquantized
 from qsearch.energy.memory import Memory, MemoryModel
 from qsearch.energy.operators import addition_energy, operation_energy
 from qsearch.energy.process import PROCESSES, Process
 from qsearch.energy.report import Counted, EnergyReport, LayerEnergy
-from qsearch.energy.types import layer_types, pooling_area
+from qsearch.energy.types import layer_types
 from qsearch.errors import ConfigError, ModelError, did_you_mean
+from qsearch.graph.built import built
 from qsearch.graph.model_graph import (
     Activation,
     AveragePooling,
@@ -22,20 +24,18 @@ from qsearch.graph.model_graph import (
     DataMover,
     Dense,
     DepthwiseConvolution,
-    Dropout,
-    Embedding,
+    EinsumDense,
+    Idle,
     Input,
     Merge,
     MergeKind,
     ModelGraph,
     Move,
     Node,
-    Recurrent,
     SeparableConvolution,
     TransposedConvolution,
     Unknown,
 )
-from qsearch.graph.resize import with_filters, with_folds
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers.formats import DEFAULT_FORMAT, SOURCE_FORMATS, Kind, NumberFormat
 
@@ -46,7 +46,8 @@ class EnergySettings:
 
     Attributes:
         sources: formats of the model's inputs; one stands for all, None means 8 bits.
-        internal, accumulator, activations: what numbers without a quantizer are; see `Unquantized`.
+        internal, accumulator, activations, unquantized_norm, fused_activation: what numbers without a quantizer are;
+            see `Unquantized`.
         min_sram_size: bits.
 
     Raises:
@@ -62,6 +63,8 @@ class EnergySettings:
     internal: NumberFormat = SOURCE_FORMATS["int8"]
     accumulator: NumberFormat = SOURCE_FORMATS["int32"]
     activations: Literal["internal", "accumulator"] = "internal"
+    unquantized_norm: Literal["accumulator", "fp32"] = "accumulator"
+    fused_activation: Literal["separate", "inline"] = "separate"
 
     def __post_init__(self) -> None:
         allowed = get_args(Memory)
@@ -94,10 +97,11 @@ def price_plan(graph: ModelGraph, plan: QuantizationPlan, settings: EnergySettin
     for name in plan:
         if name not in known:
             raise ModelError(f"plan: {graph.name} has no layer {name!r}{did_you_mean(name, known)}")
-    return _Pricer(with_filters(with_folds(graph, plan), plan), plan, settings, reference=False).report()
+    return _Pricer(*built(graph, plan), settings, reference=False).report()
 
 
-_MULTIPLY_ADD = (Dense, Convolution, DepthwiseConvolution, TransposedConvolution)
+_MULTIPLY_ADD = (Dense, Convolution, DepthwiseConvolution, TransposedConvolution, EinsumDense)
+_WITH_ACTIVATION = (*_MULTIPLY_ADD, SeparableConvolution)
 
 
 class NodePricer:
@@ -106,7 +110,13 @@ class NodePricer:
     def __init__(self, settings: EnergySettings, reference: bool) -> None:
         self.settings = settings
         self.reference = reference
-        self.rest = Unquantized(settings.internal, settings.accumulator, settings.activations)
+        self.rest = Unquantized(
+            settings.internal,
+            settings.accumulator,
+            settings.activations,
+            settings.unquantized_norm,
+            settings.fused_activation,
+        )
         self.memory = MemoryModel(settings.process, settings.min_sram_size, settings.rd_wr_on_io)
 
     def price(
@@ -117,9 +127,6 @@ class NodePricer:
             outside: whether it reads an input of the model.
             last: whether its output leaves the model.
         """
-        if plan is not None and isinstance(node.operation, Unknown) and Role.ACTIVATION in plan.quantizers:
-            # ReLU and LeakyReLU: with a quantizer they are an activation layer
-            node = replace(node, operation=Activation("quantized"), class_name="Activation")
         types = layer_types(node, inputs, plan, self.rest, self.reference)
         count = operation_count(node)
         return LayerEnergy(
@@ -129,7 +136,7 @@ class NodePricer:
             parameters=_rounded(self._parameters(node, types)),
             op_cost=_rounded(self._operations(node, types, count)),
             outputs=_rounded(self._writes(node, types, last)),
-            counted=_counted(node),
+            counted=self._counted(node, plan),
             operations=count or sum(charge.count for charge in types.charges),
             input_formats=inputs,
             output_format=types.output,
@@ -137,6 +144,14 @@ class NodePricer:
             bias_format=types.bias,
             accumulator_format=types.accumulator,
         )
+
+    def _counted(self, node: Node, plan: LayerPlan | None) -> Counted:
+        found = _counted(node)
+        if isinstance(node.operation, _WITH_ACTIVATION) and self.rest.fused == "separate":
+            quantized = plan is not None and Role.ACTIVATION in plan.quantizers
+            if quantized or not node.operation.activation.is_linear:
+                found |= Counted.OUTPUTS
+        return found
 
     def _reads(self, node: Node, types: LayerTypes, outside: bool) -> float:
         memory = self.memory.io if outside else self.settings.activations_on_memory
@@ -192,7 +207,7 @@ class _Pricer:
         for node in self.graph.nodes:
             if isinstance(node.operation, Input):
                 self.formats[node.name] = next(sources)
-            elif isinstance(node.operation, Dropout):
+            elif isinstance(node.operation, Idle):
                 self.formats[node.name] = self.formats[node.inputs[0]]
             else:
                 plan = None if self.reference else self.plan.quantized(node.layer)
@@ -203,7 +218,8 @@ class _Pricer:
                 layers[node.name] = layer
                 notes.extend(self._notes(node))
         given = {node.name: self.formats[node.name] for node in self.graph.nodes if isinstance(node.operation, Input)}
-        return EnergyReport(layers, sum(layer.total for layer in layers.values()), tuple(notes), given)
+        total = sum(layer.total for layer in layers.values())
+        return EnergyReport(layers, total, tuple(notes), given, priced_share(self.graph))
 
     def _notes(self, node: Node) -> Iterator[str]:
         operation, plan = node.operation, self.plan.quantized(node.layer)
@@ -219,32 +235,6 @@ class _Pricer:
             yield f"{node.name}: batch norm without quantizers hands on {self.formats[node.name]}"
 
 
-def operation_count(node: Node) -> int:
-    """Operations of one inference: multiplications of a layer with weights, values handled by any other."""
-    values = math.prod(node.output_shape)
-    match node.operation:
-        case Dense(units=units):
-            return math.prod(node.input_shapes[0]) * units
-        case Convolution(groups=groups):
-            del groups  # the kernel's shape already has input channels per group
-            return values * math.prod(node.weights["kernel"][:-1])
-        case DepthwiseConvolution():
-            return values * math.prod(node.weights["kernel"][:-2])
-        case TransposedConvolution(kernel_size=size):
-            # QTools' count: every output position meets the whole kernel, whatever the strides.
-            return values * math.prod(size) * node.input_shapes[0][-1]
-        case SeparableConvolution() | Recurrent() | Embedding():
-            return 0  # their charges have counts of their own
-        case AveragePooling():
-            return values * pooling_area(node)
-        case DataMover(move=Move.UP_SAMPLING):
-            return values
-        case Unknown():
-            return 0
-        case _:
-            return max(math.prod(shape) for shape in node.input_shapes)
-
-
 def _charged(charge: Charge, process: Process) -> float:
     each = 0.0 if charge.operator is None else operation_energy(*charge.operator, process)
     if charge.addition is not None:
@@ -254,6 +244,8 @@ def _charged(charge: Charge, process: Process) -> float:
 
 def _class_name(node: Node, quantized: bool) -> str:
     """The same for a plan on the reference model and for the quantized model that it makes."""
+    if quantized and isinstance(node.operation, Activation):
+        return "QActivation"
     return f"Q{node.class_name.removeprefix('Q')}" if quantized else node.class_name
 
 
@@ -291,7 +283,7 @@ def from_outside(graph: ModelGraph) -> frozenset[str]:
     """Inputs of the model, and what dropout makes of them."""
     found: set[str] = set()
     for node in graph.nodes:
-        if isinstance(node.operation, Input) or (isinstance(node.operation, Dropout) and node.inputs[0] in found):
+        if isinstance(node.operation, Input) or (isinstance(node.operation, Idle) and node.inputs[0] in found):
             found.add(node.name)
     return frozenset(found)
 
@@ -301,7 +293,7 @@ def last_nodes(graph: ModelGraph) -> frozenset[str]:
     nodes: Mapping[str, Node] = {node.name: node for node in graph.nodes}
     last = set()
     for name in graph.outputs:
-        while isinstance(nodes[name].operation, Dropout):
+        while isinstance(nodes[name].operation, Idle):
             name = nodes[name].inputs[0]
         last.add(name)
     return frozenset(last)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from qsearch.energy.operators import Operator
-from qsearch.graph.model_graph import DepthwiseConvolution, Node
+from qsearch.functions import Function
+from qsearch.graph.model_graph import DepthwiseConvolution, EinsumDense, Node, TransposedConvolution
 from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers.formats import DEFAULT_FORMAT, NumberFormat, number_format
 
@@ -21,11 +22,17 @@ class Unquantized:
         accumulator: their products and sums.
         activations: what an activation without a quantizer hands on: the internal format (the seed's rule),
             or the accumulator's (QKeras since May 2021).
+        norm: what a batch norm without quantizers hands on: the accumulator's format, or fp32 (QTools').
+        fused: an activation inside a layer with weights costs what an activation layer behind it does ("separate"),
+            or it is not charged for what it writes, and without a quantizer hands on the accumulator ("inline",
+            QTools' rule).
     """
 
     internal: NumberFormat
     accumulator: NumberFormat
     activations: Literal["internal", "accumulator"] = "internal"
+    norm: Literal["accumulator", "fp32"] = "accumulator"
+    fused: Literal["separate", "inline"] = "separate"
 
     @property
     def activation(self) -> NumberFormat:
@@ -79,7 +86,22 @@ def format_of(plan: LayerPlan | None, role: Role, without_plan: NumberFormat) ->
     return DEFAULT_FORMAT if spec is None else number_format(spec)
 
 
+def handed_on(function: Function, plan: LayerPlan | None, total: NumberFormat, rest: Unquantized) -> NumberFormat:
+    """What a layer with weights hands on: its activation's format, or its sums'."""
+    own = None if plan is None else plan.quantizers.get(Role.ACTIVATION)
+    if own is not None:
+        return number_format(own)
+    return total if function.is_linear or rest.fused == "inline" else rest.activation
+
+
 def terms(node: Node) -> int:
-    """Products per accumulation: the kernel's size without its output axis (depthwise: without its last two)."""
+    """Products that one output value sums: the kernel's size without the axes of the output."""
     kernel = node.weights["kernel"]
-    return math.prod(kernel[:-2] if isinstance(node.operation, DepthwiseConvolution) else kernel[:-1])
+    match node.operation:
+        case DepthwiseConvolution():
+            return math.prod(kernel[:-2])
+        case TransposedConvolution():
+            return math.prod(kernel[:-2]) * kernel[-1]
+        case EinsumDense(terms=count):
+            return count
+    return math.prod(kernel[:-1])

@@ -7,22 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from qsearch.energy.counts import mac_count
 from qsearch.energy.parameters import stored_parameters
 from qsearch.energy.report import EnergyReport, LayerEnergy
-from qsearch.graph.model_graph import (
-    Convolution,
-    Dense,
-    DepthwiseConvolution,
-    Dropout,
-    Input,
-    Merge,
-    MergeKind,
-    ModelGraph,
-    Node,
-    Recurrent,
-    SeparableConvolution,
-    TransposedConvolution,
-)
+from qsearch.graph.model_graph import Idle, Input, ModelGraph, Node
 from qsearch.plan import QuantizationPlan
 from qsearch.quantizers.formats import NumberFormat, number_format
 
@@ -74,7 +62,7 @@ def model_metrics(
     moved = stored + sum(
         sizes[node.name] + sum(sizes[name] for name in node.inputs)
         for node in graph.nodes
-        if not isinstance(node.operation, Input | Dropout)
+        if not isinstance(node.operation, Input | Idle)
     )
     total = sum(macs.values())
     return ModelMetrics(
@@ -86,29 +74,6 @@ def model_metrics(
         peak_activation_bytes=math.ceil(_peak(graph, sizes) / 8),
         intensity=2 * total / (moved / 8) if moved else 0.0,
     )
-
-
-def mac_count(node: Node) -> int:
-    """Multiply-accumulates of one call; 0 for a layer without weights to multiply."""
-    values, operation = math.prod(node.output_shape), node.operation
-    match operation:
-        case Dense(units=units):
-            return math.prod(node.input_shapes[0]) * units
-        case Convolution():
-            return values * math.prod(node.weights["kernel"][:-1])
-        case DepthwiseConvolution():
-            return values * math.prod(node.weights["kernel"][:-2])
-        case TransposedConvolution(kernel_size=size):
-            return values * math.prod(size) * node.input_shapes[0][-1]
-        case SeparableConvolution():
-            window, channels = node.weights["depthwise_kernel"], node.weights["pointwise_kernel"][-2]
-            return math.prod(node.output_shape[:-1]) * channels * math.prod(window[:-2]) + values * channels
-        case Recurrent():
-            steps = node.input_shapes[0][-2] * operation.directions
-            return steps * (math.prod(node.weights["kernel"]) + math.prod(node.weights["recurrent_kernel"]))
-        case Merge(kind=MergeKind.DOT, terms=terms):
-            return values * terms
-    return 0
 
 
 def _bit_operations(node: Node, macs: int, layer: LayerEnergy) -> int:
@@ -153,13 +118,13 @@ def _peak(graph: ModelGraph, sizes: Mapping[str, int]) -> int:
     last_use = dict.fromkeys(graph.outputs, end)
     for place, node in reversed(list(enumerate(graph.nodes))):
         # what dropout gives is what it got, so that stays as long
-        until = last_use.get(node.name, place) if isinstance(node.operation, Dropout) else place
+        until = last_use.get(node.name, place) if isinstance(node.operation, Idle) else place
         for name in node.inputs:
             last_use[name] = max(last_use.get(name, 0), until)
     alive: dict[str, int] = {}
     peak = 0
     for place, node in enumerate(graph.nodes):
-        if not isinstance(node.operation, Dropout):
+        if not isinstance(node.operation, Idle):
             alive[node.name] = sizes[node.name]
         peak = max(peak, sum(alive.values()))
         alive = {name: size for name, size in alive.items() if last_use.get(name, place) > place}

@@ -16,6 +16,8 @@ from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.quantizers.formats import SOURCE_FORMATS, Kind, NumberFormat, source_format
 
 _RULES = ("internal", "accumulator")
+_NORMS = ("accumulator", "fp32")
+_FUSED = ("separate", "inline")
 
 
 def estimate_energy(
@@ -29,6 +31,8 @@ def estimate_energy(
     rd_wr_on_io: bool = False,
     source_quantizers: str | Sequence[str] | None = None,
     reference_activations: str = "internal",
+    unquantized_norm: str = "accumulator",
+    fused_activation: str = "separate",
 ) -> EnergyReport:
     """The energy of one inference of a model, in pJ, layer by layer.
 
@@ -44,6 +48,10 @@ def estimate_energy(
         source_quantizers: type of the inputs: one for all or one for each; None: int8, as sensors give it.
         reference_activations: what an activation without a quantizer hands on: "internal", the reference type; or
             "accumulator", the rule of QKeras since May 2021.
+        unquantized_norm: what a batch norm without quantizers hands on in a quantized model: "accumulator", its
+            format, or "fp32", QTools' rule.
+        fused_activation: an activation inside a layer with weights costs what a layer of its own does ("separate"),
+            or is QTools' "inline": not charged for what it writes, and without a quantizer handing on the accumulator.
 
     Raises:
         ConfigError: an argument that is not among those allowed.
@@ -59,6 +67,8 @@ def estimate_energy(
         rd_wr_on_io,
         source_quantizers,
         reference_activations,
+        unquantized_norm,
+        fused_activation,
     )
     graph = read_model(model)
     if reference is None:
@@ -76,6 +86,8 @@ def energy_settings(
     rd_wr_on_io: bool = False,
     source_quantizers: str | Sequence[str] | None = None,
     reference_activations: str = "internal",
+    unquantized_norm: str = "accumulator",
+    fused_activation: str = "separate",
 ) -> EnergySettings:
     """The design that the arguments of `estimate_energy` describe.
 
@@ -91,6 +103,8 @@ def energy_settings(
     _check("weights_on_memory", weights_on_memory, memories)
     _check("activations_on_memory", activations_on_memory, memories)
     _check("reference_activations", reference_activations, _RULES)
+    _check("unquantized_norm", unquantized_norm, _NORMS)
+    _check("fused_activation", fused_activation, _FUSED)
     if isinstance(source_quantizers, str):
         source_quantizers = (source_quantizers,)
     return EnergySettings(
@@ -103,6 +117,8 @@ def energy_settings(
         internal=internal,
         accumulator=accumulated,
         activations="internal" if reference_activations == "internal" else "accumulator",
+        unquantized_norm="fp32" if unquantized_norm == "fp32" else "accumulator",
+        fused_activation="inline" if fused_activation == "inline" else "separate",
     )
 
 

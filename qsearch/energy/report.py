@@ -86,16 +86,19 @@ class EnergyReport:
         total: sum of the layers' totals, pJ.
         notes: what was treated in a way worth knowing.
         source_formats: of the model's inputs, by name.
+        priced_share: the part of the multiply-accumulates that is priced; the rest is in layers without a rule.
     """
 
     layers: Mapping[str, LayerEnergy]
     total: float
     notes: tuple[str, ...] = ()
     source_formats: Mapping[str, NumberFormat] = field(default_factory=dict)
+    priced_share: float = 1.0
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "total": round(self.total, 2),
+            "priced_share": round(self.priced_share, 4),
             "layers": {name: layer.to_dict() for name, layer in self.layers.items()},
             "notes": list(self.notes),
         }

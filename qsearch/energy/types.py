@@ -5,20 +5,26 @@ from __future__ import annotations
 import math
 
 from qsearch.energy.composite import folded_types, recurrent_types, separable_types
-from qsearch.energy.layer_types import Charge, LayerTypes, Unquantized, format_of, terms
+from qsearch.energy.counts import pooling_area
+from qsearch.energy.layer_types import Charge, LayerTypes, Unquantized, format_of, handed_on, terms
 from qsearch.energy.operators import Operator, accumulate, add, divide, merge_common, merge_sum, multiply
+from qsearch.energy.unquantized import affine_types, attention_types, normalization_types
 from qsearch.graph.model_graph import (
     Activation,
+    Affine,
+    Attention,
     AveragePooling,
     BatchNormalization,
     Convolution,
     DataMover,
     Dense,
     DepthwiseConvolution,
+    EinsumDense,
     Embedding,
     Merge,
     MergeKind,
     Node,
+    Normalization,
     Recurrent,
     SeparableConvolution,
     TransposedConvolution,
@@ -43,7 +49,7 @@ def layer_types(
             return folded_types(node, inputs, plan, rest)
         case Dense() | Convolution() | DepthwiseConvolution():
             return _weights(node, inputs, plan, rest)
-        case TransposedConvolution():
+        case TransposedConvolution() | EinsumDense():
             return _weights(node, inputs, plan, rest)
         case SeparableConvolution():
             return separable_types(node, inputs, plan, rest)
@@ -54,6 +60,12 @@ def layer_types(
             return LayerTypes(inputs, row, weight=row, stored=((math.prod(node.output_shape), row),))
         case BatchNormalization(scale=scale, center=center):
             return _batch_norm(inputs, scale, center, plan, rest)
+        case Affine():
+            return affine_types(node, inputs, rest)
+        case Normalization():
+            return normalization_types(node, inputs, rest)
+        case Attention():
+            return attention_types(node, inputs, rest)
         case Activation():
             own = None if plan is None else plan.quantizers.get(Role.ACTIVATION)
             return LayerTypes(inputs, rest.activation if own is None else number_format(own))
@@ -64,14 +76,7 @@ def layer_types(
         case DataMover():
             return LayerTypes(inputs, inputs[0])
         case _:
-            return LayerTypes(inputs, rest.activation if reference else inputs[0])
-
-
-def pooling_area(node: Node) -> int:
-    """Values averaged per output value."""
-    assert isinstance(node.operation, AveragePooling)
-    window = node.operation.pool_size or node.input_shapes[0][:-1]
-    return math.prod(window)
+            return LayerTypes(inputs, rest.activation)
 
 
 def _average(
@@ -93,25 +98,28 @@ def _average(
 def _weights(node: Node, inputs: tuple[NumberFormat, ...], plan: LayerPlan | None, rest: Unquantized) -> LayerTypes:
     x = inputs[0]
     operation = node.operation
-    assert isinstance(operation, Dense | Convolution | DepthwiseConvolution | TransposedConvolution)
+    assert isinstance(operation, Dense | Convolution | DepthwiseConvolution | TransposedConvolution | EinsumDense)
     weight = format_of(plan, Role.KERNEL, rest.internal)
     bias = format_of(plan, Role.BIAS, rest.internal) if operation.use_bias else None
     product = multiply(weight, x)
     if plan is None:
         carried = rest.accumulator
-        return LayerTypes(inputs, carried, ((product, carried),), carried, weight, bias)
+        output = handed_on(operation.activation, plan, carried, rest)
+        return LayerTypes(inputs, output, ((product, carried),), carried, weight, bias)
     total = accumulate(terms(node), product.output)
     if bias is not None:
         total = add(total, bias)
-    own = plan.quantizers.get(Role.ACTIVATION)
-    output = total if own is None else number_format(own)
+    output = handed_on(operation.activation, plan, total, rest)
     return LayerTypes(inputs, output, ((product, product.output),), total, weight, bias)
 
 
 def _batch_norm(
     inputs: tuple[NumberFormat, ...], scale: bool, center: bool, plan: LayerPlan | None, rest: Unquantized
 ) -> LayerTypes:
-    """gamma / sd · (x − mean) + beta, with sd the square root of the variance."""
+    """gamma / sd · (x − mean) + beta, with sd the square root of the variance.
+
+    Without any quantizer it is affine arithmetic on what it gets, and hands on the accumulator's format.
+    """
     x = inputs[0]
     gamma = format_of(plan, Role.GAMMA, rest.internal)
     variance = format_of(plan, Role.VARIANCE, rest.internal)
@@ -129,7 +137,7 @@ def _batch_norm(
         operators, result = (division,), division.output
     if center:
         result = add(result, beta)
-    if plan is None:
+    if plan is None or (not plan.quantizers and rest.norm == "accumulator"):
         carried = tuple((operator, rest.accumulator) for operator in operators)
         output = rest.accumulator
     else:

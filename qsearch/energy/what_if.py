@@ -13,7 +13,7 @@ from qsearch.graph.model_graph import (
     Convolution,
     DataMover,
     Dense,
-    Dropout,
+    Idle,
     Input,
     Merge,
     ModelGraph,
@@ -79,7 +79,7 @@ def _changed(layer: LayerPlan, part: str, value: str, text: str) -> LayerPlan:
 def _parts(node: Node) -> list[str]:
     """What of a layer can be changed."""
     operation = node.operation
-    if isinstance(operation, Input | Dropout | Merge | DataMover):
+    if isinstance(operation, Input | Idle | Merge | DataMover):
         return []
     roles = [role.value for _, role in stored_parameters(node) if role is not None]
     if isinstance(operation, BatchNormalization):

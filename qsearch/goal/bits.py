@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from qsearch.energy.parameters import stored_parameters
+from qsearch.functions import SIGMOID, SOFTMAX, Function
 from qsearch.goal.forgiving_factor import ForgivingFactor
+from qsearch.graph.built import built
 from qsearch.graph.model_graph import (
     Activation,
     AveragePooling,
@@ -21,9 +23,7 @@ from qsearch.graph.model_graph import (
     Recurrent,
     SeparableConvolution,
     TransposedConvolution,
-    Unknown,
 )
-from qsearch.graph.resize import with_filters
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers.formats import number_format
 
@@ -79,7 +79,7 @@ class BitsGoal:
         return self._report(graph, QuantizationPlan())
 
     def trial(self, graph: ModelGraph, plan: QuantizationPlan) -> BitsReport:
-        return self._report(with_filters(graph, plan), plan)
+        return self._report(*built(graph, plan))
 
     def _report(self, graph: ModelGraph, plan: QuantizationPlan) -> BitsReport:
         stored: set[str] = set()
@@ -98,9 +98,10 @@ class BitsGoal:
         )
 
     def _counted(self, node: Node, plan: LayerPlan | None) -> tuple[str, ...]:
-        name = node.class_name.removeprefix("Q")
-        key = name if plan is None else f"Q{name}"
-        return self.counted.get(key, self.counted.get("default", ()))
+        names = node.classes or (node.class_name.removeprefix("Q"),)
+        keys = names if plan is None else [f"Q{name}" for name in names]
+        found = next((self.counted[key] for key in keys if key in self.counted), None)
+        return self.counted.get("default", ()) if found is None else found
 
     def _parameters(self, node: Node, plan: LayerPlan | None) -> int:
         return sum(elements * self._bits(plan, role) for elements, role in stored_parameters(node))
@@ -116,21 +117,21 @@ class BitsGoal:
                 return values * self._function_bits(function, plan)
             case SeparableConvolution(activation=function) | Recurrent(activation=function):
                 return values * self._function_bits(function, plan)
-            case AveragePooling() | Unknown() if plan is not None and Role.ACTIVATION in plan.quantizers:
-                return values * self._function_bits("quantized", plan)
+            case AveragePooling() if plan is not None and Role.ACTIVATION in plan.quantizers:
+                return values * number_format(plan.quantizers[Role.ACTIVATION]).bits
             case Activation(function=function):
-                short = function in ("softmax", "sigmoid") and (plan is None or Role.ACTIVATION not in plan.quantizers)
+                short = function.name in (SOFTMAX, SIGMOID) and (plan is None or Role.ACTIVATION not in plan.quantizers)
                 return values * (self.output_bits if short else self._function_bits(function, plan))
             case _:
                 return 0
 
-    def _function_bits(self, function: str, plan: LayerPlan | None) -> int:
+    def _function_bits(self, function: Function, plan: LayerPlan | None) -> int:
         """A convention of AutoQKeras: an inline softmax has output_bits only where its layer is quantized."""
         if plan is not None and Role.ACTIVATION in plan.quantizers:
             return number_format(plan.quantizers[Role.ACTIVATION]).bits
-        if function == "linear":
+        if function.is_linear:
             return 0
-        return self.output_bits if function == "softmax" and plan is not None else self.ref_bits
+        return self.output_bits if function.name == SOFTMAX and plan is not None else self.ref_bits
 
     def _bits(self, plan: LayerPlan | None, role: Role | None) -> int:
         spec = None if plan is None or role is None else plan.quantizers.get(role)

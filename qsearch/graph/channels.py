@@ -15,10 +15,13 @@ import numpy
 from numpy.typing import NDArray
 
 from qsearch.graph.model_graph import (
+    Attention,
+    AveragePooling,
     Convolution,
     DataMover,
     Dense,
     DepthwiseConvolution,
+    EinsumDense,
     Merge,
     MergeKind,
     ModelGraph,
@@ -27,6 +30,7 @@ from qsearch.graph.model_graph import (
     Recurrent,
     SeparableConvolution,
     TransposedConvolution,
+    Unknown,
 )
 
 Vector = NDArray[numpy.float64]
@@ -124,7 +128,7 @@ def _passed(node: Node, inputs: Sequence[ChannelMap]) -> ChannelMap:
     match node.operation:
         case DepthwiseConvolution(depth_multiplier=multiplier):
             return inputs[0].multiplied(multiplier)
-        case DataMover(move=Move.FLATTEN):
+        case DataMover(move=Move.FLATTEN | Move.RESHAPE) if len(node.output_shape) == 1:
             *positions, channels = node.input_shapes[0]
             return inputs[0].repeated(math.prod(positions), channels)
         case Merge(kind=MergeKind.CONCATENATE, axis=axis) if axis in (-1, len(node.output_shape)):
@@ -134,6 +138,11 @@ def _passed(node: Node, inputs: Sequence[ChannelMap]) -> ChannelMap:
         case Merge():
             return max(inputs, key=lambda part: len(part.source))  # the others are equal, or of one channel
     return inputs[0]
+
+
+def keeps_last_axis(node: Node) -> bool:
+    """Whether a reshaped tensor has the channels that it had: axes are added, dropped or joined before the last."""
+    return node.input_shapes[0][-1] == node.output_shape[-1]
 
 
 def tied_layers(graph: ModelGraph) -> dict[str, tuple[str, ...]]:
@@ -162,7 +171,11 @@ def _owners(graph: ModelGraph) -> dict[str, str]:
             case operation if isinstance(operation, _MAKERS):
                 makers[node.name] = node.layer
                 parents.setdefault(node.layer, node.layer)
-            case Merge(kind=MergeKind.DOT) | DataMover(move=Move.FLATTEN | Move.RESHAPE):
+            case Merge(kind=MergeKind.DOT | MergeKind.STACK) | Attention() | EinsumDense() | Unknown():
+                makers[node.name] = None
+            case DataMover(keeps_channels=False) | AveragePooling(keeps_channels=False):
+                makers[node.name] = None
+            case DataMover(move=Move.FLATTEN | Move.RESHAPE) if not keeps_last_axis(node):
                 makers[node.name] = None
             case Merge(kind=MergeKind.CONCATENATE, axis=axis) if axis in (-1, len(node.output_shape)):
                 makers[node.name] = None

@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from qsearch.functions import IDENTITY, SIGMOID, TANH, Function
+
 Shape = tuple[int, ...]
+_TANH, _SIGMOID = Function(TANH), Function(SIGMOID)
 
 
 @dataclass(frozen=True)
@@ -25,41 +28,41 @@ class Dense:
 
     units: int
     use_bias: bool
-    activation: str = "linear"
+    activation: Function = IDENTITY
     folded: bool = False
 
 
 @dataclass(frozen=True)
 class Convolution:
-    """Conv1D and Conv2D, told apart by `kernel_size`; kernel shape (*kernel_size, in // groups, filters)."""
+    """Conv1D to Conv3D, told apart by `kernel_size`; kernel shape (*kernel_size, in // groups, filters)."""
 
     filters: int
     kernel_size: tuple[int, ...]
     use_bias: bool
-    activation: str = "linear"
+    activation: Function = IDENTITY
     groups: int = 1
     folded: bool = False
 
 
 @dataclass(frozen=True)
 class DepthwiseConvolution:
-    """DepthwiseConv2D; kernel shape (*kernel_size, in, depth_multiplier)."""
+    """DepthwiseConv1D and DepthwiseConv2D; kernel shape (*kernel_size, in, depth_multiplier)."""
 
     kernel_size: tuple[int, ...]
     use_bias: bool
-    activation: str = "linear"
+    activation: Function = IDENTITY
     depth_multiplier: int = 1
     folded: bool = False
 
 
 @dataclass(frozen=True)
 class TransposedConvolution:
-    """Conv1DTranspose and Conv2DTranspose; kernel shape (*kernel_size, filters, in)."""
+    """Conv1DTranspose to Conv3DTranspose; kernel shape (*kernel_size, filters, in)."""
 
     filters: int
     kernel_size: tuple[int, ...]
     use_bias: bool
-    activation: str = "linear"
+    activation: Function = IDENTITY
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class SeparableConvolution:
     filters: int
     kernel_size: tuple[int, ...]
     use_bias: bool
-    activation: str = "linear"
+    activation: Function = IDENTITY
 
 
 class Cell(Enum):
@@ -96,7 +99,8 @@ class Recurrent:
     cell: Cell
     units: int
     use_bias: bool
-    activation: str = "tanh"
+    activation: Function = _TANH
+    recurrent_activation: Function = _SIGMOID
     directions: int = 1
 
 
@@ -112,10 +116,71 @@ class BatchNormalization:
 
 
 @dataclass(frozen=True)
-class Activation:
-    """An activation layer; `function` is the Keras name of what it computes."""
+class Affine:
+    """y = scale · x + offset with constants, one for all values or one for each channel.
 
-    function: str
+    Rescaling, an adapted Normalization, sums and products of a tensor and a number.
+
+    Attributes:
+        scales, shifts: which of the two it does.
+        constants: how many numbers there are for each; what is read of them is not counted where it is one.
+    """
+
+    scales: bool
+    shifts: bool
+    constants: int = 1
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """LayerNormalization, RMSNormalization, GroupNormalization, UnitNormalization: statistics of the values themselves.
+
+    Attributes:
+        centers: whether the mean is subtracted; scale, shift: whether gamma and beta follow.
+        groups: of channels with statistics of their own; None where there are none.
+    """
+
+    centers: bool
+    scale: bool
+    shift: bool
+    groups: int | None = None
+
+
+@dataclass(frozen=True)
+class Attention:
+    """softmax(Q · K^T) · V of every head (Vaswani et al. 2017, arXiv:1706.03762).
+
+    Attributes:
+        heads: of the queries; key_heads: of keys and values, fewer in grouped attention.
+        key_dim, value_dim: of one head.
+        places: which of the node's inputs are query, key and value.
+        attended: how many keys one query is compared with.
+        projected: whether queries, keys, values and the result pass dense layers of its own.
+    """
+
+    heads: int
+    key_heads: int
+    key_dim: int
+    value_dim: int
+    places: tuple[int, int, int]
+    attended: int
+    projected: bool
+
+
+@dataclass(frozen=True)
+class EinsumDense:
+    """A contraction with a kernel of its own; `terms`: how many products one output value sums."""
+
+    terms: int
+    use_bias: bool
+    activation: Function = IDENTITY
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A layer or operation that applies one function to every value."""
+
+    function: Function
 
 
 class MergeKind(Enum):
@@ -126,6 +191,7 @@ class MergeKind(Enum):
     MAXIMUM = "Maximum"
     MINIMUM = "Minimum"
     CONCATENATE = "Concatenate"
+    STACK = "Stack"
     DOT = "Dot"
 
 
@@ -143,9 +209,13 @@ class Merge:
 
 @dataclass(frozen=True)
 class AveragePooling:
-    """Average pooling over windows (pool_size) or over everything but the channels (pool_size None)."""
+    """Average pooling over windows (pool_size) or over everything but the channels (pool_size None).
+
+    `keeps_channels` is False where the channels themselves are averaged.
+    """
 
     pool_size: tuple[int, ...] | None
+    keeps_channels: bool = True
 
 
 class Move(Enum):
@@ -156,29 +226,28 @@ class Move(Enum):
     RESHAPE = "Reshape"
     UP_SAMPLING = "UpSampling2D"
     REORDER = "Permute"
+    PADDING = "ZeroPadding2D"
+    CROPPING = "Cropping2D"
 
 
 @dataclass(frozen=True)
 class DataMover:
-    """A layer that hands on the numbers it gets."""
+    """A layer that hands on the numbers it gets. `keeps_channels`: its output has its input's last axis."""
 
     move: Move
+    keeps_channels: bool = True
 
 
 @dataclass(frozen=True)
-class Dropout:
-    """Noise in training only; nothing at inference."""
+class Idle:
+    """Nothing at inference: dropout, noise, augmentation, masks, casts."""
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """A layer without a rule of its own: it pays for reading its inputs, and the report names it.
-
-    `keeps_channels` tells that its output has its input's last axis, as with ReLU() and ZeroPadding2D.
-    """
+    """A layer without a rule of its own: it pays for reading its inputs, and the report names it."""
 
     kind: str
-    keeps_channels: bool = False
 
 
 Operation = (
@@ -191,11 +260,15 @@ Operation = (
     | Recurrent
     | Embedding
     | BatchNormalization
+    | Affine
+    | Normalization
+    | Attention
+    | EinsumDense
     | Activation
     | Merge
     | AveragePooling
     | DataMover
-    | Dropout
+    | Idle
     | Unknown
 )
 
@@ -208,6 +281,8 @@ class Node:
         name: unique; the layer's name, with `:1`, `:2` appended for a layer's later calls.
         layer: the layer's name.
         class_name: the Keras class, for people: Conv2D, Dense, MaxPooling2D, ...
+        classes: the layer classes that it counts as in `limit`, the nearest first: (TimeDistributed, Dense),
+            (ReLU, Activation), (Conv2D,) of a QConv2D.
         operation: what it does.
         inputs: names of the nodes whose outputs it reads, in call order.
         input_shapes: their shapes, in the same order.
@@ -223,6 +298,7 @@ class Node:
     input_shapes: tuple[Shape, ...]
     output_shape: Shape
     weights: Mapping[str, Shape] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

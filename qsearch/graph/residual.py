@@ -43,7 +43,7 @@ def residual_blocks(graph: ModelGraph) -> tuple[ResidualBlock, ...]:
 def _joins(node: Node) -> bool:
     if not isinstance(node.operation, Merge) or len(set(node.inputs)) < 2:
         return False
-    return node.operation.kind not in (MergeKind.CONCATENATE, MergeKind.DOT)
+    return node.operation.kind not in (MergeKind.CONCATENATE, MergeKind.STACK, MergeKind.DOT)
 
 
 def _between(graph: ModelGraph, merge: Node, above: Mapping[str, frozenset[str]]) -> tuple[str, ...]:

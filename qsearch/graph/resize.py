@@ -8,22 +8,27 @@ from dataclasses import replace
 from functools import lru_cache
 
 from qsearch.errors import ModelError
+from qsearch.graph.channels import keeps_last_axis
 from qsearch.graph.model_graph import (
     Activation,
+    Affine,
+    Attention,
     AveragePooling,
     BatchNormalization,
     Convolution,
     DataMover,
     Dense,
     DepthwiseConvolution,
-    Dropout,
+    EinsumDense,
     Embedding,
+    Idle,
     Input,
     Merge,
     MergeKind,
     ModelGraph,
     Move,
     Node,
+    Normalization,
     Operation,
     Recurrent,
     SeparableConvolution,
@@ -131,19 +136,27 @@ def resize(node: Node, inputs: tuple[Shape, ...], filters: int | None) -> Node:
         case BatchNormalization():
             output = inputs[0]
             weights = dict.fromkeys(weights, (channels,))
-        case Activation() | Dropout() | Input():
+        case Activation() if not any(node.weights.values()):
             output = inputs[0]
+        case Idle() | Input() | Affine(constants=1):
+            output = inputs[0]
+        case Normalization(groups=groups) if _by_channel(node) and (groups is None or channels % groups == 0):
+            output = inputs[0]
+            weights = dict.fromkeys(weights, (channels,))
         case Merge():
             output = _merged(node, operation, inputs)
-        case AveragePooling():
+        case AveragePooling(keeps_channels=True):
             output = (*node.output_shape[:-1], channels)
-        case DataMover(move=Move.FLATTEN):
+        case DataMover(move=Move.FLATTEN | Move.RESHAPE) if len(node.output_shape) == 1:
             output = (math.prod(inputs[0]),)
-        case DataMover(move=Move.RESHAPE):
+        case DataMover(move=Move.RESHAPE) if not keeps_last_axis(node):
             raise _error(node, f"cannot reshape {inputs[0]} as it did {node.input_shapes[0]}")
-        case DataMover() | Unknown(keeps_channels=True):
+        case DataMover(keeps_channels=True):
             output = (*node.output_shape[:-1], channels)
-        case Unknown() | Embedding():
+        case (
+            Unknown() | Embedding() | Activation() | Affine() | Normalization() | Attention() | EinsumDense()
+            | AveragePooling() | DataMover()
+        ):  # fmt: skip
             kind = node.class_name
             raise _error(
                 node, f"what a {kind} layer does with {inputs[0]} in place of {node.input_shapes[0]} is not known"
@@ -151,7 +164,11 @@ def resize(node: Node, inputs: tuple[Shape, ...], filters: int | None) -> Node:
     if not isinstance(operation, BatchNormalization | Recurrent):
         # biases, and what a folded batch normalization has for each channel
         weights |= {name: (output[-1],) for name, shape in weights.items() if len(shape) == 1}
-    return Node(node.name, node.layer, node.class_name, operation, node.inputs, inputs, output, weights)
+    return replace(node, operation=operation, input_shapes=inputs, output_shape=output, weights=weights)
+
+
+def _by_channel(node: Node) -> bool:
+    return all(shape == (node.input_shapes[0][-1],) for shape in node.weights.values())
 
 
 @lru_cache(maxsize=4096)
@@ -175,7 +192,7 @@ def _merged(node: Node, merge: Merge, inputs: tuple[Shape, ...]) -> Shape:
         if any([*shape[:axis], joined[axis], *shape[axis:][1:]] != joined for shape in inputs):
             raise _error(node, f"{merge.kind.value} needs equal widths, but got {_shown(node, inputs)}")
         return tuple(joined)
-    if merge.kind is MergeKind.DOT or len(set(map(len, inputs))) > 1:
+    if merge.kind in (MergeKind.DOT, MergeKind.STACK) or len(set(map(len, inputs))) > 1:
         raise _error(node, "inputs of this kind cannot change their width")
     sides = []
     for sizes in zip(*inputs, strict=True):

@@ -9,13 +9,14 @@ from typing import Any
 import keras
 
 from qsearch.errors import ConfigError, did_you_mean
+from qsearch.graph.activations import function_of as computed_by
 from qsearch.graph.walk import layers_by_path
 from qsearch.layers import QActivation
 from qsearch.layers.folded import FOLDING_MODES
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
-from qsearch.quantize.activations import automatic
 from qsearch.quantize.fold import foldable
 from qsearch.quantize.kinds import LayerKind, function_of, kind_of
+from qsearch.quantizers.computed import automatic
 from qsearch.quantizers.spec import QuantizerSpec, parse
 
 Entries = Mapping[str, Any]
@@ -158,7 +159,8 @@ class _Entry:
             roles.setdefault(Role.POINTWISE, roles[Role.KERNEL])
         asked = Role.ACTIVATION in roles
         if Role.ACTIVATION in self.kind.keys.values() and not asked:
-            spec = automatic(function_of(self.layer), self.options.activation_bits)
+            owner = getattr(self.layer, "forward_layer", self.layer)
+            spec = automatic(computed_by(getattr(owner, "activation", None)), self.options.activation_bits)
             if spec is not None and self.kind.quantized is not type(self.layer):
                 roles[Role.ACTIVATION] = spec
         # An activation of the layer's own would move behind the normalization.

@@ -110,4 +110,6 @@ def _settings(params: EnergyParams, index: int, sources: tuple[NumberFormat, ...
         internal=SOURCE_FORMATS[params.reference_internal],
         accumulator=SOURCE_FORMATS[params.reference_accumulator],
         activations=params.reference_activations,
+        unquantized_norm=params.unquantized_norm,
+        fused_activation=params.fused_activation,
     )

@@ -204,13 +204,15 @@ def test_unknown_layers_pay_for_reading_and_are_named() -> None:
     assert any(note.startswith("odd: no rule for Stranger") for note in report.notes)
 
 
-def test_unquantized_batch_norm_hands_on_floats_and_the_report_says_so() -> None:
-    """Oddity 10, kept."""
+def test_unquantized_batch_norm_hands_on_the_accumulator_as_in_the_reference() -> None:
+    """Oddity 10, decided otherwise; QTools' fp32 stays reachable, and the report says so."""
     plan = QuantizationPlan({"bn_0": LayerPlan(), "conv2d_0": LayerPlan({Role.KERNEL: parse("ternary")})})
     report = price_plan(graph_of("mnist"), plan, SEED)
-    assert str(report.layers["bn_0"].output_format) == "fp32"
-    assert "bn_0: batch norm without quantizers hands on fp32" in report.notes
+    assert report.layers["bn_0"].output_format == SEED.accumulator
     assert "flatten: passes its input's format through" in report.notes
+    as_qtools = price_plan(graph_of("mnist"), plan, EnergySettings(unquantized_norm="fp32"))
+    assert str(as_qtools.layers["bn_0"].output_format) == "fp32"
+    assert "bn_0: batch norm without quantizers hands on fp32" in as_qtools.notes
 
 
 @pytest.mark.parametrize("count", [2, 3])

@@ -36,6 +36,8 @@ def settings(config: dict[str, Any], mem: list[Any], rule: Literal["internal", "
         internal=named(config["keras_quantizer"]),
         accumulator=named(config["keras_accumulator"]),
         activations=rule,
+        unquantized_norm="fp32",
+        fused_activation="inline",
     )
 
 

@@ -17,6 +17,13 @@ from qsearch.graph.from_keras import read_model
 MUL8 = 0.002994791667 * 64 + 0.001041666667 * 8  # an 8 x 8 bit multiplier
 ADD32 = 0.003125 * 32  # an addition into a 32-bit accumulator
 MAC = MUL8 + ADD32
+class Stranger(layers.Layer):  # type: ignore[misc]
+    """A layer that the energy model cannot know."""
+
+    def call(self, x: Any) -> Any:
+        return x + 1
+
+
 ENTRY = {"kernel_quantizer": "quantized_bits(4,0,1,alpha=1.0)", "bias_quantizer": "quantized_bits(4,0,1)"}
 
 
@@ -33,7 +40,7 @@ HAND: list[tuple[str, tuple[int, ...], Callable[[], Any], float, int]] = [
     ("conv1d", (9, 3), lambda: layers.Conv1D(4, 3), 7 * 4 * 9 * MAC, 40),
     ("groups", (5, 5, 4), lambda: layers.Conv2D(6, 3, groups=2), 9 * 6 * 18 * MAC, 114),
     ("depth multiplier", (5, 5, 4), lambda: layers.DepthwiseConv2D(3, depth_multiplier=2), 9 * 8 * 9 * MAC, 80),
-    ("transposed", (4, 4, 3), lambda: layers.Conv2DTranspose(2, 3, strides=2), 81 * 2 * 27 * MAC, 56),
+    ("transposed", (4, 4, 3), lambda: layers.Conv2DTranspose(2, 3, strides=2), 16 * 3 * 9 * 2 * MAC, 56),
     (
         "separable",
         (6, 6, 3),
@@ -217,6 +224,6 @@ def test_folded_layers_are_priced_as_what_they_are() -> None:
 
 
 def test_unpriced_layers_are_listed_with_the_reason() -> None:
-    found = report(layers.LayerNormalization(name="ln"), layers.Dense(2, name="d"), shape=(4,))
-    assert found.notes[0].startswith("ln: no rule for LayerNormalization; only the reading of its inputs is priced")
+    found = report(Stranger(name="ln"), layers.Dense(2, name="d"), shape=(4,))
+    assert found.notes[0].startswith("ln: no rule for Stranger; only the reading of its inputs is priced")
     assert numpy.isfinite(found.total)

@@ -10,6 +10,7 @@ import pytest
 from golden_models import energies, graph_of, out_of_scope, plan_of
 
 from qsearch.energy.estimate import EnergySettings
+from qsearch.functions import Function
 from qsearch.goal import BitsGoal, CostReport, EnergyGoal, ForgivingFactor, Goal
 from qsearch.graph.model_graph import BatchNormalization, Dense, Input, ModelGraph, Node
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
@@ -72,6 +73,8 @@ def energy_goal(params: dict[str, Any], rule: str) -> EnergyGoal:
             internal=SOURCE_FORMATS[params["reference_internal"]],
             accumulator=SOURCE_FORMATS[params["reference_accumulator"]],
             activations=activations,
+            unquantized_norm="fp32",
+            fused_activation="inline",
         )
 
     return EnergyGoal(
@@ -172,7 +175,7 @@ def test_a_class_without_entry_is_left_out() -> None:
 def test_a_shared_layer_stores_its_parameters_once() -> None:
     source = Node("in", "in", "InputLayer", Input(), (), (), (8,))
     calls = [
-        Node(name, "d", "Dense", Dense(8, False, "relu"), (x,), ((8,),), (8,), {"kernel": (8, 8)})
+        Node(name, "d", "Dense", Dense(8, False, Function("relu")), (x,), ((8,),), (8,), {"kernel": (8, 8)})
         for name, x in (("d", "in"), ("d:1", "d"))
     ]
     goal = BitsGoal(ForgivingFactor(8, 8, 2), {"Dense": ("parameters", "activations")}, ref_bits=4)

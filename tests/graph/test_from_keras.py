@@ -18,7 +18,7 @@ from qsearch.graph.model_graph import (
     BatchNormalization,
     Convolution,
     DepthwiseConvolution,
-    Dropout,
+    Idle,
     Node,
     Unknown,
 )
@@ -108,7 +108,7 @@ def test_a_sequential_model_with_its_input_told_late() -> None:
     model = keras.Sequential([layers.Dense(3, name="d"), layers.Dropout(0.5, name="r")])
     model.build((None, 4))
     graph = read_model(model)
-    assert [type(node.operation) for node in graph.nodes][-1] is Dropout
+    assert [type(node.operation) for node in graph.nodes][-1] is Idle
     assert graph.nodes[1].weights == {"kernel": (4, 3), "bias": (3,)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import keras
 import pytest
 from golden_models import graph_of
 from keras_models import build
@@ -49,6 +50,20 @@ def test_as_if_built_with_these_filters(name: str, seed: int) -> None:
     assert weights(resized) == weights(rebuilt)
 
 
+def test_a_reshape_that_only_adds_axes_follows() -> None:
+    found = parts(with_filters(read_model(build("valid_conv")), plan({"c1": 5})))
+    assert found["rs"].output_shape == (1, 1, found["fl"].output_shape[0])
+    assert found["d"].input_shapes == (found["rs"].output_shape,)
+
+
+def test_a_reshape_that_mixes_channels_does_not() -> None:
+    inputs = keras.Input((4, 4, 2))
+    x = keras.layers.Reshape((2, 16), name="mix")(keras.layers.Conv2D(2, 1, name="c")(inputs))
+    graph = read_model(keras.Model(inputs, keras.layers.Dense(3, name="d")(x)))
+    with pytest.raises(ModelError, match="layer 'mix': cannot reshape"):
+        with_filters(graph, plan({"c": 3}))
+
+
 def test_layers_that_add_up_change_together() -> None:
     widths = {"c0": 5, "c1": 3, "c2": 5}
     resized, rebuilt = with_filters(read_model(build("resnet")), plan(widths)), read_model(build("resnet", widths))
@@ -65,7 +80,6 @@ def test_a_plan_without_filters_leaves_the_graph_alone() -> None:
     ("name", "widths", "words"),
     [
         ("resnet", {"c0": 5}, r"layer 'add'.*equal widths.*bn2 \(16, 16, 8\) and a0 \(16, 16, 5\)"),
-        ("valid_conv", {"c1": 5}, r"layer 'rs'.*cannot reshape"),
     ],
 )
 def test_widths_that_do_not_fit(name: str, widths: dict[str, int], words: str) -> None:

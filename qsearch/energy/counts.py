@@ -1,0 +1,134 @@
+"""How much a layer does in one inference: operations, multiply-accumulates, and the part of them that has a price."""
+
+from __future__ import annotations
+
+import math
+
+from qsearch.graph.model_graph import (
+    Affine,
+    Attention,
+    AveragePooling,
+    Convolution,
+    DataMover,
+    Dense,
+    DepthwiseConvolution,
+    EinsumDense,
+    Embedding,
+    Merge,
+    MergeKind,
+    ModelGraph,
+    Move,
+    Node,
+    Normalization,
+    Recurrent,
+    SeparableConvolution,
+    TransposedConvolution,
+    Unknown,
+)
+
+
+def operation_count(node: Node) -> int:
+    """Multiplications of a layer with one kernel, values handled by any other; 0 where charges have counts of their
+    own (see `LayerTypes.charges`)."""
+    values = math.prod(node.output_shape)
+    match node.operation:
+        case Dense() | Convolution() | DepthwiseConvolution() | TransposedConvolution() | EinsumDense():
+            return mac_count(node)
+        case SeparableConvolution() | Recurrent() | Embedding() | Attention() | Normalization() | Unknown():
+            return 0
+        case AveragePooling():
+            return values * pooling_area(node)
+        case Affine() | DataMover(move=Move.UP_SAMPLING):
+            return values
+        case _:
+            return max(math.prod(shape) for shape in node.input_shapes)
+
+
+def mac_count(node: Node) -> int:
+    """Multiply-accumulates of one call; 0 for a layer without weights to multiply.
+
+    Transposed convolutions: input positions · kernel area · channels in · channels out, as the zeros that strides put
+    in are not multiplied. Attention: projections, Q · K^T and the weighted sum of V.
+    """
+    values = math.prod(node.output_shape)
+    match node.operation:
+        case Dense(units=units):
+            return math.prod(node.input_shapes[0]) * units
+        case Convolution():
+            return values * math.prod(node.weights["kernel"][:-1])
+        case DepthwiseConvolution():
+            return values * math.prod(node.weights["kernel"][:-2])
+        case TransposedConvolution(kernel_size=size, filters=filters):
+            return math.prod(node.input_shapes[0]) * math.prod(size) * filters
+        case EinsumDense(terms=terms):
+            return values * terms
+        case SeparableConvolution():
+            window, channels = node.weights["depthwise_kernel"], node.weights["pointwise_kernel"][-2]
+            return math.prod(node.output_shape[:-1]) * channels * math.prod(window[:-2]) + values * channels
+        case Recurrent():
+            steps = node.input_shapes[0][-2] * node.operation.directions
+            return steps * (math.prod(node.weights["kernel"]) + math.prod(node.weights["recurrent_kernel"]))
+        case Attention():
+            return sum(projection_macs(node)) + sum(attention_macs(node))
+        case Merge(kind=MergeKind.DOT, terms=terms):
+            return values * terms
+    return 0
+
+
+def projection_macs(node: Node) -> tuple[int, int, int, int]:
+    """Of an attention layer's dense layers: query, key, value and output."""
+    attention = node.operation
+    assert isinstance(attention, Attention)
+    if not attention.projected:
+        return (0, 0, 0, 0)
+    query, key, value = (node.input_shapes[place] for place in attention.places)
+    result = math.prod(node.output_shape) * attention.heads * attention.value_dim
+    return (
+        math.prod(query) * attention.heads * attention.key_dim,
+        math.prod(key) * attention.key_heads * attention.key_dim,
+        math.prod(value) * attention.key_heads * attention.value_dim,
+        result,
+    )
+
+
+def attention_macs(node: Node) -> tuple[int, int]:
+    """Of an attention layer's scores and weighted sums."""
+    attention = node.operation
+    assert isinstance(attention, Attention)
+    pairs = score_count(node)
+    return pairs * attention.key_dim, pairs * attention.value_dim
+
+
+def score_count(node: Node) -> int:
+    """Pairs of a query and a key that an attention layer compares, in all heads."""
+    attention = node.operation
+    assert isinstance(attention, Attention)
+    query = node.input_shapes[attention.places[0]]
+    positions = math.prod(query[:-1]) if attention.projected else math.prod(query) // attention.key_dim
+    heads = attention.heads if attention.projected else 1  # unprojected queries have an axis of heads, if any
+    return positions * heads * attention.attended
+
+
+def pooling_area(node: Node) -> int:
+    """Values averaged per output value."""
+    assert isinstance(node.operation, AveragePooling)
+    window = node.operation.pool_size or node.input_shapes[0][:-1]
+    return math.prod(window)
+
+
+def estimated_macs(node: Node) -> int:
+    """What a layer without a rule may multiply: every position meets each of its matrices once."""
+    kernels = sum(math.prod(shape) for shape in node.weights.values() if len(shape) > 1)
+    return math.prod(node.output_shape[:-1]) * kernels
+
+
+def is_priced(node: Node) -> bool:
+    """Whether the energy model has a rule for what the node computes."""
+    return not isinstance(node.operation, Unknown)
+
+
+def priced_share(graph: ModelGraph) -> float:
+    """The part of a model's multiply-accumulates that the energy model has a rule for; 1 where there are none."""
+    priced = sum(mac_count(node) for node in graph.nodes)
+    missing = sum(estimated_macs(node) for node in graph.nodes if not is_priced(node))
+    return priced / (priced + missing) if priced + missing else 1.0

@@ -1,0 +1,37 @@
+"""The layer classes that a layer counts as in `limit`, whatever it is wrapped in or spelt as."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import layers
+
+from qsearch.functions import RELU, SOFTMAX
+from qsearch.graph.layer_readers import dense_units, inner_layer
+from qsearch.graph.model_graph import Activation, Operation
+
+ACTIVATION = "Activation"
+
+
+def limit_classes(layer: Any, operation: Operation) -> tuple[str, ...]:
+    """The nearest first: (TimeDistributed, Dense), (Bidirectional, LSTM), (ReLU, Activation), (Conv2D,) of QConv2D."""
+    inner = inner_layer(layer)
+    found = [type(layer).__name__.removeprefix("Q")]
+    if inner is not layer:
+        found.append(type(inner).__name__.removeprefix("Q"))
+    if isinstance(inner, layers.Bidirectional):
+        found.append(type(inner.forward_layer).__name__.removeprefix("Q"))
+    if isinstance(inner, layers.EinsumDense) and dense_units(inner) is not None:
+        found.append("Dense")
+    found += [name.removesuffix("Batchnorm") for name in found if name.endswith("Batchnorm")]
+    if isinstance(operation, Activation):
+        found += [*_spelt(operation), ACTIVATION]
+    return tuple(dict.fromkeys(found))
+
+
+def _spelt(activation: Activation) -> list[str]:
+    """The layer class that computes the same."""
+    function = activation.function
+    if function.name == RELU:
+        return ["LeakyReLU"] if function.slope else ["ReLU"]
+    return ["Softmax"] if function.name == SOFTMAX else []

@@ -1,0 +1,235 @@
+"""What each raw Keras operation (`x + y`, `keras.ops`) does: operation class -> the `Operation` of the layer that does
+the same. What has no twin is `Unknown`, and the report names it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+from keras.src.ops import core, nn, numpy  # the classes behind keras.ops, which Keras exports as functions only
+
+from qsearch.graph.activations import recognised
+from qsearch.graph.call import Call
+from qsearch.graph.model_graph import (
+    Activation,
+    Affine,
+    Attention,
+    AveragePooling,
+    DataMover,
+    Idle,
+    Merge,
+    MergeKind,
+    Move,
+    Normalization,
+    Operation,
+    Unknown,
+)
+
+Twin = Callable[[Call], Operation]
+
+
+def twin_operation(call: Call) -> Operation:
+    """The operation of the layer that does the same as a raw operation."""
+    reader = _TWINS.get(type(call.operation))
+    return _unknown(call) if reader is None else reader(call)
+
+
+def _unknown(call: Call) -> Operation:
+    return Unknown(type(call.operation).__name__)
+
+
+def _elementwise(call: Call) -> Operation:
+    """A function of single values, with constants as they stand in the call."""
+    function = None
+    if len(call.tensors) == 1 and call.shapes[0] == call.output_shape:
+        function = recognised(_of_tensor(call), call.rank)
+    return _unknown(call) if function is None else Activation(function)
+
+
+def _of_tensor(call: Call) -> Callable[[Any], Any]:
+    """The call as a function of its only tensor."""
+    tensor = call.tensors[0]
+
+    def run(x: Any) -> Any:
+        args, kwargs = keras.tree.map_structure(
+            lambda given: x if given is tensor else given, (call.args, dict(call.kwargs))
+        )
+        return call.operation.call(*args, **kwargs)
+
+    return run
+
+
+def _arithmetic(kind: MergeKind, scales: bool) -> Twin:
+    """+, − and · of two tensors, or of a tensor and constants."""
+
+    def read(call: Call) -> Operation:
+        if len(call.tensors) == 2:
+            return Merge(kind)
+        return Affine(scales, not scales, _constants(call))
+
+    return read
+
+
+def _constants(call: Call) -> int:
+    sizes = [
+        math.prod(given.shape)
+        for given in keras.tree.flatten((call.args, dict(call.kwargs)))
+        if hasattr(given, "shape") and not isinstance(given, keras.KerasTensor)
+    ]
+    return max(sizes, default=1)
+
+
+def _division(call: Call) -> Operation:
+    """By a constant: a product with its inverse."""
+    by_constant = len(call.tensors) == 1 and call.argument(0, "x1") is call.tensors[0]
+    return Affine(True, False, _constants(call)) if by_constant else _unknown(call)
+
+
+def _extreme(kind: MergeKind) -> Twin:
+    return lambda call: Merge(kind) if len(call.tensors) == 2 else _elementwise(call)
+
+
+def _joined(call: Call) -> Operation:
+    return Merge(MergeKind.CONCATENATE, call.operation.axis)
+
+
+def _stacked(call: Call) -> Operation:
+    return Merge(MergeKind.STACK)
+
+
+def _mover(move: Move) -> Twin:
+    def read(call: Call) -> Operation:
+        keeps = bool(call.output_shape) and call.shapes[0][-1] == call.output_shape[-1]
+        return DataMover(move, keeps)
+
+    return read
+
+
+def _moved_axes(call: Call) -> Operation:
+    """Permutations: the last axis stays where the operation leaves it."""
+    axes = getattr(call.operation, "axes", None)
+    stays = axes is not None and axes[-1] in (-1, len(axes) - 1)
+    return DataMover(Move.REORDER, stays)
+
+
+def _reduced(call: Call) -> Operation:
+    """Means and sums: additions, as in average pooling."""
+    area = math.ceil(math.prod(call.shapes[0]) / math.prod(call.output_shape))
+    return AveragePooling((area,), _keeps_last(call))
+
+
+def _greatest(call: Call) -> Operation:
+    return DataMover(Move.GLOBAL_MAX_POOLING, _keeps_last(call))
+
+
+def _keeps_last(call: Call) -> bool:
+    axis, last = call.operation.axis, call.rank - 1
+    if axis is None:
+        return False
+    axes = axis if isinstance(axis, list | tuple) else (axis,)
+    return not any(one in (-1, last) for one in axes)
+
+
+def _window(call: Call) -> Operation:
+    size = call.operation.pool_size
+    rank = call.rank - 2
+    return AveragePooling(tuple(size) if isinstance(size, list | tuple) else (size,) * rank)
+
+
+def _product(call: Call) -> Operation:
+    """Matrix product of two tensors."""
+    return Merge(MergeKind.DOT, terms=call.shapes[0][-1]) if len(call.tensors) == 2 else _unknown(call)
+
+
+def _einsum(call: Call) -> Operation:
+    given, _, output = call.operation.subscripts.replace(" ", "").partition("->")
+    names = given.split(",")
+    if len(call.tensors) != 2 or len(names) != 2 or "." in given or not output:
+        return _unknown(call)
+    sides: dict[str, int] = {}
+    for axes, shape in zip(names, call.shapes, strict=True):
+        sides |= zip(axes[1:], shape, strict=True)  # the batch axis comes first
+    return Merge(MergeKind.DOT, terms=math.prod(side for axis, side in sides.items() if axis not in output))
+
+
+def _attention(call: Call) -> Operation:
+    """keras.ops.dot_product_attention(query, key, value) of (batch, time, heads, size)."""
+    query, key, value = call.shapes[:3]
+    return Attention(query[-2], key[-2], query[-1], value[-1], (0, 1, 2), key[0], projected=False)
+
+
+def _idle(call: Call) -> Operation:
+    return Idle()
+
+
+_FUNCTIONS = (
+    nn.Relu,
+    nn.Relu6,
+    nn.LeakyRelu,
+    nn.Sigmoid,
+    nn.Silu,
+    nn.HardSigmoid,
+    nn.HardSilu,
+    nn.HardTanh,
+    nn.Elu,
+    nn.Selu,
+    nn.Celu,
+    nn.Gelu,
+    nn.Softmax,
+    nn.LogSoftmax,
+    nn.LogSigmoid,
+    nn.Softplus,
+    nn.Softsign,
+    nn.SparseSigmoid,
+    nn.SparsePlus,
+    nn.Squareplus,
+    nn.TanhShrink,
+    nn.SoftShrink,
+    nn.HardShrink,
+    nn.Threshold,
+    numpy.Tanh,
+    numpy.Clip,
+    numpy.Exp,
+    numpy.Abs,
+    numpy.Absolute,
+)
+_TWINS: Mapping[type[Any], Twin] = {
+    **dict.fromkeys(_FUNCTIONS, _elementwise),
+    numpy.Add: _arithmetic(MergeKind.ADD, scales=False),
+    numpy.Subtract: _arithmetic(MergeKind.SUBTRACT, scales=False),
+    numpy.Multiply: _arithmetic(MergeKind.MULTIPLY, scales=True),
+    numpy.Negative: lambda call: Affine(False, True),
+    numpy.Square: lambda call: Affine(True, False),
+    numpy.Divide: _division,
+    numpy.TrueDivide: _division,
+    numpy.Maximum: _extreme(MergeKind.MAXIMUM),
+    numpy.Minimum: _extreme(MergeKind.MINIMUM),
+    numpy.Concatenate: _joined,
+    **dict.fromkeys((numpy.Stack, numpy.Hstack, numpy.Vstack, numpy.Dstack), _stacked),
+    **dict.fromkeys((numpy.Reshape, numpy.Ravel, numpy.ExpandDims, numpy.Squeeze), _mover(Move.RESHAPE)),
+    **dict.fromkeys((numpy.Transpose, numpy.Swapaxes, numpy.Moveaxis), _moved_axes),
+    **dict.fromkeys(
+        (numpy.Flip, numpy.Roll, numpy.Repeat, numpy.Tile, numpy.BroadcastTo, nn.DepthToSpace, nn.SpaceToDepth),
+        _mover(Move.REORDER),
+    ),
+    numpy.Pad: _mover(Move.PADDING),
+    **dict.fromkeys(
+        (numpy.GetItem, numpy.Take, numpy.Split, core.Slice, core.Unstack),
+        _mover(Move.CROPPING),
+    ),
+    numpy.Mean: _reduced,
+    numpy.Sum: _reduced,
+    **dict.fromkeys((numpy.Max, numpy.Min, numpy.Amax, numpy.Amin), _greatest),
+    nn.MaxPool: _mover(Move.MAX_POOLING),
+    nn.AveragePool: _window,
+    numpy.Matmul: _product,
+    numpy.Dot: _product,
+    numpy.Einsum: _einsum,
+    nn.DotProductAttention: _attention,
+    nn.Normalize: lambda call: Normalization(False, False, False),
+    **dict.fromkeys((core.Cast, core.SaturateCast, core.StopGradient, core.ConvertToTensor, numpy.Copy), _idle),
+}
+"""By operation class."""
+
