@@ -140,3 +140,7 @@ class QuantizationPlan:
 
     def to_dict(self) -> dict[str, dict[str, str | int]]:
         return {name: layer.to_dict() for name, layer in self.layers.items()}
+
+
+NO_QUANTIZERS = QuantizationPlan()
+"""The plan of a float model."""

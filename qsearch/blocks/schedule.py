@@ -11,7 +11,6 @@ from qsearch.config.schema import BlockRatesConfig
 from qsearch.errors import ConfigError
 from qsearch.graph.model_graph import ModelGraph
 from qsearch.graph.residual import residual_blocks
-from qsearch.plan import QuantizationPlan
 from qsearch.search.space import LEARNING_RATE, SearchSpace
 
 
@@ -62,7 +61,7 @@ class Schedule:
 
     def spaces(self) -> list[SearchSpace]:
         """What each stage searches, as far as that is known before."""
-        base = QuantizationPlan()
+        base = self.space.base
         found = []
         for stage in self.stages:
             space = self.space.part(stage.names, base)

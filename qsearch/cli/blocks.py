@@ -107,10 +107,17 @@ def _debug(loaded: LoadedConfig, timed: bool) -> None:
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = 1000  # a file has no edge to wrap at
-    _show(console, loaded, table, schedule, timing)
+    _show(console, loaded, table, schedule, timing, experiment.unsearched)
 
 
-def _show(console: Console, loaded: LoadedConfig, table: BlockTable, schedule: Schedule, timing: Timing | None) -> None:
+def _show(
+    console: Console,
+    loaded: LoadedConfig,
+    table: BlockTable,
+    schedule: Schedule,
+    timing: Timing | None,
+    unsearched: Sequence[str],
+) -> None:
     from rich.table import Table
 
     from qsearch.search.oracle import workload
@@ -145,7 +152,7 @@ def _show(console: Console, loaded: LoadedConfig, table: BlockTable, schedule: S
         console.print(f"in no block: {', '.join(table.unmatched)}")
     for layer, patterns in table.matched_twice.items():
         console.print(f"in several blocks: {layer} ({', '.join(patterns)})")
-    for note in schedule.notes:
+    for note in (*unsearched, *schedule.notes):
         console.print(f"note: {note}")
 
 

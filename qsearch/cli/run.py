@@ -9,7 +9,7 @@ import click
 
 from qsearch.cli.quiet import quiet_start
 from qsearch.config import LoadedConfig, load_config
-from qsearch.report.units import cost, duration, energy
+from qsearch.report.units import cost, duration, energy, priced, saving
 
 UNMET = 8
 
@@ -65,8 +65,14 @@ def _show(summary: dict[str, Any], folder: Path) -> None:
         if unit != "pJ":
             shown += f", {cost(model['cost'], unit)}"
         click.echo(shown)
-    if summary["best"] is not None:
-        click.echo(f"{'saving':<9}  {summary['best']['energy_ratio']:.4g} times less energy than the reference")
+    if summary["best"] is not None and summary["best"]["energy_ratio"] is not None:
+        click.echo(f"{'saving':<9}  {saving(summary['best']['energy_ratio'])}{priced(summary['priced_share'])}")
+    if summary["dearer"] is not None:
+        costly = ", ".join(
+            f"{one['layer']} ({cost(one['best'], unit)} for {cost(one['reference'], unit)})"
+            for one in summary["dearer"]
+        )
+        click.echo(f"no trial is cheaper than the reference; what costs the best one more: {costly}")
     for model in summary["models"]:
         metric = model["test"].get(target, float("nan"))
         shown = f"{target} {metric:.4f} on the test set, energy {energy(model['energy'])}"

@@ -106,6 +106,8 @@ Entry = Annotated[tuple[Limit, ...], BeforeValidator(_entry)]
 Limits = dict[str, Entry]
 
 DEFAULT = "default"
+ACTIVATION = "Activation"
+"""The class that every activation counts as, whatever it is spelt as."""
 LINEAR = "linear"
 """The key of outputs that no activation follows."""
 RESERVED = (DEFAULT, LINEAR)

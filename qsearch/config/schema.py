@@ -273,6 +273,7 @@ class RunConfig(Section):
     prune: Bool = True
     frozen_layers: tuple[Text, ...] = ()
     activation_bits: Count = 4
+    fold_batch_norm: Bool = False
     tune_filters: Literal["layer", "block", "none"] = "none"
     tune_filters_exceptions: Pattern | None = None
     layer_indexes: Annotated[LayerIndexes | None, BeforeValidator(_indexes)] = None

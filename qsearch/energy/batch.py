@@ -117,9 +117,7 @@ class PlanPricer:
                 total += part
         return total
 
-    def _price(
-        self, step: _Step, plan: LayerPlan | None, inputs: tuple[object, ...]
-    ) -> tuple[int, tuple[float, ...]]:
+    def _price(self, step: _Step, plan: LayerPlan | None, inputs: tuple[object, ...]) -> tuple[int, tuple[float, ...]]:
         """(the signal that the layer hands on, its energy and that of its output's quantizer)."""
         signals = [self._signals[int(place)] for place in inputs]  # type: ignore[call-overload]
         forms, shapes = tuple(form for form, _ in signals), tuple(shape for _, shape in signals)

@@ -24,7 +24,7 @@ from qsearch.graph.model_graph import (
     SeparableConvolution,
     TransposedConvolution,
 )
-from qsearch.plan import LayerPlan, QuantizationPlan, Role
+from qsearch.plan import NO_QUANTIZERS, LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers.formats import number_format
 
 
@@ -75,8 +75,8 @@ class BitsGoal:
     output_bits: int = 8
     ref_bits: int = 8
 
-    def reference(self, graph: ModelGraph) -> BitsReport:
-        return self._report(graph, QuantizationPlan())
+    def reference(self, graph: ModelGraph, plan: QuantizationPlan = NO_QUANTIZERS) -> BitsReport:
+        return self._report(graph, plan)
 
     def trial(self, graph: ModelGraph, plan: QuantizationPlan) -> BitsReport:
         return self._report(*built(graph, plan))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from qsearch.graph.model_graph import ModelGraph
-from qsearch.plan import QuantizationPlan
+from qsearch.plan import NO_QUANTIZERS, QuantizationPlan
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Goal(Protocol):
     @property
     def forgiving(self) -> ForgivingFactor: ...
 
-    def reference(self, graph: ModelGraph) -> CostReport:
-        """The cost of the unquantized model."""
+    def reference(self, graph: ModelGraph, plan: QuantizationPlan = NO_QUANTIZERS) -> CostReport:
+        """The cost of the model that a search starts from, with the quantizers that it has, if any."""
 
     def trial(self, graph: ModelGraph, plan: QuantizationPlan) -> CostReport:
         """The cost of a plan."""

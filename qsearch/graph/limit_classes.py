@@ -6,11 +6,10 @@ from typing import Any
 
 from keras import layers
 
+from qsearch.config.limits import ACTIVATION
 from qsearch.functions import RELU, SOFTMAX
 from qsearch.graph.layer_readers import dense_units, inner_layer
 from qsearch.graph.model_graph import Activation, Operation
-
-ACTIVATION = "Activation"
 
 
 def limit_classes(layer: Any, operation: Operation) -> tuple[str, ...]:

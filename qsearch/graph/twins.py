@@ -232,4 +232,3 @@ _TWINS: Mapping[type[Any], Twin] = {
     **dict.fromkeys((core.Cast, core.SaturateCast, core.StopGradient, core.ConvertToTensor, numpy.Copy), _idle),
 }
 """By operation class."""
-

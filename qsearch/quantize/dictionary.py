@@ -14,7 +14,7 @@ from qsearch.graph.walk import layers_by_path
 from qsearch.layers import QActivation
 from qsearch.layers.folded import FOLDING_MODES
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
-from qsearch.quantize.fold import foldable
+from qsearch.quantize.fold import foldable_paths
 from qsearch.quantize.kinds import LayerKind, function_of, kind_of
 from qsearch.quantizers.computed import automatic
 from qsearch.quantizers.spec import QuantizerSpec, parse
@@ -105,21 +105,11 @@ class _Folds:
     """Batch normalizations that go into the layer before them, by path."""
 
     def __init__(self, model: keras.Model, options: DictionaryOptions) -> None:
-        self.norms: dict[str, str] = {}
-        self.reasons: dict[str, str] = {}
-        self._collect(model, "")
+        self.norms, self.reasons = foldable_paths(model)
         if not options.enable_bn_folding:
             self.norms = {}
         prefix = {path: path[: len(path) - len(path.rpartition("/")[2])] for path in self.norms}
         self.absorbed = {f"{prefix[path]}{norm}": path for path, norm in self.norms.items()}
-
-    def _collect(self, model: keras.Model, prefix: str) -> None:
-        pairs, reasons = foldable(model)
-        self.norms |= {f"{prefix}{name}": norm for name, norm in pairs.items()}
-        self.reasons |= {f"{prefix}{name}": reason for name, reason in reasons.items()}
-        for layer in model.layers:
-            if isinstance(layer, keras.Model):
-                self._collect(layer, f"{prefix}{layer.name}/")
 
 
 class _Entry:

@@ -41,6 +41,18 @@ def foldable(model: keras.Model) -> tuple[dict[str, str], dict[str, str]]:
     return pairs, reasons
 
 
+def foldable_paths(model: keras.Model, prefix: str = "") -> tuple[dict[str, str], dict[str, str]]:
+    """`foldable` of a model and those nested in it: layers as "outer/inner", normalizations by their own name."""
+    pairs, reasons = foldable(model)
+    pairs = {f"{prefix}{name}": norm for name, norm in pairs.items()}
+    reasons = {f"{prefix}{name}": reason for name, reason in reasons.items()}
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            inner = foldable_paths(layer, f"{prefix}{layer.name}/")
+            pairs, reasons = pairs | inner[0], reasons | inner[1]
+    return pairs, reasons
+
+
 def _obstacle(norm: Any, producers: list[Any], uses: int) -> str | None:
     before = producers[0] if len(producers) == 1 else None
     kind = None if before is None else kind_of(before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from qsearch.report.units import cost, duration, energy
+from qsearch.report.units import cost, duration, energy, priced, saving
 
 Json = Mapping[str, Any]
 
@@ -48,8 +48,12 @@ def _summary(result: Json) -> str:
         rows.append((f"best: trial {result['best']['trial']}", *_figures(result["best"], target, unit)))
     text = table(headings, rows)
     if result["best"] is not None:
-        text += f"\n\nThe best model uses {result['best']['energy_ratio']:.4g} times less energy than the reference."
+        ratio = result["best"]["energy_ratio"]
+        if ratio is not None:
+            text += f"\n\nThe best model uses {saving(ratio)}{priced(result['priced_share'])}."
         text += _final(result["best"]["final_training"])
+    if result["dearer"] is not None:
+        text += f"\n\n{_dearer(result)}"
     selected = (
         "The winner was selected on the test set (`validation: test`), so its test figure is optimistic."
         if result["validation"] == "test"
@@ -62,6 +66,14 @@ def _summary(result: Json) -> str:
     return (
         f"{text}\n\n{selected}\n\n{counts['completed']} trials completed, {counts['failed']} failed, "
         f"{counts['skipped']} skipped, in {duration(result['seconds'])}; {result['ended']}."
+    )
+
+
+def _dearer(result: Json) -> str:
+    unit = result["unit"]
+    rows = ((one["layer"], cost(one["reference"], unit), cost(one["best"], unit)) for one in result["dearer"])
+    return "**No trial is cheaper than the reference.** The layers that cost the best one more:\n\n" + table(
+        ("layer", "reference", "best"), rows
     )
 
 

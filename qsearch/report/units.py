@@ -27,6 +27,20 @@ def cost(value: float, unit: str) -> str:
     return energy(value) if unit == "pJ" else bits(value)
 
 
+def saving(ratio: float) -> str:
+    """In words, given the reference's energy over the model's: `6.2 times less energy than the reference`."""
+    if ratio >= 1:
+        return f"{ratio:.4g} times less energy than the reference"
+    return (
+        f"{1 / ratio:.4g} times more energy than the reference" if ratio > 0 else "energy where the reference uses none"
+    )
+
+
+def priced(share: float) -> str:
+    """What to add to a saving where part of the model has no price; nothing where all has."""
+    return "" if share >= 1 else f", of the {share:.0%} of the multiply-accumulates that have a price"
+
+
 def duration(seconds: float) -> str:
     """`45 s`, `2 min 5 s` or `1 h 12 min`."""
     whole = round(seconds)

@@ -12,7 +12,7 @@ from qsearch.energy.process import Process, process_named
 from qsearch.energy.report import EnergyReport
 from qsearch.goal import BitsGoal, CostReport, EnergyGoal, ForgivingFactor, Goal
 from qsearch.graph.model_graph import ModelGraph
-from qsearch.plan import QuantizationPlan
+from qsearch.plan import NO_QUANTIZERS, QuantizationPlan
 from qsearch.quantizers.formats import SOURCE_FORMATS, NumberFormat, source_format
 from qsearch.search.loop import Price
 
@@ -33,11 +33,13 @@ class Costs:
     Attributes:
         goal: what the search saves.
         energy_goal: the same, or the seed's energy settings where the goal is bits: every trial tells its energy.
+        base: the quantizers that the reference has, as far as they count for it.
     """
 
     graph: ModelGraph
     goal: Goal
     energy_goal: EnergyGoal
+    base: QuantizationPlan
 
     @property
     def unit(self) -> str:
@@ -45,11 +47,11 @@ class Costs:
 
     @cached_property
     def reference(self) -> CostReport:
-        return self.goal.reference(self.graph)
+        return self.goal.reference(self.graph, self.base)
 
     @cached_property
     def reference_energy(self) -> EnergyReport:
-        return self.energy_goal.reference(self.graph)
+        return self.energy_goal.reference(self.graph, self.base)
 
     @cached_property
     def _pricer(self) -> PlanPricer:
@@ -58,6 +60,10 @@ class Costs:
     def energy(self, plan: QuantizationPlan) -> EnergyReport:
         return self.energy_goal.trial(self.graph, plan)
 
+    def cost(self, plan: QuantizationPlan) -> CostReport:
+        """A plan's cost in the goal's unit, by layer."""
+        return self.goal.trial(self.graph, plan)
+
     def price(self, plan: QuantizationPlan) -> Price:
         """A plan's cost, its energy, and its delta."""
         energy = self._pricer.total(plan)
@@ -65,11 +71,18 @@ class Costs:
         return Price(cost, energy, self.goal.forgiving.delta(self.reference.total, cost))
 
 
-def costs_of(config: EnergyGoalConfig | BitsGoalConfig, graph: ModelGraph) -> Costs:
-    """The prices that a `goal:` section asks for."""
+def costs_of(
+    config: EnergyGoalConfig | BitsGoalConfig, graph: ModelGraph, base: QuantizationPlan = NO_QUANTIZERS
+) -> Costs:
+    """The prices that a `goal:` section asks for.
+
+    Args:
+        base: the quantizers that the model has from the start.
+    """
+    base = base if config.params.reference_cost == "own" else NO_QUANTIZERS
     if isinstance(config, EnergyGoalConfig):
         goal = _energy_goal(config.params)
-        return Costs(graph, goal, goal)
+        return Costs(graph, goal, goal, base)
     params = config.params
     bits = BitsGoal(
         ForgivingFactor(params.delta_p, params.delta_n, params.rate, params.stress),
@@ -78,7 +91,7 @@ def costs_of(config: EnergyGoalConfig | BitsGoalConfig, graph: ModelGraph) -> Co
         params.output_bits,
         params.ref_bits,
     )
-    return Costs(graph, bits, _energy_goal(SEED_ENERGY))
+    return Costs(graph, bits, _energy_goal(SEED_ENERGY), base)
 
 
 def _energy_goal(params: EnergyParams) -> EnergyGoal:

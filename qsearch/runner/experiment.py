@@ -11,16 +11,19 @@ import keras
 from qsearch.blocks.schedule import Schedule, blockwise, whole
 from qsearch.blocks.table import BlockTable, block_table
 from qsearch.config import LoadedConfig
+from qsearch.energy.counts import estimated_macs, is_priced
 from qsearch.errors import ModelError
 from qsearch.goal import CostReport
-from qsearch.graph.from_keras import read_model
+from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.graph.model_graph import ModelGraph
 from qsearch.graph.walk import layers_by_path
 from qsearch.models import build_model, build_own, import_objects, load_model, own_layers
+from qsearch.quantize.fold import foldable_paths
 from qsearch.runner.costs import Costs, costs_of
 from qsearch.search.limits import indexed_layers, search_space
 from qsearch.search.seeds import spread
 from qsearch.search.space import SearchSpace
+from qsearch.search.unsearched import told
 
 REFERENCE_SEED, FINAL_SEED, TRIAL_SEED, SEARCH_SEED = range(4)
 """What the user's seed is spread over, so that one part's draws never shift another's."""
@@ -57,6 +60,25 @@ class Experiment:
         return found
 
     @property
+    def shares(self) -> dict[str, float]:
+        """The part of the reference's cost that each layer has."""
+        total = self.reference.total
+        return {name: cost / total if total else 0.0 for name, cost in self.layer_costs.items()}
+
+    @property
+    def unsearched(self) -> list[str]:
+        """What the search leaves out and why, and what has no price, a line each."""
+        lines = told(self.space, self.shares)
+        share = self.costs.reference_energy.priced_share
+        if share < 1:
+            names = [node.layer for node in self.graph.nodes if not is_priced(node) and estimated_macs(node)]
+            lines.append(
+                f"{1 - share:.1%} of the multiply-accumulates have no price: {', '.join(dict.fromkeys(names))}; "
+                "savings are of the rest"
+            )
+        return lines
+
+    @property
     def stress(self) -> float:
         return self.loaded.config.goal.params.stress
 
@@ -73,7 +95,9 @@ def read_experiment(loaded: LoadedConfig) -> Experiment:
     model, own = _model(loaded)
     graph = read_model(model)
     layers = list(layers_by_path(model))
-    costs = costs_of(config.goal, graph)
+    base = read_plan(model)
+    costs = costs_of(config.goal, graph, base)
+    folds = foldable_paths(model)[0] if config.run.fold_batch_norm else {}
     return Experiment(
         loaded,
         model,
@@ -82,7 +106,7 @@ def read_experiment(loaded: LoadedConfig) -> Experiment:
         indexed_layers(graph.name, layers, loaded),
         costs,
         costs.reference,
-        search_space(graph, layers, loaded),
+        search_space(graph, layers, loaded, base, folds),
     )
 
 

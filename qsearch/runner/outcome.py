@@ -16,6 +16,10 @@ from qsearch.runner.experiment import Experiment
 from qsearch.runner.searcher import StageResult
 from qsearch.search.front import Point, front, hypervolume, knee
 from qsearch.search.trials import AnyTrial, Trained, Trial
+from qsearch.search.unsearched import unsearched_share
+
+_WORST = 5
+"""Layers that a search without any saving names."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,12 @@ class Outcome:
             "selection_samples": self.data.selection.samples,
             "test_samples": self.data.test.samples,
             "reference": reference,
+            "reference_cost": config.goal.params.reference_cost if self.experiment.space.base.layers else "unquantized",
+            "priced_share": round(costs.reference_energy.priced_share, 4),
+            "unsearched_share": round(unsearched_share(self.experiment.space, self.experiment.shares), 4),
+            "unsearched": self._unsearched(),
             "best": self._best(),
+            "dearer": self._dearer(),
             "demands": self._demands(),
             "front": self._front(),
             "models": self._models(),
@@ -90,8 +99,28 @@ class Outcome:
             "seconds": round(self.seconds, 1),
             "blocks_to_come": config.run.blocks_to_come if config.run.blocks else None,
             "blocks": [self._block(stage) for stage in self.stages if stage.stage.number is not None],
-            "notes": [*self.notes, *self.experiment.space.notes],
+            "notes": [*self.experiment.unsearched, *self.notes, *self.experiment.space.notes],
         }
+
+    def _unsearched(self) -> list[dict[str, Any]]:
+        """What the search left out, the costliest first."""
+        shares = self.experiment.shares
+        found = [
+            {"layer": one.layer, "class": one.class_name, "reason": one.reason, "share": shares.get(one.layer, 0.0)}
+            for one in self.experiment.space.unsearched
+        ]
+        return sorted(found, key=lambda one: -float(one["share"]))
+
+    def _dearer(self) -> list[dict[str, Any]] | None:
+        """Where no trial is cheaper than the reference: the layers that cost the best one more, the worst first."""
+        reference = self.experiment.reference
+        if self.best is None or any(trial.candidate.cost < reference.total for trial in self.completed):
+            return None
+        found = self.experiment.costs.cost(self.best.candidate.plan)
+        before = {name: layer.total for name, layer in reference.layers.items()}
+        more = {name: layer.total - before.get(name, 0.0) for name, layer in found.layers.items()}
+        worst = sorted((name for name in more if more[name] > 0), key=lambda name: -more[name])[:_WORST]
+        return [{"layer": name, "reference": before.get(name, 0.0), "best": found.layers[name].total} for name in worst]
 
     @property
     def metric(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from qsearch.blocks.schedule import Schedule, Stage
 from qsearch.errors import ModelError
-from qsearch.plan import LayerPlan, QuantizationPlan
+from qsearch.plan import QuantizationPlan
 from qsearch.runner.costs import Costs
 from qsearch.search.cheapest import cheapest, middle
 from qsearch.search.loop import Demands, Price
@@ -86,5 +86,5 @@ def _completed(plan: QuantizationPlan, rest: QuantizationPlan) -> QuantizationPl
     for name, layer in rest.layers.items():
         own = plan.get(name)
         filters = layer.filters if own is None or own.filters is None else own.filters
-        added[name] = LayerPlan(layer.quantizers, filters)
+        added[name] = replace(layer, filters=filters)
     return QuantizationPlan({**plan.layers, **added})

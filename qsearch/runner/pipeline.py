@@ -70,6 +70,8 @@ def run_loaded(loaded: LoadedConfig, observer: Observer) -> RunResult:
     with scope:
         observer.stage(f"model {config.model.origin}, data set {config.dataset.origin}, {devices}")
         experiment = read_experiment(loaded)
+        for line in experiment.unsearched:
+            observer.stage(line)
         objective = objective_of(loaded, experiment.model)
         data = data_of(experiment, objective)
         recipe = recipe_of(experiment, objective, data)

@@ -82,7 +82,7 @@ class Searcher:
 
     def __post_init__(self) -> None:
         self.config: Config = self.experiment.loaded.config
-        self.base = QuantizationPlan()
+        self.base = self.schedule.space.base
         self.keeper = self._keeper(self.schedule.stages[0])
 
     def go(self) -> str:
@@ -218,7 +218,7 @@ class Searcher:
     def _trainer(self, stage: Stage) -> CandidateTrainer:
         run, reference = self.config.run, self.experiment.model
         start = reference if stage.block is not None or run.transfers else None
-        if self.base.layers:
+        if self.best is not None:
             start = load_model(self.directory.model_path, custom_objects=self.experiment.own)
         layers = tuple(layers_by_path(reference))
         return CandidateTrainer(

@@ -23,13 +23,22 @@ _KINDS = 0.25
 """How far apart two options of equal size are that differ in kind, against 1 for a doubling of bits or of width."""
 
 
+_ALIKE: Mapping[Role, Role] = {
+    Role.POINTWISE: Role.KERNEL,
+    Role.RECURRENT: Role.KERNEL,
+    Role.RECURRENT_ACTIVATION: Role.ACTIVATION,
+    Role.STATE: Role.ACTIVATION,
+    Role.OUTPUT: Role.ACTIVATION,
+}
+"""Roles that are of one size with others: kernels of all kinds, and whatever is handed on."""
+
+
 def groups(space: SearchSpace) -> dict[str, str]:
     """What each dimension chooses: a role's quantizer, a width, or a learning rate."""
     found: dict[str, str] = {}
     for layer in space.layers:
         for role, name in layer.dimensions.items():
-            # what an activation may be depends on the layer; weights of all kinds are alike
-            found[name] = Role.KERNEL.value if role in (Role.POINTWISE, Role.RECURRENT) else role.value
+            found[name] = _ALIKE.get(role, role).value
         if layer.filters_dimension is not None:
             found[layer.filters_dimension] = FILTERS
     return {dimension.name: found.get(dimension.name, LEARNING_RATE) for dimension in space.dimensions}

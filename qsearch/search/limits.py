@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from qsearch.config import Config, LoadedConfig
-from qsearch.config.check import unmet
-from qsearch.config.limits import Group, activation_limit, is_class, key_for, patterns, weight_limit, within
-from qsearch.config.names import QUANTIZED_CLASSES
+from qsearch.config.limits import ACTIVATION, LINEAR, activation_limit, key_for, patterns, weight_limit
+from qsearch.config.names import LIMIT_CLASSES, QUANTIZED_CLASSES
 from qsearch.config.schema import IndexRange
 from qsearch.config.yaml_source import Path
 from qsearch.errors import ConfigError, did_you_mean
@@ -16,40 +15,51 @@ from qsearch.graph.model_graph import (
     Activation,
     BatchNormalization,
     Convolution,
+    DataMover,
     Dense,
     DepthwiseConvolution,
+    Idle,
+    Input,
     ModelGraph,
     Node,
+    Recurrent,
     SeparableConvolution,
     TransposedConvolution,
 )
-from qsearch.plan import Role
-from qsearch.quantize.activations import automatic, computes
-from qsearch.quantizers.spec import QuantizerSpec
+from qsearch.plan import NO_QUANTIZERS, Fold, QuantizationPlan, Role
+from qsearch.search.bottlenecks import linear_outputs
+from qsearch.search.choices import Choices, Part
 from qsearch.search.space import (
     FILTER_FACTORS,
     LEARNING_RATE,
     LEARNING_RATE_STEPS,
-    Choice,
-    Dimension,
     SearchedLayer,
     SearchSpace,
 )
 from qsearch.search.widths import Widths, filters_of, tunable_widths
 
 
-def search_space(graph: ModelGraph, layers: Sequence[str], loaded: LoadedConfig) -> SearchSpace:
+def search_space(
+    graph: ModelGraph,
+    layers: Sequence[str],
+    loaded: LoadedConfig,
+    base: QuantizationPlan = NO_QUANTIZERS,
+    folds: Mapping[str, str] | None = None,
+) -> SearchSpace:
     """The search space of a model.
 
     Args:
         graph: the reference model.
         layers: names of its layers in Keras' order, which `layer_indexes` counts.
         loaded: the configuration.
+        base: the quantizers that the model has from the start.
+        folds: by layer, the name of the batch normalization that can become part of it, where that is wanted.
 
     Raises:
-        ConfigError: a pattern or index that fits no layer, or no layer left to quantize.
+        ConfigError: a pattern or index that fits no layer, a limit that matches only layers that cannot be quantized,
+            or no layer left to quantize.
     """
-    return _Builder(graph, layers, loaded).build()
+    return _Builder(graph, layers, loaded, base, folds or {}).build()
 
 
 def indexed_layers(model: str, layers: Sequence[str], loaded: LoadedConfig) -> tuple[str, ...]:
@@ -78,46 +88,73 @@ def indexed_layers(model: str, layers: Sequence[str], loaded: LoadedConfig) -> t
 
 
 class _Builder:
-    """Collects dimensions and layers in one walk over the model."""
+    """Collects choices and layers in one walk over the model."""
 
-    def __init__(self, graph: ModelGraph, layers: Sequence[str], loaded: LoadedConfig) -> None:
-        self.graph = graph
-        self.order = layers
-        self.loaded = loaded
+    def __init__(
+        self,
+        graph: ModelGraph,
+        layers: Sequence[str],
+        loaded: LoadedConfig,
+        base: QuantizationPlan,
+        folds: Mapping[str, str],
+    ) -> None:
+        self.graph, self.loaded, self.base = graph, loaded, base
         self.config: Config = loaded.config
-        self.dimensions: dict[str, Dimension] = {}
+        self.choices = Choices(loaded)
         self.layers: list[SearchedLayer] = []
-        self.notes: list[str] = []
-        nodes = {node.name: node for node in graph.nodes}
-        admitted = (name for name in indexed_layers(graph.name, layers, loaded) if name in nodes)
-        self.searched = {
-            name: nodes[name]
-            for name in admitted
-            if name not in self.config.run.frozen_layers
-            and key_for(self.config.limit, name, nodes[name].class_name) is not None
-        }
+        self.nodes = {node.layer: node for node in reversed(graph.nodes)}
+        operations = [node.layer for node in graph.nodes if node.layer not in layers]
+        self.order = list(dict.fromkeys((*layers, *operations)))
+        # raw operations have no index in Keras
+        admitted = {*indexed_layers(graph.name, layers, loaded)} | {*operations}
+        if self.config.run.layer_indexes is not None:
+            admitted -= {*operations}
+        self.reasons = {name: "outside of run.layer_indexes" for name in self.order if name not in admitted}
+        self.reasons |= dict.fromkeys(self.config.run.frozen_layers, "in run.frozen_layers")
+        self.keys: dict[str, str] = {}
+        for name in self.order:
+            key = key_for(self.config.limit, name, *self.nodes[name].classes) if name in self.nodes else None
+            if key is not None and name not in self.reasons:
+                self.keys[name] = key
+        self.searched = [name for name in self.keys if self._obstacle(self.nodes[name]) is None]
+        self.folds = {name: folds[name] for name in self.searched if name in folds}
+        self.norms = {f"{_folder(name)}{norm}": name for name, norm in self.folds.items()}
         self.widths = self._tunable()
 
     def build(self) -> SearchSpace:
         self._check_names()
-        for node in self.searched.values():
-            self._add(node)
+        linear = self._linear()
+        for name in self.order:
+            if name in self.nodes and name not in self.norms:
+                self._add(self.nodes[name], linear)
         if not self.layers:
-            allowed = ", ".join(dict.fromkeys(node.class_name for node in self.graph.nodes if self._searchable(node)))
+            classes = (_class(self.nodes[name]) for name in self.order if name in self.nodes)
+            classes = (name for name in classes if name in QUANTIZED_CLASSES)
+            allowed = ", ".join(dict.fromkeys(classes)) or "none that has a quantized form"
             raise self.loaded.error(("limit",), f"no layer would be quantized; classes of {self.graph.name}: {allowed}")
+        self._check_keys()
         if self.config.run.learning_rate_optimizer:
-            self._dimension(LEARNING_RATE, tuple(range(LEARNING_RATE_STEPS)))
-        return SearchSpace(tuple(self.dimensions.values()), tuple(self.layers), tuple(self.notes))
+            self.choices.dimension(LEARNING_RATE, tuple(range(LEARNING_RATE_STEPS)))
+        return SearchSpace(
+            tuple(self.choices.dimensions.values()),
+            tuple(self.layers),
+            tuple(self.choices.notes),
+            self.base,
+            unsearched=tuple(self.choices.unsearched),
+        )
 
     def _check_names(self) -> None:
         """Every pattern must match a layer, every named layer must exist."""
         problems: list[ConfigError] = []
         for pattern in patterns(self.config.limit):
-            if not any(re.match(pattern, name) for name in self.order):
-                near = did_you_mean(re.sub(r"\W", "", pattern), (*QUANTIZED_CLASSES, *self.order))
-                problems.append(
-                    self.loaded.key_error(("limit", pattern), f"matches no layer of {self.graph.name}{near}")
-                )
+            if any(re.match(pattern, name) for name in self.order):
+                continue
+            named = [name for name, node in self.nodes.items() if pattern in (*node.classes, node.class_name)]
+            if named:
+                problems.append(self.loaded.key_error(("limit", pattern), self._only(named)))
+                continue
+            near = did_you_mean(re.sub(r"\W", "", pattern), (*LIMIT_CLASSES, *self.order))
+            problems.append(self.loaded.key_error(("limit", pattern), f"matches no layer of {self.graph.name}{near}"))
         for index, name in enumerate(self.config.run.frozen_layers):
             if name not in self.order:
                 near = did_you_mean(name, self.order)
@@ -127,116 +164,97 @@ class _Builder:
         if problems:
             raise ConfigError("\n".join(str(problem) for problem in problems))
 
-    def _searchable(self, node: Node) -> bool:
-        return node.class_name in QUANTIZED_CLASSES
+    def _check_keys(self) -> None:
+        """A limit that matches layers, and none that can be quantized, would have no effect."""
+        found = {layer.name for layer in self.layers}
+        problems: list[ConfigError] = []
+        for key in self.config.limit:
+            governed = [name for name, own in self.keys.items() if own == key and name not in self.norms]
+            # a file lists these classes for networks of all kinds
+            general = key in (ACTIVATION, "BatchNormalization")
+            if governed and not general and not found & {*governed}:
+                problems.append(self.loaded.key_error(("limit", key), self._only(governed)))
+        if problems:
+            raise ConfigError("\n".join(str(problem) for problem in problems))
 
-    def _add(self, node: Node) -> None:
-        key = key_for(self.config.limit, node.name, node.class_name)
-        if key is None:
-            return
-        if not self._searchable(node):
-            if node.class_name == key:
-                self.notes.append(f"{node.name}: {node.class_name} layers stay unquantized in this version")
-            return
-        match node.operation:
-            case Dense(use_bias=bias, activation=function) | Convolution(use_bias=bias, activation=function):
-                self._weights(node, key, bias, function)
-            case DepthwiseConvolution(use_bias=bias, activation=function):
-                self._weights(node, key, bias, function)
-            case TransposedConvolution(use_bias=bias, activation=function):
-                self._weights(node, key, bias, function)
-            case SeparableConvolution(use_bias=bias, activation=function):
-                self._weights(node, key, bias, function)
-            case Activation(function=function):
-                self._activation(node, key, function)
-            case BatchNormalization():
-                self.layers.append(SearchedLayer(node.name, key))
-            case _:
-                pass
+    def _only(self, names: Sequence[str]) -> str:
+        said = {one.layer: one.reason for one in self.choices.unsearched}
+        reasons = {self._obstacle(self.nodes[name]) or said.get(name, "nothing to quantize") for name in names}
+        return f"matches only layers that are not searched ({', '.join(names)}): {'; '.join(sorted(reasons))}"
 
-    def _weights(self, node: Node, key: str, bias: bool, function: str) -> None:
-        limits = self.config.limit
-        dimensions = {Role.KERNEL: self._quantizers(node, key, "kernel", weight_limit(limits, key, 0))}
-        if isinstance(node.operation, SeparableConvolution):
-            options = self.dimensions[dimensions[Role.KERNEL]].options
-            name = dimensions[Role.KERNEL].replace("kernel_quantizer", "pointwise_quantizer")
-            dimensions[Role.POINTWISE] = self._dimension(name, options)
-        if bias:
-            dimensions[Role.BIAS] = self._quantizers(node, key, "bias", weight_limit(limits, key, 1))
-        fixed: dict[Role, QuantizerSpec] = {}
-        if function not in ("linear", "softmax"):
-            self._function(node, key, function, weight_limit(limits, key, 2), dimensions, fixed)
-        width = self._width(node.name)
-        self.layers.append(
-            SearchedLayer(
-                node.name,
-                key,
-                dimensions,
-                fixed,
-                filters_of(node) if width is not None else None,
-                width,
-                self.widths.tied.get(node.name, ()),
-            )
-        )
+    def _obstacle(self, node: Node) -> str | None:
+        """Why a layer has no quantized form, or None."""
+        if _class(node) in QUANTIZED_CLASSES:
+            return None
+        return f"{node.class_name} has no quantized form"
 
-    def _activation(self, node: Node, key: str, function: str) -> None:
-        if function == "softmax":
-            return
-        dimensions: dict[Role, str] = {}
-        fixed: dict[Role, QuantizerSpec] = {}
-        self._function(node, key, function, activation_limit(self.config.limit, key), dimensions, fixed)
-        if dimensions or fixed:
-            self.layers.append(SearchedLayer(node.name, key, dimensions, fixed))
-
-    def _function(
-        self,
-        node: Node,
-        key: str,
-        function: str,
-        limit: int | tuple[QuantizerSpec, ...],
-        dimensions: dict[Role, str],
-        fixed: dict[Role, QuantizerSpec],
-    ) -> None:
-        """Choose how an activation function is quantized: searched, automatic, or not at all."""
-        if function == "linear":
-            dimensions[Role.ACTIVATION] = self._quantizers(node, key, "linear", limit)
-            return
-        options = within(self.config.quantization_config.activation, limit)
-        if isinstance(limit, int):
-            options = tuple(spec for spec in options if computes(spec, function))
-        spec = automatic(function, self.config.run.activation_bits)
-        if options and (isinstance(limit, tuple) or spec is not None):
-            dimensions[Role.ACTIVATION] = self._named(node, key, "activation", options)
-        elif function == "relu":
-            raise self._unmet(key, "activation", limit)
-        elif spec is not None:
-            fixed[Role.ACTIVATION] = spec
-            self.notes.append(f"{node.name}: {function} becomes {spec} (activation_bits), as no candidate computes it")
+    def _add(self, node: Node, linear: Collection[str]) -> None:
+        name = node.layer
+        part = Part(name, node.class_name, self.keys.get(name, LINEAR))
+        width: str | None = None
+        if name in self.searched:
+            width = self._roles(part, node)
         else:
-            self.notes.append(f"{node.name}: activation {function!r} has no quantized form and stays as it is")
+            self._left(part, node)
+        if name in linear:
+            output = Part(name, node.class_name, LINEAR)
+            self.choices.role(output, Role.OUTPUT, "linear", activation_limit(self.config.limit, LINEAR))
+            part.dimensions |= output.dimensions
+        if part.is_empty and not (name in self.searched and isinstance(node.operation, BatchNormalization)):
+            return
+        fold = Fold(self.folds[name]) if name in self.folds else None
+        filters, tied = filters_of(node) if width is not None else None, self.widths.tied.get(name, ())
+        self.layers.append(SearchedLayer(name, part.key, part.dimensions, part.fixed, filters, width, tied, fold))
 
-    def _quantizers(self, node: Node, key: str, group: Group, limit: int | tuple[QuantizerSpec, ...]) -> str:
-        options = within(self.config.quantization_config.group(group), limit)
-        if not options:
-            raise self._unmet(key, group, limit)
-        return self._named(node, key, group, options)
+    def _left(self, part: Part, node: Node) -> None:
+        """Say why a layer is not searched; what only hands numbers on has nothing to quantize."""
+        if isinstance(node.operation, Input | Idle | DataMover):
+            return
+        reason = self.reasons.get(part.name)
+        if reason is None and part.name in self.base:
+            reason = "keeps the quantizers that it has"
+        self.choices.leave(part, reason or self._obstacle(node) or "no entry of limit matches it")
 
-    def _unmet(self, key: str, group: Group, limit: int | tuple[QuantizerSpec, ...]) -> ConfigError:
-        assert isinstance(limit, int)  # a list of quantizers is never empty: the configuration's check
-        return self.loaded.error(("limit", key), unmet(self.config.quantization_config, group, limit))
+    def _roles(self, part: Part, node: Node) -> str | None:
+        """Fill in the roles of a layer; returns the dimension of its width."""
+        limits, operation = self.config.limit, node.operation
+        match operation:
+            case Activation(function=function):
+                self.choices.function(part, Role.ACTIVATION, function, activation_limit(limits, part.key))
+                return None
+            case Dense() | Convolution() | DepthwiseConvolution() | TransposedConvolution() | SeparableConvolution():
+                self.choices.role(part, Role.KERNEL, "kernel", weight_limit(limits, part.key, 0))
+                if isinstance(operation, SeparableConvolution):
+                    self.choices.like(part, Role.POINTWISE, Role.KERNEL, "pointwise")
+                if operation.use_bias or part.name in self.folds or getattr(operation, "folded", False):
+                    self.choices.role(part, Role.BIAS, "bias", weight_limit(limits, part.key, 1))
+                if not operation.activation.is_linear:
+                    limit = weight_limit(limits, part.key, 2)
+                    self.choices.function(part, Role.ACTIVATION, operation.activation, limit)
+            case Recurrent():
+                self._recurrent(part, operation)
+        return self._width(part.name)
 
-    def _named(self, node: Node, key: str, group: Group, specs: tuple[QuantizerSpec, ...]) -> str:
-        """The dimension of a choice: the pattern's own where a pattern governs, else the layer's."""
-        head = node.name if is_class(key) else key
-        options = tuple(dict.fromkeys(str(spec) for spec in specs))
-        name = f"{head}_{group}_quantizer"
-        if name in self.dimensions and self.dimensions[name].options != options:
-            name = f"{head}_{node.name}_{group}_quantizer"
-        return self._dimension(name, options)
+    def _recurrent(self, part: Part, operation: Recurrent) -> None:
+        """Kernels, bias and both activations; the state takes the quantizers of `linear`, as it has a sign."""
+        limits = self.config.limit
+        self.choices.role(part, Role.KERNEL, "kernel", weight_limit(limits, part.key, 0))
+        self.choices.like(part, Role.RECURRENT, Role.KERNEL, "recurrent")
+        if operation.use_bias:
+            self.choices.role(part, Role.BIAS, "bias", weight_limit(limits, part.key, 1))
+        limit = weight_limit(limits, part.key, 2)
+        if not operation.activation.is_linear:
+            self.choices.function(part, Role.ACTIVATION, operation.activation, limit)
+        if not operation.recurrent_activation.is_linear:
+            self.choices.gates(part, operation.recurrent_activation, limit)
+        self.choices.state(part, limit)
 
-    def _dimension(self, name: str, options: tuple[Choice, ...]) -> str:
-        self.dimensions.setdefault(name, Dimension(name, options))
-        return name
+    def _linear(self) -> frozenset[str]:
+        """Layers whose output gets a quantizer of its own; a folded normalization's goes to the layer that has it."""
+        if LINEAR not in self.config.limit:
+            return frozenset()
+        found = (name for name in linear_outputs(self.graph) if name not in self.reasons)
+        return frozenset(self.norms.get(name, name) for name in found)
 
     def _tunable(self) -> Widths:
         """The layers whose filters are searched."""
@@ -246,18 +264,30 @@ class _Builder:
         exceptions = run.tune_filters_exceptions
         wanted = [
             name
-            for name, node in self.searched.items()
-            if filters_of(node) is not None and not (exceptions and re.search(exceptions, name))
+            for name in self.searched
+            if filters_of(self.nodes[name]) is not None and not (exceptions and re.search(exceptions, name))
         ]
         return tunable_widths(self.graph, wanted)
 
     def _width(self, name: str) -> str | None:
         """The dimension that chooses a layer's width: one for all, or for each layer and those tied to it."""
         if name in self.widths.kept:
-            self.notes.append(f"{name}: {self.widths.kept[name]}")
+            self.choices.notes.append(f"{name}: {self.widths.kept[name]}")
         if name not in self.widths.tied:
             return None
         whole = self.config.run.tune_filters == "block"
-        return self._dimension(
+        return self.choices.dimension(
             "network_filters" if whole else f"network_filters_{self.widths.tied[name][0]}", FILTER_FACTORS
         )
+
+
+def _class(node: Node) -> str:
+    """The class that decides whether a layer has a quantized form: that of what it is or wraps."""
+    if isinstance(node.operation, Activation):
+        return ACTIVATION
+    return node.classes[-1] if node.classes else node.class_name
+
+
+def _folder(layer: str) -> str:
+    """The path of the nested model that a layer is in: "outer/" of "outer/conv"."""
+    return layer[: len(layer) - len(layer.rpartition("/")[2])]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from qsearch.plan import LayerPlan, QuantizationPlan, Role
+from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers.spec import QuantizerSpec, parse
 
 Choice = str | int | float
@@ -41,6 +41,7 @@ class SearchedLayer:
         filters: its filters in the reference, when they are searched; else None.
         filters_dimension: the dimension that chooses the factor.
         tied: the layers that must have one width, itself included, as their channels are added.
+        fold: the batch normalization that it takes in.
     """
 
     name: str
@@ -50,15 +51,26 @@ class SearchedLayer:
     filters: int | None = None
     filters_dimension: str | None = None
     tied: tuple[str, ...] = ()
+    fold: Fold | None = None
+
+
+@dataclass(frozen=True)
+class Unsearched:
+    """A layer, or an activation inside one, that stays as it is, and why."""
+
+    layer: str
+    class_name: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """All dimensions, all searched layers, and notes about layers that stay as they are and why.
+    """All dimensions, all searched layers, and notes about them.
 
     Attributes:
         base: what is decided already, of these layers or of others; a choice replaces it.
         order: in which plans list the layers of the whole network; empty for that of `layers`.
+        unsearched: what is left out of the search.
     """
 
     dimensions: tuple[Dimension, ...]
@@ -66,6 +78,7 @@ class SearchSpace:
     notes: tuple[str, ...] = ()
     base: QuantizationPlan = field(default_factory=QuantizationPlan)
     order: tuple[str, ...] = ()
+    unsearched: tuple[Unsearched, ...] = ()
 
     @property
     def size(self) -> int:
@@ -80,8 +93,9 @@ class SearchSpace:
             filters = plans[layer.name].filters if layer.name in plans else None
             if layer.filters is not None and layer.filters_dimension is not None:
                 filters = max(int(layer.filters * float(values[layer.filters_dimension])), 1)
-            plans[layer.name] = LayerPlan({**layer.fixed, **chosen}, filters)
-        return QuantizationPlan({name: plans[name] for name in self.order if name in plans} if self.order else plans)
+            plans[layer.name] = LayerPlan({**layer.fixed, **chosen}, filters, layer.fold)
+        ordered = {name: plans[name] for name in self.order if name in plans}
+        return QuantizationPlan(ordered | plans)
 
     def part(self, names: Collection[str], base: QuantizationPlan) -> SearchSpace:
         """The space of some of its layers, where `base` is decided already.
@@ -97,14 +111,15 @@ class SearchSpace:
         ]
         tied = {other for layer in inside if layer.filters_dimension is not None for other in layer.tied}
         following = [
-            replace(layer, dimensions={}, fixed={})
+            replace(layer, dimensions={}, fixed={}, fold=None)
             for layer in self.layers
             if layer.name in tied and layer.name not in names
         ]
         layers = (*inside, *following)
         used = {LEARNING_RATE}.union(*({*layer.dimensions.values(), layer.filters_dimension} for layer in layers))
         dimensions = tuple(dimension for dimension in self.dimensions if dimension.name in used)
-        return SearchSpace(dimensions, layers, self.notes, base, tuple(layer.name for layer in self.layers))
+        order = tuple(layer.name for layer in self.layers)
+        return SearchSpace(dimensions, layers, self.notes, base, order, self.unsearched)
 
     def candidates(self, layer: SearchedLayer) -> int:
         """The number of different plans of one layer alone."""

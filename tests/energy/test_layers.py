@@ -17,6 +17,8 @@ from qsearch.graph.from_keras import read_model
 MUL8 = 0.002994791667 * 64 + 0.001041666667 * 8  # an 8 x 8 bit multiplier
 ADD32 = 0.003125 * 32  # an addition into a 32-bit accumulator
 MAC = MUL8 + ADD32
+
+
 class Stranger(layers.Layer):  # type: ignore[misc]
     """A layer that the energy model cannot know."""
 
