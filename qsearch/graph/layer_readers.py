@@ -13,6 +13,7 @@ from keras import layers
 from qsearch.functions import SOFTMAX, Function
 from qsearch.graph.activations import affine, function_of, recognised
 from qsearch.graph.call import Call
+from qsearch.graph.einsum import dense_units
 from qsearch.graph.model_graph import (
     Activation,
     Affine,
@@ -360,8 +361,3 @@ _READERS: Mapping[type[Any], Reader] = {
     ),
 }
 """By Keras class."""
-
-
-def dense_units(layer: Any) -> int | None:
-    """TODO: from helper."""
-    return None

@@ -8,7 +8,8 @@ from keras import layers
 
 from qsearch.config.limits import ACTIVATION
 from qsearch.functions import RELU, SOFTMAX
-from qsearch.graph.layer_readers import dense_units, inner_layer
+from qsearch.graph.einsum import dense_units
+from qsearch.graph.layer_readers import inner_layer
 from qsearch.graph.model_graph import Activation, Operation
 
 

@@ -22,6 +22,31 @@ def layers_by_path(model: keras.Model) -> dict[str, keras.layers.Layer]:
     return found
 
 
+def operations_by_path(model: keras.Model) -> dict[str, Any]:
+    """`layers_by_path`, and the raw operations (`x + y`, `ops.relu(x)`) by name or as "outer/relu" beside them.
+
+    Where an operation has a layer's path, the layer is meant.
+    """
+    found: dict[str, Any] = {}
+    seen: set[int] = set()
+    for path, operation in _walk_operations(model, ""):
+        if id(operation) not in seen:
+            seen.add(id(operation))
+            found.setdefault(path, operation)
+    return {**found, **layers_by_path(model)}
+
+
+def _walk_operations(model: keras.Model, prefix: str) -> Iterator[tuple[str, Any]]:
+    # Sequential models hold layers alone.
+    sequential = isinstance(model, keras.Sequential) or not hasattr(model, "operations")
+    for operation in model.layers if sequential else model.operations:
+        path = f"{prefix}{operation.name}"
+        if isinstance(operation, keras.Model):
+            yield from _walk_operations(operation, f"{path}/")
+        else:
+            yield path, operation
+
+
 def _walk(model: keras.Model, prefix: str) -> Iterator[tuple[str, keras.layers.Layer]]:
     for layer in model.layers:
         path = f"{prefix}{layer.name}"

@@ -22,6 +22,7 @@ class QActivation(keras.layers.Layer):  # type: ignore[misc]
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.supports_masking = True
         if activation is None:
             raise ConfigError("QActivation: activation is missing, e.g. 'quantized_relu(4,2)'")
         self.activation = activation_of(activation)

@@ -50,6 +50,7 @@ class QAdaptiveActivation(keras.layers.Layer):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.supports_masking = True
         if activation not in _KINDS:
             near = did_you_mean(str(activation), _KINDS)
             raise ConfigError(

@@ -2,116 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 
 from qsearch.errors import ModelError
+from qsearch.graph.einsum import dense_units
 from qsearch.graph.from_keras import read_model
+from qsearch.graph.model_graph import Shape
 from qsearch.graph.resize import with_filters
-from qsearch.graph.walk import layers_by_path
+from qsearch.graph.walk import operations_by_path
 from qsearch.layers import QActivation, QAdaptiveActivation, QBidirectional
 from qsearch.layers.roles import serialized_activation
-from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
+from qsearch.models.own import is_given
+from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role, output_layer
+from qsearch.quantize.copies import Config, base_config, copied, live_config, made, own_objects_of
 from qsearch.quantize.fold import foldable
-from qsearch.quantize.kinds import LayerKind, kind_of
-
-Config = dict[str, Any]
+from qsearch.quantize.kinds import LayerKind, core_of, kind_of
+from qsearch.quantize.rebuild import CallError, Rebuild, reshapes
+from qsearch.quantize.state import carry_flags, carry_state
+from qsearch.quantizers.spec import QuantizerSpec
 
 
 def apply_plan(model: keras.Model, plan: QuantizationPlan) -> keras.Model:
-    """A new model with freshly initialised weights in which the plan's layers are Q layers.
+    """A new model of the same class in which the plan's layers are Q layers, with freshly initialised weights.
+
+    State that no training makes is the original's: the weights of frozen layers, adapted normalizations and
+    vocabularies, and all other weights that are not trained, but for batch statistics and random seeds.
 
     A layer that already is a Q layer is rebuilt with the plan's quantizers; a role that the plan leaves out is
     unquantized there, but an activation stays what it is. Nested models are entered ("outer/inner"), shared
-    layers stay shared, folded batch normalizations disappear. The given model is not changed.
+    layers stay shared, folded batch normalizations disappear. Raw operations (`ops.relu(x)`) can be planned as
+    activation layers are. The given model is not changed.
 
     Raises:
-        ModelError: the plan names a layer that the model lacks or that has no quantized form,
-            or its filters do not fit together.
+        ModelError: the plan names a layer that the model lacks or that has no quantized form, its filters do not
+            fit together, or a layer or the model's own class cannot be copied.
     """
-    known = layers_by_path(model)
+    known = operations_by_path(model)
     for name in plan:
         if name not in known:
             raise ModelError(f"plan: {model.name} has no layer {name!r}")
-    plans = {id(layer): plan.layers[path] for path, layer in known.items() if path in plan}
+    plan = _requantized(known, plan)
+    plans = {id(operation): plan.layers[path] for path, operation in known.items() if path in plan}
+
+    def absorbed(inner: keras.Model) -> set[str]:
+        found = {layer.name: plans.get(id(layer)) for layer in inner.layers}
+        return _absorbed(inner, {name: one.fold for name, one in found.items() if one is not None and one.fold})
+
     try:
-        return _Rebuild(plans).model(model)
-    except (ValueError, TypeError) as error:
+        copy = Rebuild(model, plans, _made, absorbed, _new_shapes(model, known, plan)).model(model)
+    except (ValueError, TypeError, CallError) as error:
         with_filters(read_model(model), plan)  # names the layers, where widths are to blame
         raise ModelError(f"plan does not fit {model.name}: {_first_line(error)}") from error
+    carry_flags(model, copy)
+    carry_state(model, copy)
+    return copy
 
 
-class _Rebuild:
-    """One copy of every layer and nested model, so that what is shared stays shared."""
+def _requantized(known: dict[str, Any], plan: QuantizationPlan) -> QuantizationPlan:
+    """An output that is quantized already gets the new quantizer, not a second one."""
+    layers = dict(plan.layers)
+    for name, one in plan.layers.items():
+        behind = output_layer(name)
+        if one.output is None or not isinstance(known.get(behind), QActivation):
+            continue
+        rest: dict[Role, QuantizerSpec] = {role: spec for role, spec in one.quantizers.items() if role != Role.OUTPUT}
+        layers.setdefault(behind, LayerPlan({Role.ACTIVATION: one.output}))
+        layers[name] = replace(one, quantizers=rest)
+        if not (rest or one.filters or one.fold or one.adaptive):
+            del layers[name]
+    return QuantizationPlan(layers)
 
-    def __init__(self, plans: Mapping[int, LayerPlan]) -> None:
-        self.plans = plans
-        self.copies: dict[int, Any] = {}
 
-    def model(self, model: keras.Model, tensors: Sequence[Any] | None = None) -> keras.Model:
-        """The copy; `tensors`: what it is called with, where it is nested and widths before it may have changed."""
-        if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
-            raise ModelError(f"{model.name}: is a subclassed model, whose layers are not known; use the functional API")
-        absorbed = self._absorbed(model)
-        if isinstance(model, keras.Sequential):
-            return self._sequential(model, tensors, absorbed)
+def _new_shapes(model: keras.Model, known: dict[str, Any], plan: QuantizationPlan) -> dict[str, Shape]:
+    """The shapes that layers and operations that reshape give, where widths change them."""
+    reshaping = {path for path, operation in known.items() if reshapes(operation)}
+    if not reshaping or all(plan.layers[name].filters is None for name in plan):
+        return {}
+    try:
+        before = read_model(model)
+        after = with_filters(before, plan)
+    except ModelError:
+        return {}  # if they do not fit as they are, calling them says so
+    pairs = zip(before.nodes, after.nodes, strict=True)
+    return {
+        old.layer: new.output_shape
+        for old, new in pairs
+        if old.layer in reshaping and old.output_shape != new.output_shape
+    }
 
-        def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-            if isinstance(layer, keras.Model):
-                layer = self._nested(layer, keras.tree.flatten(args))
-            return args[0] if layer.name in absorbed else layer(*args, **kwargs)
 
-        def copied(layer: Any) -> Any:
-            return layer if isinstance(layer, keras.Model) else self._copy(layer, model)
-
-        inputs = None
-        if tensors is not None:
-            fresh = [
-                keras.Input(batch_shape=tensor.shape, dtype=own.dtype, name=own.name)
-                for own, tensor in zip(model.inputs, tensors, strict=True)
-            ]
-            inputs = keras.tree.pack_sequence_as(model.input, fresh)
-        # A compiled model would have its compilation cloned too, which metrics of the user's own do not survive.
-        plain = keras.Model(model.input, model.output, name=model.name) if model.compiled else model
-        return keras.models.clone_model(plain, input_tensors=inputs, clone_function=copied, call_function=call)
-
-    def _sequential(
-        self, model: keras.Sequential, tensors: Sequence[Any] | None, absorbed: set[str]
-    ) -> keras.Sequential:
-        layers: list[Any] = []
-        if getattr(model, "_functional", None) is not None:
-            own = model.inputs[0]
-            shape = own.shape if tensors is None else tensors[0].shape
-            layers.append(keras.Input(batch_shape=shape, dtype=own.dtype, name=own.name))
-        for layer in model.layers:
-            if isinstance(layer, keras.Model):
-                so_far = keras.Sequential(layers)
-                layers.append(self._nested(layer, so_far.outputs if so_far.built else None))
-            elif layer.name not in absorbed:
-                layers.append(self._copy(layer, model))
-        return keras.Sequential(layers, name=model.name, trainable=model.trainable)
-
-    def _nested(self, model: keras.Model, tensors: Sequence[Any] | None) -> keras.Model:
-        if id(model) not in self.copies:
-            self.copies[id(model)] = self.model(model, tensors)
-        return self.copies[id(model)]
-
-    def _copy(self, layer: Any, model: keras.Model) -> Any:
-        if id(layer) not in self.copies:
-            self.copies[id(layer)] = self._layer(layer, model)
-        return self.copies[id(layer)]
-
-    def _layer(self, layer: Any, model: keras.Model) -> Any:
-        plan = self.plans.get(id(layer))
-        if plan is None:
-            return layer.__class__.from_config(layer.get_config())
-        return quantized_layer(layer, plan, None if plan.fold is None else model.get_layer(plan.fold.norm))
-
-    def _absorbed(self, model: keras.Model) -> set[str]:
-        plans = {layer.name: self.plans.get(id(layer)) for layer in model.layers}
-        return _absorbed(model, {name: plan.fold for name, plan in plans.items() if plan and plan.fold})
+def _made(operation: Any, plan: LayerPlan | None, model: keras.Model) -> Any:
+    """What takes the place of a layer or a raw operation; None where it stays what it is."""
+    if plan is None or (plan.output is not None and not plan.quantizes and plan.filters is None):
+        return None
+    if not isinstance(operation, keras.layers.Layer):
+        return _activation({"name": operation.name}, plan)
+    return quantized_layer(operation, plan, None if plan.fold is None else model.get_layer(plan.fold.norm))
 
 
 def _absorbed(model: keras.Model, folds: dict[str, Fold]) -> set[str]:
@@ -143,27 +132,44 @@ def quantized_layer(layer: Any, plan: LayerPlan, norm: Any = None) -> Any:
     kind = kind_of(layer)
     if kind is None:
         raise ModelError(f"layer {layer.name!r}: {type(layer).__name__} has no quantized form")
+    if core_of(layer) is not layer:
+        return keras.layers.TimeDistributed(quantized_layer(layer.layer, plan), **base_config(layer))
     if not plan.quantizes:
-        if kind.width is None:
+        if kind.width is None or plan.filters is None:
             raise ModelError(f"layer {layer.name!r}: {type(layer).__name__} has no width of its own")
-        return layer.__class__.from_config({**layer.get_config(), kind.width: plan.filters})
+        if dense_units(layer) is not None:
+            return copied(layer, {"output_shape": (*layer.partial_output_shape[:-1], plan.filters)})
+        return copied(layer, {kind.width: plan.filters})
     if kind.quantized is QActivation:
-        return _activation(layer, plan)
+        return _activation(base_config(layer), plan)
     if kind.quantized is QBidirectional:
         return _bidirectional(layer, plan)
     if norm is not None:
         if kind.folded is None:
             raise ModelError(f"layer {layer.name!r}: {type(layer).__name__} takes in no batch normalization")
-        return kind.folded.from_config(_folded(_configured(layer, kind, plan), norm, plan))
-    return kind.quantized.from_config(_configured(layer, kind, plan))
+        return made(layer, kind.folded, _folded(_configured(layer, kind, plan), norm, plan))
+    return made(layer, kind.quantized, _configured(layer, kind, plan))
+
+
+_DENSE = ("activation", "activity_regularizer", "name", "trainable", "dtype")
+_PARTS = ("initializer", "regularizer", "constraint")
+_OF_EINSUM = frozenset({*_DENSE, *(f"{weight}_{part}" for weight in ("kernel", "bias") for part in _PARTS)})
+"""What an EinsumDense layer and a dense layer are both told."""
 
 
 def _configured(layer: Any, kind: LayerKind, plan: LayerPlan) -> Config:
-    config = {**layer.get_config(), **{name: _spec(plan, role) for role, name in kind.arguments.items()}}
+    config = live_config(layer)
+    units = dense_units(layer)
+    if units is not None:
+        config = {key: value for key, value in config.items() if key in _OF_EINSUM}
+        config |= {"units": units, "use_bias": layer.bias_axes is not None}
+    config |= {name: _spec(plan, role) for role, name in kind.arguments.items()}
     for name, role in (("activation", Role.ACTIVATION), ("recurrent_activation", Role.RECURRENT_ACTIVATION)):
         if hasattr(layer, name):
+            function = getattr(layer, name)
             # Written as Q layers read it: the field's hard_sigmoid is not Keras'.
-            config[name] = _spec(plan, role) or serialized_activation(getattr(layer, name))
+            kept = function if is_given(function) else serialized_activation(function)
+            config[name] = _spec(plan, role) or kept
         elif role in plan.quantizers:
             config[name] = _spec(plan, role)
     if kind.width is not None and plan.filters is not None:
@@ -186,14 +192,12 @@ def _folded(config: Config, norm: Any, plan: LayerPlan) -> Config:
     return {**config, **kept, **fold, "fused": False}
 
 
-def _activation(layer: Any, plan: LayerPlan) -> Any:
+def _activation(config: Config, plan: LayerPlan) -> Any:
     spec = plan.quantizers.get(Role.ACTIVATION)
     if spec is None:
-        raise ModelError(f"layer {layer.name!r}: an activation layer needs an activation quantizer")
-    given = layer.get_config()
-    config = {key: given[key] for key in ("name", "trainable", "dtype") if key in given}
+        raise ModelError(f"layer {config['name']!r}: an activation needs an activation quantizer")
     if not plan.adaptive:
-        return QActivation.from_config({**config, "activation": str(spec)})
+        return QActivation(str(spec), **config)
     return QAdaptiveActivation.from_config({**config, "activation": spec.name, "total_bits": spec.arguments["bits"]})
 
 
@@ -203,15 +207,11 @@ def _bidirectional(layer: Any, plan: LayerPlan) -> Any:
         kind = kind_of(inner)
         if kind is None:
             raise ModelError(f"layer {layer.name!r}: {type(inner).__name__} inside it has no quantized form")
-        directions.append(kind.quantized.from_config(_configured(inner, kind, plan)))
-    return QBidirectional(
-        directions[0],
-        merge_mode=layer.merge_mode,
-        backward_layer=directions[1],
-        name=layer.name,
-        trainable=layer.trainable,
-        dtype=layer.dtype_policy,
-    )
+        directions.append(made(inner, kind.quantized, _configured(inner, kind, plan)))
+    with own_objects_of(layer):  # Keras makes the layers that it is given once more
+        return QBidirectional(
+            directions[0], merge_mode=layer.merge_mode, backward_layer=directions[1], **base_config(layer)
+        )
 
 
 def _spec(plan: LayerPlan, role: Role) -> str | None:

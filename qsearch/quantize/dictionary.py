@@ -10,12 +10,13 @@ import keras
 
 from qsearch.errors import ConfigError, did_you_mean
 from qsearch.graph.activations import function_of as computed_by
+from qsearch.graph.einsum import dense_units
 from qsearch.graph.walk import layers_by_path
 from qsearch.layers import QActivation
 from qsearch.layers.folded import FOLDING_MODES
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
 from qsearch.quantize.fold import foldable_paths
-from qsearch.quantize.kinds import LayerKind, function_of, kind_of
+from qsearch.quantize.kinds import LayerKind, core_of, function_of, kind_of
 from qsearch.quantizers.computed import automatic
 from qsearch.quantizers.spec import QuantizerSpec, parse
 
@@ -95,8 +96,11 @@ def _is_known_class(key: str) -> bool:
 
 
 def _class_key(layer: Any) -> str:
+    layer = core_of(layer)
     if isinstance(layer, keras.layers.ReLU | keras.layers.LeakyReLU):
         return "QActivation"
+    if dense_units(layer) is not None:
+        return "QDense"
     name = type(layer).__name__
     return name if name.startswith("Q") else f"Q{name}"
 
@@ -124,7 +128,7 @@ class _Entry:
         candidates = [*names, own]
         if self.norm is not None and kind is not None and kind.folded is not None:
             candidates = [*names, kind.folded.__name__, own]
-        if options.prefer_qadaptiveactivation and type(layer) is keras.layers.Activation:
+        if options.prefer_qadaptiveactivation and type(core_of(layer)) is keras.layers.Activation:
             candidates = [*names, "QAdaptiveActivation", own]
         self.key = next((name for name in candidates if name in entries), None)
         if kind is None:
@@ -149,17 +153,20 @@ class _Entry:
             roles.setdefault(Role.POINTWISE, roles[Role.KERNEL])
         asked = Role.ACTIVATION in roles
         if Role.ACTIVATION in self.kind.keys.values() and not asked:
-            owner = getattr(self.layer, "forward_layer", self.layer)
+            core = core_of(self.layer)
+            owner = getattr(core, "forward_layer", core)
             spec = automatic(computed_by(getattr(owner, "activation", None)), self.options.activation_bits)
-            if spec is not None and self.kind.quantized is not type(self.layer):
+            if spec is not None and self.kind.quantized is not type(core):
                 roles[Role.ACTIVATION] = spec
         # An activation of the layer's own would move behind the normalization.
         fold = self.norm is not None and not (asked and not self._is_folded_entry())
         return LayerPlan(roles, fold=self._fold() if fold else None)
 
     def _has_bias(self) -> bool:
-        layer = getattr(self.layer, "forward_layer", self.layer)
-        return bool(layer.use_bias) or self.norm is not None
+        layer = core_of(self.layer)
+        if dense_units(layer) is not None:
+            return layer.bias_axes is not None or self.norm is not None
+        return bool(getattr(layer, "forward_layer", layer).use_bias) or self.norm is not None
 
     def _is_folded_entry(self) -> bool:
         return self.by_name or (self.kind.folded is not None and self.key == self.kind.folded.__name__)

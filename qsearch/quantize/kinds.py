@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from qsearch import layers
+from qsearch.graph.einsum import dense_units
 from qsearch.plan import Role
 
 _ACTIVATION = {"activation": Role.ACTIVATION, "activation_quantizer": Role.ACTIVATION}
@@ -139,6 +140,7 @@ KINDS: Mapping[type[Any], LayerKind] = MappingProxyType(
         keras.layers.Activation: _FUNCTION,
         keras.layers.ReLU: _FUNCTION,
         keras.layers.LeakyReLU: _FUNCTION,
+        keras.layers.Lambda: _FUNCTION,
         layers.QDense: _DENSE,
         layers.QConv1D: _CONV1D,
         layers.QConv2D: _CONV2D,
@@ -162,9 +164,18 @@ KINDS: Mapping[type[Any], LayerKind] = MappingProxyType(
 """By the exact class: a subclass may compute something else."""
 
 
+def core_of(layer: Any) -> Any:
+    """The layer that computes: the one inside a TimeDistributed, else the layer itself."""
+    while type(layer) is keras.layers.TimeDistributed:
+        layer = layer.layer
+    return layer
+
+
 def kind_of(layer: Any) -> LayerKind | None:
-    """How the layer can be quantized, or None."""
-    return KINDS.get(type(layer))
+    """How the layer can be quantized, or None; a TimeDistributed as the layer inside it."""
+    core = core_of(layer)
+    kind = _DENSE if dense_units(core) is not None else KINDS.get(type(core))
+    return kind if kind is None or core is layer else replace(kind, folded=None)
 
 
 def function_of(layer: Any) -> str:
@@ -172,6 +183,7 @@ def function_of(layer: Any) -> str:
 
     ReLU with a slope is `leakyrelu`, as LeakyReLU is.
     """
+    layer = core_of(layer)
     if isinstance(layer, keras.layers.LeakyReLU):
         return "leakyrelu"
     if isinstance(layer, keras.layers.ReLU):

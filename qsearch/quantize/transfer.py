@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
 import numpy
 
+from qsearch.errors import ModelError
 from qsearch.graph.channels import ChannelMap, Vector, channel_maps
 from qsearch.graph.from_keras import read_model
 from qsearch.graph.model_graph import (
@@ -23,9 +26,24 @@ from qsearch.graph.model_graph import (
     Shape,
     TransposedConvolution,
 )
+from qsearch.graph.resize import with_folds
 from qsearch.graph.walk import layers_by_path
+from qsearch.plan import Fold, LayerPlan, QuantizationPlan
 
 Arrays = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a weight of a copy comes from.
+
+    Attributes:
+        variable: the original's.
+        owner: the layer that has it: the one of that path, one inside it, or the batch normalization that was folded.
+    """
+
+    variable: Any
+    owner: Any
 
 
 def transfer_weights(source: keras.Model, target: keras.Model) -> tuple[str, ...]:
@@ -38,36 +56,102 @@ def transfer_weights(source: keras.Model, target: keras.Model) -> tuple[str, ...
     Returns:
         Paths of the target's layers with weights of which some kept their own, in order.
     """
+    return transfer_chosen(source, target, lambda origin: True)
+
+
+def transfer_chosen(source: keras.Model, target: keras.Model, chosen: Callable[[Origin], bool]) -> tuple[str, ...]:
+    """`transfer_weights` of some of the weights alone."""
     sources = layers_by_path(source)
-    before, after = read_model(source), read_model(target)
-    maps = _maps(source, before, after)
-    nodes: dict[str, Node] = {}
-    for node in before.nodes:
-        nodes.setdefault(node.layer, node)
+    follow = _Following(source, target)
     kept: list[str] = []
     for path, layer in layers_by_path(target).items():
         if not layer.weights:
             continue
-        if maps is not None and path in nodes and not _unchanged(nodes[path], maps):
-            if not _follow(layer, sources[path], nodes[path], maps):
-                kept.append(path)
-            continue
-        values = _values(path, layer, sources)
-        if [value.shape for value in values] == [tuple(weight.shape) for weight in layer.weights]:
-            layer.set_weights(values)
-        else:
+        origins = _origins(path, layer, sources)
+        if len(origins) != len(layer.weights):
             kept.append(path)
+            continue
+        wanted = [
+            (weight, origin)
+            for weight, origin in zip(layer.weights, origins, strict=True)
+            if origin is None or chosen(origin)
+        ]
+        if all(origin is None for _, origin in wanted):
+            continue  # the count of a folded layer's calls alone
+        values = [follow.value(path, weight, origin) for weight, origin in wanted]
+        for (weight, _), value in zip(wanted, values, strict=True):
+            if value is not None:
+                weight.assign(value)
+        if any(value is None for value in values):
+            kept.append(path)
+        _settle(layer)
     return tuple(kept)
 
 
-def _maps(source: keras.Model, before: ModelGraph, after: ModelGraph) -> Mapping[str, ChannelMap] | None:
-    """None where no width has changed, or folding has taken layers away."""
-    shapes, others = _shapes(before), _shapes(after)
-    if shapes.keys() != others.keys() or shapes == others:
-        return None
-    layers = layers_by_path(source)
-    useful = {node.layer: _usefulness(layers[node.layer], node) for node in before.nodes if node.layer in layers}
-    return channel_maps(before, after, {name: vector for name, vector in useful.items() if vector is not None})
+def _settle(layer: Any) -> None:
+    """Let layers that compute with something made of their weights make it again, as a Normalization must."""
+    for part in layer._flatten_layers():
+        settle = getattr(part, "finalize_state", None)
+        if callable(settle) and part.weights:
+            settle()
+
+
+class _Following:
+    """Values for the weights of a target, channels followed where widths have changed."""
+
+    def __init__(self, source: keras.Model, target: keras.Model) -> None:
+        self.models = source, target
+
+    @cached_property
+    def _before(self) -> ModelGraph:
+        """The source's graph, folded as the target is."""
+        source, target = self.models
+        return with_folds(read_model(source), _folds(source, target))
+
+    @cached_property
+    def _nodes(self) -> dict[str, Node]:
+        nodes: dict[str, Node] = {}
+        for node in self._before.nodes:
+            nodes.setdefault(node.layer, node)
+        return nodes
+
+    @cached_property
+    def _maps(self) -> Mapping[str, ChannelMap] | None:
+        """None where no width has changed, or the target lacks layers of the source."""
+        source, target = self.models
+        try:
+            before, after = self._before, read_model(target)
+        except ModelError:  # sizes that are not known before it runs: no width was changed there
+            return None
+        shapes, others = _shapes(before), _shapes(after)
+        others = {name: shape for name, shape in others.items() if name in shapes}
+        if shapes.keys() != others.keys() or shapes == others:
+            return None
+        layers = layers_by_path(source)
+        useful = {node.layer: _usefulness(layers[node.layer], node) for node in before.nodes if node.layer in layers}
+        return channel_maps(before, after, {name: vector for name, vector in useful.items() if vector is not None})
+
+    def value(self, path: str, weight: Any, origin: Origin | None) -> Any:
+        """What a weight becomes; None where no rule says."""
+        if origin is None:
+            return numpy.asarray(_NOT_CALLED, "int64")
+        value = numpy.asarray(origin.variable)
+        maps = self._maps
+        if maps is not None and path in self._nodes and not _unchanged(self._nodes[path], maps):
+            node = self._nodes[path]
+            value = _mapped(node, _name(origin.variable), value, maps[node.inputs[0]], maps[node.name])
+        return value if value is not None and value.shape == tuple(weight.shape) else None
+
+
+def _folds(source: keras.Model, target: keras.Model) -> QuantizationPlan:
+    """The normalizations that layers of the target have taken in, and those of the source have not."""
+    sources = layers_by_path(source)
+    plans = {}
+    for path, layer in layers_by_path(target).items():
+        norm = getattr(layer, "folded_norm", None)
+        if norm is not None and path in sources and type(sources[path]) is not type(layer):
+            plans[path] = LayerPlan(fold=Fold(norm))
+    return QuantizationPlan(plans)
 
 
 def _shapes(graph: ModelGraph) -> dict[str, Shape]:
@@ -97,21 +181,6 @@ def _sums(kernel: Any) -> Vector:
 
 def _unchanged(node: Node, maps: Mapping[str, ChannelMap]) -> bool:
     return all(maps[name].identical for name in (node.name, *node.inputs))
-
-
-def _follow(layer: Any, origin: Any, node: Node, maps: Mapping[str, ChannelMap]) -> bool:
-    """Whether every weight of the layer could be taken from its original's channels."""
-    arrays = _arrays(origin)
-    inputs = maps[node.inputs[0]]
-    complete = True
-    for weight in layer.weights:
-        name = _name(weight)
-        value = _mapped(node, name, arrays[name], inputs, maps[node.name]) if name in arrays else None
-        if value is not None and value.shape == tuple(weight.shape):
-            weight.assign(value)
-        else:
-            complete = False
-    return complete
 
 
 def _mapped(node: Node, name: str, value: Any, inputs: ChannelMap, outputs: ChannelMap) -> Any:
@@ -160,18 +229,33 @@ def _name(weight: Any) -> str:
     return str(weight.path).rpartition("/")[2]
 
 
-def _values(path: str, layer: Any, sources: Mapping[str, Any]) -> list[Any]:
-    origin = sources.get(path)
-    if origin is None:
+_NOT_CALLED = -1
+"""What a folded layer's count of calls begins with."""
+
+
+def _origins(path: str, layer: Any, sources: Mapping[str, Any]) -> list[Origin | None]:
+    """Where each of the layer's weights comes from; None for the count of a folded layer's calls."""
+    source = sources.get(path)
+    if source is None:
         return []
-    values: list[Any] = origin.get_weights()
+    origins = _of(source)
     norm = getattr(layer, "folded_norm", None)
-    if norm is None or type(origin) is type(layer):
-        return values
+    if norm is None or type(source) is type(layer):
+        return [*origins]
     place = path.rpartition("/")[0]
     batch_norm = sources.get(f"{place}/{norm}" if place else norm)
     if batch_norm is None:
         return []
-    parts = batch_norm.get_weights()
+    parts = _of(batch_norm)
     # gamma and beta, as far as they are there, then the count of calls, then the statistics
-    return [*values, *parts[:-2], numpy.asarray(-1, "int64"), *parts[-2:]]
+    return [*origins, *parts[:-2], None, *parts[-2:]]
+
+
+def _of(layer: Any) -> list[Origin]:
+    owners = {id(weight): part for part in layer._flatten_layers() for weight in own_weights(part)}
+    return [Origin(weight, owners.get(id(weight), layer)) for weight in layer.weights]
+
+
+def own_weights(layer: Any) -> list[Any]:
+    """A layer's weights without those of layers inside it."""
+    return [*layer._trainable_variables, *layer._non_trainable_variables]

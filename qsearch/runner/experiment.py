@@ -17,7 +17,7 @@ from qsearch.goal import CostReport
 from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.graph.model_graph import ModelGraph
 from qsearch.graph.walk import layers_by_path
-from qsearch.models import build_model, build_own, import_objects, load_model, own_layers
+from qsearch.models import build_model, build_own, import_objects, load_model, own_objects
 from qsearch.quantize.fold import foldable_paths
 from qsearch.runner.costs import Costs, costs_of
 from qsearch.search.limits import indexed_layers, search_space
@@ -146,4 +146,4 @@ def _model(loaded: LoadedConfig) -> tuple[keras.Model, dict[str, Any]]:
             model = build_own(str(config.factory), config.arguments or {})
     except ModelError as error:
         raise ModelError(str(loaded.error(("model", key), str(error)))) from None
-    return model, {**own_layers(model), **own}
+    return model, {**own_objects(model), **own}
