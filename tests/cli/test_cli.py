@@ -87,7 +87,9 @@ def test_a_run_prints_a_line_per_trial_and_where_the_results_are(tmp_path: Path)
     assert done.stderr == ""
     text = done.stdout.splitlines()
     assert text[0].startswith("model digits, data set digits, ")
-    assert text[1] == "reference: 1 epochs"
+    assert text[1].startswith("not searched, ")
+    assert text[1].endswith(" bn_1 (BatchNormalization), dense (Dense): no entry of limit matches it")
+    assert "reference: 1 epochs" in text
     assert text[2].startswith("search, random: 2 trials of 1 epochs")
     assert [line.split(":")[0] for line in text[3:5]] == ["[1/2] trial 1", "[2/2] trial 2"]
     summary = json.loads((tmp_path / "out" / "result.json").read_text())
