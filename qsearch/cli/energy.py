@@ -48,6 +48,20 @@ _FORMATS = ("table", "json", "csv", "md")
     show_default=True,
     help="What activations without a quantizer carry.",
 )
+@click.option(
+    "--unquantized-norm",
+    type=click.Choice(("accumulator", "fp32")),
+    default="accumulator",
+    show_default=True,
+    help="What batch norms without quantizers hand on in a quantized model; fp32 is QTools' rule.",
+)
+@click.option(
+    "--fused-activation",
+    type=click.Choice(("separate", "inline")),
+    default="separate",
+    show_default=True,
+    help="Whether an activation inside a layer costs what a layer of its own does; inline is QTools' rule.",
+)
 @click.option("--compare", "other", metavar="MODEL", help="Another model, side by side.")
 @click.option(
     "--what-if",

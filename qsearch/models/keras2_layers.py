@@ -37,6 +37,8 @@ _GONE = {
     "current_step",
 }
 """Keys without a counterpart whose loss changes nothing; those that could are looked at in `_cleaned`."""
+_NORM_RANGES = ("gamma_range", "beta_range")
+"""Of QKeras' QBatchNormalization; clipping follows its quantizers."""
 _NO_GROUPS = ("DepthwiseConv", "SeparableConv", "Conv2DTranspose", "Conv1DTranspose", "Conv3DTranspose")
 _IMPLEMENTATION = ("LSTM", "GRU", "SimpleRNN", "LSTMCell", "GRUCell", "SimpleRNNCell")
 _WRAPPED = ("layer", "backward_layer", "cell")
@@ -52,6 +54,9 @@ def layer_of(stored: Mapping[str, Any], allow_code: bool) -> Any:
     name = str(stored["class_name"]).rpartition(">")[2]
     if name in _RUNS_CODE:
         return _code(name, stored["config"], allow_code)
+    if name == "ThresholdedReLU":  # Keras 3's ReLU has its threshold
+        kept = {key: value for key, value in stored["config"].items() if key in ("name", "trainable")}
+        return keras.layers.ReLU(threshold=float(stored["config"]["theta"]), **kept)
     kind = _class(name)
     config = _cleaned(name, dict(stored["config"]), allow_code)
     try:
@@ -94,7 +99,7 @@ def _is_gone(key: str, value: Any, layer: str) -> bool:
         return layer.startswith("SpatialDropout")
     if key == "input_dim":
         return layer != "Embedding"
-    return key in _GONE or (key.endswith("_range") and value is None)
+    return key in _GONE or key in _NORM_RANGES or (key.endswith("_range") and value is None)
 
 
 def _cleaned(name: str, config: Config, allow_code: bool) -> Config:

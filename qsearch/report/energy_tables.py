@@ -71,11 +71,16 @@ def as_markdown(headings: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
     return table(headings, cells)
 
 
+def _priced(report: EnergyReport) -> str:
+    share = report.priced_share
+    return "" if share >= 1 else f" ({share:.0%} of all; layers without a rule do the rest)"
+
+
 def figures(report: EnergyReport, metrics: ModelMetrics, ebops: int | None) -> Mapping[str, str]:
     """The totals in sensible units."""
     shown = {
         "energy": f"{energy(report.total)} ({report.total:,.2f} pJ) per inference",
-        "MACs": f"{metrics.macs:,}",
+        "MACs": f"{metrics.macs:,}{_priced(report)}",
         "BOPs": f"{metrics.bops:,}",
         "parameters": f"{bits(metrics.parameter_bits)} ({metrics.weight_bytes:,} bytes)",
         "activations": f"{bits(metrics.activation_bits)}, at most {metrics.peak_activation_bytes:,} bytes at once",

@@ -36,6 +36,7 @@ from qsearch.search.space import (
     SearchedLayer,
     SearchSpace,
 )
+from qsearch.search.unsearched import listed
 from qsearch.search.widths import Widths, filters_of, tunable_widths
 
 
@@ -179,14 +180,15 @@ class _Builder:
 
     def _only(self, names: Sequence[str]) -> str:
         said = {one.layer: one.reason for one in self.choices.unsearched}
+        found = [f"{name} ({self.nodes[name].class_name})" for name in names]
         reasons = {self._obstacle(self.nodes[name]) or said.get(name, "nothing to quantize") for name in names}
-        return f"matches only layers that are not searched ({', '.join(names)}): {'; '.join(sorted(reasons))}"
+        return f"matches only layers that are not searched, {listed(found)}: {'; '.join(sorted(reasons))}"
 
     def _obstacle(self, node: Node) -> str | None:
         """Why a layer has no quantized form, or None."""
         if _class(node) in QUANTIZED_CLASSES:
             return None
-        return f"{node.class_name} has no quantized form"
+        return "no quantized form"
 
     def _add(self, node: Node, linear: Collection[str]) -> None:
         name = node.layer
@@ -194,7 +196,7 @@ class _Builder:
         width: str | None = None
         if name in self.searched:
             width = self._roles(part, node)
-        else:
+        elif name not in linear:
             self._left(part, node)
         if name in linear:
             output = Part(name, node.class_name, LINEAR)

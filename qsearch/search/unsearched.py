@@ -22,11 +22,11 @@ def told(space: SearchSpace, shares: Mapping[str, float]) -> list[str]:
     lines = []
     for (reason, inside), found in groups.items():
         if inside:
-            lines.append(f"activation not quantized: {_listed([one.layer for one in found])}: {reason}")
+            lines.append(f"activation not quantized: {listed([one.layer for one in found])}: {reason}")
             continue
         share = sum(shares.get(one.layer, 0.0) for one in found)
         names = [f"{one.layer} ({one.class_name})" for one in found]
-        lines.append(f"not searched, {share:.1%} of the reference's cost: {_listed(names)}: {reason}")
+        lines.append(f"not searched, {share:.1%} of the reference's cost: {listed(names)}: {reason}")
     return lines
 
 
@@ -36,6 +36,7 @@ def unsearched_share(space: SearchSpace, shares: Mapping[str, float]) -> float:
     return sum(shares.get(name, 0.0) for name in {one.layer for one in space.unsearched} - searched)
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

@@ -89,9 +89,9 @@ def test_a_run_prints_a_line_per_trial_and_where_the_results_are(tmp_path: Path)
     assert text[0].startswith("model digits, data set digits, ")
     assert text[1].startswith("not searched, ")
     assert text[1].endswith(" bn_1 (BatchNormalization), dense (Dense): no entry of limit matches it")
-    assert "reference: 1 epochs" in text
-    assert text[2].startswith("search, random: 2 trials of 1 epochs")
-    assert [line.split(":")[0] for line in text[3:5]] == ["[1/2] trial 1", "[2/2] trial 2"]
+    run = text[text.index("reference: 1 epochs") :]
+    assert run[1].startswith("search, random: 2 trials of 1 epochs")
+    assert [line.split(":")[0] for line in run[2:4]] == ["[1/2] trial 1", "[2/2] trial 2"]
     summary = json.loads((tmp_path / "out" / "result.json").read_text())
     assert text[-1] == f"results in {tmp_path / 'out'} (start with report.md)"
     assert f"acc {summary['best']['test']['acc']:.4f} on the test set" in done.stdout
