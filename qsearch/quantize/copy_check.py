@@ -16,6 +16,7 @@ import numpy
 from qsearch.errors import ModelError
 from qsearch.graph.walk import operations_by_path
 from qsearch.models import load_model, own_objects
+from qsearch.models.own import is_own, own_parts
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantize.rebuild import calls_in_order
@@ -47,7 +48,7 @@ def check_copies(model: keras.Model, plan: QuantizationPlan, own: Mapping[str, A
         _compare(model, copy)
         quantized = apply_plan(model, plan)
     found = own_objects(model)
-    if found or any(isinstance(layer, keras.layers.Lambda) for layer in model._flatten_layers()):
+    if any(is_own(layer) or any(own_parts(layer)) for layer in model._flatten_layers()):
         _check_file(quantized, {**found, **(own or {})})
 
 
