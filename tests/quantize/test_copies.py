@@ -364,6 +364,8 @@ def test_copies_are_of_the_models_own_class() -> None:
     copy = apply_plan(model, QuantizationPlan({"d": LayerPlan({Role.KERNEL: BITS})}))
     assert type(copy) is Watched
     assert copy.teacher is model.teacher
+    model.compile("sgd", "mse")
+    assert not hasattr(apply_plan(model, EMPTY), "optimizer")
     copy.compile("sgd", "mse")
     copy.fit(numpy.ones((2, 4)), numpy.ones((2, 2)), verbose=0)
     assert Watched.seen == ("QDense",)
