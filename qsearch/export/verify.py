@@ -12,6 +12,9 @@ import numpy
 from qsearch.errors import ModelError
 from qsearch.export.weights import QuantizedWeight, exported, quantized_weights
 from qsearch.graph.walk import layers_by_path
+from qsearch.plan import QuantizationPlan
+from qsearch.quantize.apply import apply_plan
+from qsearch.quantize.kinds import core_of
 
 
 class State(Enum):
@@ -105,10 +108,10 @@ def on_grid(model: keras.Model) -> tuple[keras.Model, Mapping[str, str]]:
         The copy, and {"layer/weight": reason} of those that keep their trained floats: folded ones, and those
         whose automatic scale would become another one.
     """
-    copy = keras.models.clone_model(model)
+    copy = apply_plan(model, QuantizationPlan())
     copy.set_weights(model.get_weights())
     kept: dict[str, str] = {}
-    layers = layers_by_path(copy)
+    layers = {path: core_of(layer) for path, layer in layers_by_path(copy).items()}
     for path, parts in quantized_weights(copy).items():
         for name, weight in parts.items():
             if weight.quantizer is None:

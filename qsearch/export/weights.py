@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from qsearch.graph.walk import layers_by_path
 from qsearch.layers.quantized import WeightPart
+from qsearch.quantize.kinds import core_of
 from qsearch.quantizers.base import Quantizer
 from qsearch.quantizers.formats import Kind
 
@@ -71,7 +72,7 @@ def quantized_weights(model: keras.Model) -> dict[str, dict[str, QuantizedWeight
     """
     found: dict[str, dict[str, QuantizedWeight]] = {}
     for path, layer in layers_by_path(model).items():
-        parts = getattr(layer, "weight_parts", None)
+        parts = getattr(core_of(layer), "weight_parts", None)
         if parts is not None:
             found[path] = {name: exported(part) for name, part in parts().items()}
     return found

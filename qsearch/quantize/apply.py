@@ -85,7 +85,9 @@ def _new_shapes(model: keras.Model, known: dict[str, Any], plan: QuantizationPla
         before = read_model(model)
         after = with_filters(before, plan)
     except ModelError:
-        return {}  # if they do not fit as they are, calling them says so
+        if any(not isinstance(known[path], keras.layers.Layer) for path in reshaping):
+            raise  # an operation would make fewer samples of what does not fit, and say nothing
+        return {}
     pairs = zip(before.nodes, after.nodes, strict=True)
     return {
         old.layer: new.output_shape

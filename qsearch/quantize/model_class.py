@@ -13,6 +13,9 @@ from qsearch.models.own import is_own
 _FUNCTIONAL = ("inputs", "outputs", "name", "trainable")
 _SEQUENTIAL = ("layers", "name", "trainable")
 
+_OF_TRAINING = ("history", "stop_training", "stop_evaluating", "stop_predicting")
+"""What Keras sets on a model that is trained."""
+
 
 def same_class(model: keras.Model, *parts: Any) -> keras.Model:
     """A model of the class of `model`, made of inputs and outputs, or of the layers of a Sequential one.
@@ -32,7 +35,8 @@ def same_class(model: keras.Model, *parts: Any) -> keras.Model:
         reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
         raise ModelError(f"{model.name}: {_cannot(model)}: {reason}; {_remedy(model)}") from None
     for name, value in vars(model).items():
-        if not name.startswith("_") and name not in vars(copy):
+        training = name in _OF_TRAINING or isinstance(value, keras.optimizers.Optimizer)
+        if not (training or name.startswith("_") or name in vars(copy)):
             setattr(copy, name, value)
     return copy
 

@@ -18,6 +18,8 @@ from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.graph.model_graph import ModelGraph
 from qsearch.graph.walk import layers_by_path
 from qsearch.models import build_model, build_own, import_objects, load_model, own_objects
+from qsearch.plan import QuantizationPlan
+from qsearch.quantize.copy_check import check_copies
 from qsearch.quantize.fold import foldable_paths
 from qsearch.runner.costs import Costs, costs_of
 from qsearch.search.limits import indexed_layers, search_space
@@ -35,7 +37,7 @@ class Experiment:
 
     Attributes:
         model: the reference, not yet trained unless it came from a file.
-        own: layer classes of the user's own, by name.
+        own: classes and functions of the user's own, by name.
         indexed: names of the layers that `layer_indexes` admits.
         reference: its cost in the goal's unit, per layer.
     """
@@ -88,7 +90,7 @@ def read_experiment(loaded: LoadedConfig) -> Experiment:
 
     Raises:
         ConfigError: limits, indexes or patterns that do not fit the model.
-        ModelError: the model cannot be built, loaded or priced.
+        ModelError: the model cannot be built, loaded, priced or copied.
     """
     config = loaded.config
     keras.utils.set_random_seed(spread(config.run.seed, REFERENCE_SEED))
@@ -98,6 +100,8 @@ def read_experiment(loaded: LoadedConfig) -> Experiment:
     base = read_plan(model)
     costs = costs_of(config.goal, graph, base)
     folds = foldable_paths(model)[0] if config.run.fold_batch_norm else {}
+    space = search_space(graph, layers, loaded, base, folds)
+    check_copies(model, _first_plan(space), own)
     return Experiment(
         loaded,
         model,
@@ -106,7 +110,15 @@ def read_experiment(loaded: LoadedConfig) -> Experiment:
         indexed_layers(graph.name, layers, loaded),
         costs,
         costs.reference,
-        search_space(graph, layers, loaded, base, folds),
+        space,
+    )
+
+
+def _first_plan(space: SearchSpace) -> QuantizationPlan:
+    """Every searched layer with the first of its options, and its own width."""
+    widths = {layer.filters_dimension for layer in space.layers}
+    return space.plan(
+        {dimension.name: 1.0 if dimension.name in widths else dimension.options[0] for dimension in space.dimensions}
     )
 
 

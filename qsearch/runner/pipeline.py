@@ -16,7 +16,7 @@ from qsearch.config.names import MODE_OPTIONS
 from qsearch.config.schema import RunConfig
 from qsearch.datasets import Dataset
 from qsearch.errors import SearchError
-from qsearch.models import load_model
+from qsearch.plan import QuantizationPlan
 from qsearch.report.markdown import markdown
 from qsearch.runner.checkpoints import Checkpoints
 from qsearch.runner.directory import BEST, RunDirectory, create_directory
@@ -24,6 +24,7 @@ from qsearch.runner.environment import environment
 from qsearch.runner.experiment import FINAL_SEED, REFERENCE_SEED, Experiment, read_experiment, schedule_of
 from qsearch.runner.objective import data_of, objective_of, recipe_of
 from qsearch.runner.outcome import Figures, Outcome
+from qsearch.runner.reload import reloaded
 from qsearch.runner.searcher import Searcher
 from qsearch.runner.strategy import strategy
 from qsearch.search.loop import Demands
@@ -40,7 +41,8 @@ class RunResult:
         best: the winning trial, as the search saw it, before final training.
         trials: every trial in order, completed, failed and skipped.
         summary: the content of result.json.
-        own: layer classes of the user's own, which loading the model needs.
+        own: classes and functions of the user's own, which loading the model in another process needs.
+        reference: the trained reference, from whose layers the models of the run are made.
     """
 
     run_directory: Path
@@ -48,10 +50,16 @@ class RunResult:
     trials: tuple[AnyTrial, ...]
     summary: dict[str, Any]
     own: Mapping[str, Any]
+    reference: keras.Model
 
     def load_best(self) -> keras.Model:
-        """The best model with its trained weights."""
-        return load_model(self.run_directory / "best" / "model.keras", custom_objects=self.own)
+        """The best model with its trained weights.
+
+        Raises:
+            ModelError: its file is not there any more, or is damaged.
+        """
+        plan = QuantizationPlan() if self.best is None else self.best.candidate.plan
+        return reloaded(RunDirectory(self.run_directory).model_path, self.reference, plan)
 
 
 def run(config: str | Path, overrides: Sequence[str] = (), observer: Observer | None = None) -> RunResult:
@@ -132,7 +140,7 @@ class _Run:
             self.data,
             self.recipe.target,
             reference,
-            None if best is None else self._figures(self._load(self.directory.model_path)),
+            None if best is None else self._figures(self._load(best)),
             final,
             best,
             tuple(search.trials),
@@ -149,7 +157,9 @@ class _Run:
         self.directory.write_json("result.json", summary)
         trials = [trial.to_dict() for trial in search.trials]
         self.directory.write_text("report.md", markdown(summary, energies, trials))
-        return RunResult(self.directory.path, best, tuple(search.trials), summary, self.experiment.own)
+        return RunResult(
+            self.directory.path, best, tuple(search.trials), summary, self.experiment.own, self.experiment.model
+        )
 
     def _train_reference(self) -> None:
         epochs = self.config.reference.epochs
@@ -181,7 +191,7 @@ class _Run:
         )
         seed = spread(self.config.run.seed, FINAL_SEED)
         keras.utils.set_random_seed(seed)  # before loading: layers with noise seed themselves when they are made
-        model = self._load(self.directory.model_path)
+        model = self._load(best)
         trained, _ = train(model, self.data, recipe, seed, self.observer.epoch_ended)
         self.directory.save_model(BEST, model, best.candidate.plan)
         return trained
@@ -196,8 +206,8 @@ class _Run:
             found[number] = (roles, self._figures(model))
         return found
 
-    def _load(self, path: Path) -> keras.Model:
-        return load_model(path, custom_objects=self.experiment.own)
+    def _load(self, best: Trial) -> keras.Model:
+        return reloaded(self.directory.model_path, self.experiment.model, best.candidate.plan)
 
     def _figures(self, model: keras.Model) -> Figures:
         compile_model(model, self.recipe)

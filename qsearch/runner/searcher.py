@@ -13,13 +13,13 @@ from qsearch.config import Config
 from qsearch.datasets import Dataset
 from qsearch.errors import ModelError
 from qsearch.graph.walk import layers_by_path
-from qsearch.models import load_model
 from qsearch.plan import QuantizationPlan
 from qsearch.runner.checkpoints import Checkpoints
 from qsearch.runner.directory import BEST, RunDirectory
 from qsearch.runner.experiment import SEARCH_SEED, Experiment
 from qsearch.runner.keeper import Keeper
 from qsearch.runner.outlook import Outlook, cost_in, outlook
+from qsearch.runner.reload import reloaded
 from qsearch.runner.trainer import CandidateTrainer
 from qsearch.search import loop
 from qsearch.search.cheapest import cheapest
@@ -219,7 +219,7 @@ class Searcher:
         run, reference = self.config.run, self.experiment.model
         start = reference if stage.block is not None or run.transfers else None
         if self.best is not None:
-            start = load_model(self.directory.model_path, custom_objects=self.experiment.own)
+            start = reloaded(self.directory.model_path, reference, self.base)
         layers = tuple(layers_by_path(reference))
         return CandidateTrainer(
             self.config,

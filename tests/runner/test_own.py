@@ -49,6 +49,66 @@ def classifier(doubled=False, softmax=True):
     return keras.Model(inputs, layers.Dense(3, activation="softmax" if softmax else None, name="out")(x), name="own")
 
 
+def clipped(x):
+    return keras.ops.clip(x, 0.0, 6.0)
+
+
+def halved(limit):
+    def clipped(x):
+        return keras.ops.clip(x, 0.0, limit)
+
+    return clipped
+
+
+def relu(x):
+    return keras.ops.relu(x)
+
+
+class Forgets(layers.Layer):
+    def __init__(self, factor=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, x):
+        return x * self.factor
+
+    def get_config(self):
+        return {{"name": self.name}}
+
+
+class Watched(keras.Model):
+    steps = []
+
+    def train_step(self, *args, **kwargs):
+        self.steps.append(type(self.get_layer("first")).__name__)
+        return super().train_step(*args, **kwargs)
+
+
+class Sized(keras.Model):
+    def __init__(self, units):
+        inputs = keras.Input((6,), name="in")
+        x = layers.Dense(units, activation="relu", name="first")(inputs)
+        super().__init__(inputs, layers.Dense(3, activation="softmax", name="out")(x))
+
+
+def special(form):
+    if form == "sized":
+        return Sized(8)
+    inputs = keras.Input((6,), name="in")
+    functions = {{"activation": clipped, "two": clipped, "named": relu, "nameless": lambda x: x}}
+    x = layers.Dense(8, activation=functions.get(form), name="first")(inputs)
+    if form == "layer":
+        x = layers.Activation(clipped, name="clip")(x)
+    if form == "lambda":
+        x = layers.Lambda(lambda value: keras.ops.clip(value, 0.0, 6.0), name="clip")(x)
+    if form == "two":
+        x = layers.Activation(halved(3.0), name="clip")(x)
+    if form == "forgets":
+        x = Forgets(2.0, name="forgets")(x)
+    kind = Watched if form == "watched" else keras.Model
+    return kind(inputs, layers.Dense(3, activation="softmax", name="out")(x), name="own")
+
+
 def autoencoder():
     inputs = keras.Input((6,), name="in")
     x = layers.Dense(4, activation="relu", name="code")(inputs)
@@ -141,6 +201,69 @@ def test_custom_layers_are_saved_and_loaded(own: str) -> None:
     assert "Doubled" in [type(layer).__name__ for layer in again.load_best().layers]
     with pytest.raises(ModelError, match="is a Doubled, which is not known here"):
         configured(text.replace(f', custom_objects: ["{own}:Doubled"]', ""), "run.output_dir=third")
+
+
+SPECIAL = """
+dataset: {npz: d.npz, validation: 0.25}
+model: {factory: "OWN:special", arguments: {form: FORM}}
+reference: {epochs: 1}
+"""
+
+LOADED = """
+import sys
+import numpy
+import OWN
+import qsearch
+model = qsearch.load_model("out/best/model.keras", custom_objects={"clipped": OWN.clipped, "Watched": OWN.Watched})
+numpy.save("found.npy", model(numpy.load("d.npz")["x_test"].astype("float32")))
+"""
+
+
+def special(own: str, form: str, *overrides: str) -> RunResult:
+    text = SPECIAL.replace("OWN", own).replace("FORM", form)
+    return configured(text, "run.epochs=1", "run.max_trials=1", *overrides)
+
+
+@pytest.mark.parametrize("form", ["activation", "layer", "lambda", "watched"])
+def test_functions_and_models_of_the_users_own_work_in_trials(own: str, form: str) -> None:
+    result = special(own, form, "final_training.epochs=1")
+    module = sys.modules[own]
+    assert result.summary["trials"]["completed"] == 1
+    best = result.load_best()
+    if form == "watched":
+        assert type(best) is module.Watched
+        assert list(dict.fromkeys(module.Watched.steps)) == ["Dense", "QDense"]
+    elif form != "lambda":
+        assert best.get_layer("first" if form == "activation" else "clip").activation is module.clipped
+    x = numpy.load("d.npz")["x_test"].astype("float32")
+    expected = numpy.asarray(best(x))
+    assert numpy.isfinite(expected).all()
+    if form == "lambda":
+        return
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED.replace("OWN", own)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    numpy.testing.assert_allclose(numpy.load("found.npy"), expected, atol=1e-6)
+
+
+def test_functions_work_block_by_block(own: str) -> None:
+    result = special(own, "lambda", "run.blocks=[first, out]", "run.min_trials_per_block=1", "run.max_trials=2")
+    assert result.summary["trials"]["completed"] == 2
+    assert [type(layer).__name__ for layer in result.load_best().layers] == ["InputLayer", "QDense", "Lambda", "QDense"]
+
+
+def test_what_cannot_be_copied_is_found_before_training(own: str) -> None:
+    for form, message in (
+        ("two", "layers 'first' and 'clip': use two different objects called 'clipped'"),
+        ("named", "layer 'first': uses a function 'relu' of its own"),
+        ("nameless", "layer 'first': its activation is a lambda"),
+        ("forgets", "layer 'forgets': Forgets computes something else in a copy"),
+        ("sized", "of its class Sized: its __init__ takes units"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            special(own, form)
+    assert not Path("out").exists()
 
 
 def test_class_numbers_stay_where_the_loss_takes_them(own: str) -> None:
