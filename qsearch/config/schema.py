@@ -1,4 +1,4 @@
-"""The typed configuration. One class per section of the file; README.md explains every key."""
+"""The typed configuration. One class per section of the file; docs/configuration.md explains every key."""
 
 from __future__ import annotations
 

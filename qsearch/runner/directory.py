@@ -1,4 +1,4 @@
-"""The run directory: part of the public face, its layout described in README.md.
+"""The run directory: part of the public face, its layout described in docs/run_directory.md.
 
     config.yaml        the resolved configuration, which loads again
     environment.json   versions, platform, seed
