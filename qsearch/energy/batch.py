@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from qsearch.energy.estimate import (
@@ -105,7 +106,7 @@ class PlanPricer:
             # a layer that is not there, which is told by its name
             return price_plan(self._graph, plan, self._settings).total
         signals = self._start.copy()
-        total = 0.0
+        parts: list[float] = []
         for step, prices in zip(self._steps, self._prices, strict=True):
             layer = layers.get(step.layer)
             key = (layer, *[signals[place] for place in step.inputs])
@@ -113,9 +114,8 @@ class PlanPricer:
             if found is None:
                 found = prices[key] = self._price(step, layer, key[1:])
             signals[step.output] = found[0]
-            for part in found[1]:
-                total += part
-        return total
+            parts += found[1]
+        return math.fsum(parts)
 
     def _price(self, step: _Step, plan: LayerPlan | None, inputs: tuple[object, ...]) -> tuple[int, tuple[float, ...]]:
         """(the signal that the layer hands on, its energy and that of its output's quantizer)."""

@@ -218,7 +218,7 @@ class _Pricer:
                 layers[node.name] = layer
                 notes.extend(self._notes(node))
         given = {node.name: self.formats[node.name] for node in self.graph.nodes if isinstance(node.operation, Input)}
-        total = sum(layer.total for layer in layers.values())
+        total = math.fsum(layer.total for layer in layers.values())  # whatever the order of branches
         return EnergyReport(layers, total, tuple(notes), given, priced_share(self.graph))
 
     def _notes(self, node: Node) -> Iterator[str]:
