@@ -15,19 +15,24 @@ from qsearch.energy.estimate import (
 )
 from qsearch.graph.built import output_node
 from qsearch.graph.model_graph import Idle, Input, ModelGraph, Node, Shape
-from qsearch.graph.resize import resize, with_folds
+from qsearch.graph.resize import as_read, resize, with_folds
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers.formats import NumberFormat
 
 
 @dataclass(frozen=True)
 class _Step:
-    """A node to price: where its inputs and its output stand in the list of signals."""
+    """A node to price: where its inputs and its output stand in the list of signals.
+
+    Attributes:
+        producers: the shapes that its inputs' nodes give without any plan.
+    """
 
     node: Node
     layer: str
     inputs: tuple[int, ...]
     output: int
+    producers: tuple[Shape, ...]
     outside: bool
     last: bool
 
@@ -59,6 +64,7 @@ class PlanPricer:
         graph, places = self._graph, dict[str, int]()
         sources = iter(source_formats(graph, self._settings))
         outside, last = from_outside(graph), last_nodes(graph)
+        shapes = {node.name: node.output_shape for node in graph.nodes}
         start: list[int] = []
         steps: list[_Step] = []
         for node in graph.nodes:
@@ -72,7 +78,8 @@ class PlanPricer:
             start.append(-1)
             inputs = tuple(places[name] for name in node.inputs)
             reads_input = any(name in outside for name in node.inputs)
-            steps.append(_Step(node, node.layer, inputs, places[node.name], reads_input, node.name in last))
+            producers = tuple(shapes[name] for name in node.inputs)
+            steps.append(_Step(node, node.layer, inputs, places[node.name], producers, reads_input, node.name in last))
         return start, steps
 
     def _signal(self, form: NumberFormat, shape: Shape) -> int:
@@ -120,7 +127,9 @@ class PlanPricer:
     def _price(self, step: _Step, plan: LayerPlan | None, inputs: tuple[object, ...]) -> tuple[int, tuple[float, ...]]:
         """(the signal that the layer hands on, its energy and that of its output's quantizer)."""
         signals = [self._signals[int(place)] for place in inputs]  # type: ignore[call-overload]
-        forms, shapes = tuple(form for form, _ in signals), tuple(shape for _, shape in signals)
+        forms = tuple(form for form, _ in signals)
+        given = zip(step.node.input_shapes, step.producers, signals, strict=True)
+        shapes = tuple(as_read(own, before, after) for own, before, (_, after) in given)
         node = resize(step.node, shapes, None if plan is None else plan.filters)
         quantized = plan if plan is not None and plan.quantizes else None
         spec = None if plan is None else plan.output

@@ -11,10 +11,9 @@ import numpy
 
 from qsearch.errors import ModelError
 from qsearch.export.weights import QuantizedWeight, exported, quantized_weights
-from qsearch.graph.walk import layers_by_path
+from qsearch.graph.walk import core_of, layers_by_path
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
-from qsearch.quantize.kinds import core_of
 
 
 class State(Enum):

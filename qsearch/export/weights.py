@@ -11,9 +11,8 @@ import numpy
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from qsearch.graph.walk import layers_by_path
+from qsearch.graph.walk import core_of, layers_by_path
 from qsearch.layers.quantized import WeightPart
-from qsearch.quantize.kinds import core_of
 from qsearch.quantizers.base import Quantizer
 from qsearch.quantizers.formats import Kind
 

@@ -118,8 +118,10 @@ def _relu(values: Vector) -> Function | None:
     upper = None if math.isclose(top, _POINTS[-1], rel_tol=_TOLERANCE) else top
     bound = math.inf if upper is None else upper
     expected = numpy.where(below, slope * _POINTS, numpy.minimum(_POINTS, bound))
+    # max(x, 1e-7) keeps roots and logarithms finite; zeros in its place would not
+    alike = numpy.allclose(values, expected, rtol=_TOLERANCE, atol=0)
     # a function that is 0 everywhere, or falls below zero, is no relu
-    return Function(RELU, upper, _tidy(slope)) if top > 0 and slope < 1 and _close(values, expected) else None
+    return Function(RELU, upper, _tidy(slope)) if top > 0 and slope < 1 and alike else None
 
 
 def _tidy(slope: float) -> float:

@@ -10,11 +10,11 @@ import keras
 
 from qsearch.errors import ModelError
 from qsearch.graph.call import Call, call_of, data_tensors
-from qsearch.graph.layer_readers import inner_layer, layer_operation
+from qsearch.graph.layer_readers import layer_operation
 from qsearch.graph.limit_classes import limit_classes
 from qsearch.graph.model_graph import Attention, ModelGraph, Node, Operation, Shape, Unknown
 from qsearch.graph.twins import twin_operation
-from qsearch.graph.walk import layers_by_path
+from qsearch.graph.walk import core_of, layers_by_path
 from qsearch.plan import LayerPlan, QuantizationPlan
 
 
@@ -105,7 +105,7 @@ def _weights(layer: Any, operation: Operation) -> dict[str, Shape]:
 
 def read_plan(model: keras.Model) -> QuantizationPlan:
     """The quantizers of a model's Q layers; empty for a float model. Layers of nested models as "outer/inner"."""
-    plans = {path: getattr(inner_layer(layer), "plan", None) for path, layer in layers_by_path(model).items()}
+    plans = {path: getattr(core_of(layer), "plan", None) for path, layer in layers_by_path(model).items()}
     return QuantizationPlan({name: plan for name, plan in plans.items() if isinstance(plan, LayerPlan)})
 
 

@@ -61,13 +61,6 @@ def layer_operation(layer: Any, call: Call) -> Operation:
     return Unknown(type(layer).__name__)
 
 
-def inner_layer(layer: Any) -> Any:
-    """The layer that a wrapper applies, or the layer itself."""
-    while isinstance(layer, layers.TimeDistributed | layers.SpectralNormalization):
-        layer = layer.layer
-    return layer
-
-
 def _wrapped(layer: Any, call: Call) -> Operation:
     return layer_operation(layer.layer, call)
 

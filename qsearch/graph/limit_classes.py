@@ -9,13 +9,13 @@ from keras import layers
 from qsearch.config.limits import ACTIVATION
 from qsearch.functions import RELU, SOFTMAX
 from qsearch.graph.einsum import dense_units
-from qsearch.graph.layer_readers import inner_layer
 from qsearch.graph.model_graph import Activation, Operation
+from qsearch.graph.walk import core_of
 
 
 def limit_classes(layer: Any, operation: Operation) -> tuple[str, ...]:
     """The nearest first: (TimeDistributed, Dense), (Bidirectional, LSTM), (ReLU, Activation), (Conv2D,) of QConv2D."""
-    inner = inner_layer(layer)
+    inner = core_of(layer)
     found = [type(layer).__name__.removeprefix("Q")]
     if inner is not layer:
         found.append(type(inner).__name__.removeprefix("Q"))

@@ -80,18 +80,30 @@ def with_filters(graph: ModelGraph, plan: QuantizationPlan) -> ModelGraph:
     """
     if all(plan.layers[name].filters is None for name in plan):
         return graph
+    before = {node.name: node.output_shape for node in graph.nodes}
     shapes: dict[str, Shape] = {}
     weights: dict[str, Mapping[str, Shape]] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
         layer = plan.get(node.layer)
         filters = None if layer is None else layer.filters
-        resized = resize(node, tuple(shapes[name] for name in node.inputs), filters)
+        given = zip(node.inputs, node.input_shapes, strict=True)
+        resized = resize(node, tuple(as_read(own, before[name], shapes[name]) for name, own in given), filters)
         if weights.setdefault(node.layer, resized.weights) != resized.weights:
             raise _error(node, "is called several times, and with different widths")
         shapes[node.name] = resized.output_shape
         nodes.append(resized)
     return ModelGraph(graph.name, tuple(nodes), graph.outputs)
+
+
+def as_read(own: Shape, before: Shape, after: Shape) -> Shape:
+    """The shape of a node's input when the first output of the node that it comes from has changed its shape.
+
+    The input may be another output: the state of a recurrent layer has the channels of its sequence.
+    """
+    if own == before:
+        return after
+    return (*own[:-1], after[-1]) if own and before and own[-1] == before[-1] else own
 
 
 def resize(node: Node, inputs: tuple[Shape, ...], filters: int | None) -> Node:

@@ -68,3 +68,10 @@ def calls_of(model: keras.Model) -> list[Any]:
         # A Sequential model holds its layers' graph in a functional model of its own.
         functional = keras.models.Model(model.inputs, model.outputs, name=model.name)
     return [node for nodes in functional._nodes_by_depth.values() for node in nodes]
+
+
+def core_of(layer: Any) -> Any:
+    """The layer that computes: the one inside a TimeDistributed, else the layer itself."""
+    while type(layer) is keras.layers.TimeDistributed:
+        layer = layer.layer
+    return layer

@@ -12,14 +12,14 @@ from qsearch.graph.einsum import dense_units
 from qsearch.graph.from_keras import read_model
 from qsearch.graph.model_graph import Shape
 from qsearch.graph.resize import with_filters
-from qsearch.graph.walk import operations_by_path
+from qsearch.graph.walk import core_of, operations_by_path
 from qsearch.layers import QActivation, QAdaptiveActivation, QBidirectional
 from qsearch.layers.roles import serialized_activation
 from qsearch.models.own import is_given
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role, output_layer
 from qsearch.quantize.copies import Config, base_config, copied, live_config, made, own_objects_of
 from qsearch.quantize.fold import foldable
-from qsearch.quantize.kinds import LayerKind, core_of, kind_of
+from qsearch.quantize.kinds import LayerKind, kind_of
 from qsearch.quantize.rebuild import CallError, Rebuild, reshapes
 from qsearch.quantize.state import carry_flags, carry_state
 from qsearch.quantizers.spec import QuantizerSpec

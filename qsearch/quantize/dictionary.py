@@ -11,12 +11,12 @@ import keras
 from qsearch.errors import ConfigError, did_you_mean
 from qsearch.graph.activations import function_of as computed_by
 from qsearch.graph.einsum import dense_units
-from qsearch.graph.walk import layers_by_path
+from qsearch.graph.walk import core_of, layers_by_path
 from qsearch.layers import QActivation
 from qsearch.layers.folded import FOLDING_MODES
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
 from qsearch.quantize.fold import foldable_paths
-from qsearch.quantize.kinds import LayerKind, core_of, function_of, kind_of
+from qsearch.quantize.kinds import LayerKind, function_of, kind_of
 from qsearch.quantizers.computed import automatic
 from qsearch.quantizers.spec import QuantizerSpec, parse
 

@@ -11,6 +11,7 @@ import keras
 
 from qsearch import layers
 from qsearch.graph.einsum import dense_units
+from qsearch.graph.walk import core_of
 from qsearch.plan import Role
 
 _ACTIVATION = {"activation": Role.ACTIVATION, "activation_quantizer": Role.ACTIVATION}
@@ -162,13 +163,6 @@ KINDS: Mapping[type[Any], LayerKind] = MappingProxyType(
     }
 )
 """By the exact class: a subclass may compute something else."""
-
-
-def core_of(layer: Any) -> Any:
-    """The layer that computes: the one inside a TimeDistributed, else the layer itself."""
-    while type(layer) is keras.layers.TimeDistributed:
-        layer = layer.layer
-    return layer
 
 
 def kind_of(layer: Any) -> LayerKind | None:

@@ -162,6 +162,18 @@ def test_a_plan_costs_what_its_model_costs(name: str) -> None:
     assert {key for key, value in own.layers.items() if value.quantizes} == set(read_plan(quantized))
 
 
+def test_the_state_of_a_recurrent_layer_is_read_as_small_as_it_is() -> None:
+    inputs, target = keras.Input((20, 8)), keras.Input((10, 8))
+    x, *state = layers.LSTM(16, return_sequences=True, return_state=True, name="encoder")(inputs)
+    y = layers.LSTM(16, name="decoder")(target, initial_state=state)
+    model = keras.Model([inputs, target], [layers.Dense(3, name="a")(x), layers.Dense(2, name="b")(y)])
+    graph, plan = read_model(model), QuantizationPlan({"encoder": LayerPlan(KERNEL), "a": LayerPlan(KERNEL, filters=5)})
+    assert graph.nodes[3].input_shapes[1:] == ((16,), (16,))
+    quantized = apply_plan(model, plan)
+    found = price_plan(read_model(quantized), read_plan(quantized), SEED).total
+    assert PlanPricer(graph, SEED).total(plan) == price_plan(graph, plan, SEED).total == found
+
+
 def test_an_output_quantizer_makes_the_sum_narrow() -> None:
     model = residual()
     plan = QuantizationPlan({"sum": LayerPlan(OUTPUT)})

@@ -86,6 +86,13 @@ def test_a_function_of_ones_own_has_its_own_name() -> None:
     assert function_of(layers.ReLU(threshold=1.0)) == Function("ReLU")
 
 
+def test_a_guard_of_a_root_is_no_relu() -> None:
+    def guarded(x: Any) -> Any:
+        return ops.maximum(x, 1e-7)
+
+    assert function_of(guarded) == Function("guarded")
+
+
 def test_lines() -> None:
     assert affine(lambda x: x / 4 - 1, 2) == (0.25, -1)
     assert affine(lambda x: x, 3) == (1, 0)
