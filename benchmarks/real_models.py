@@ -18,7 +18,6 @@ import argparse
 import csv
 import gc
 import json
-import math
 import os
 import random
 import re
@@ -30,7 +29,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +37,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import yaml
+from graph_macs import graph_macs
 
 import qsearch
 from qsearch.config import load_config
-from qsearch.energy.metrics import mac_count
-from qsearch.errors import ConfigError
+from qsearch.energy.counts import mac_count
 from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
@@ -53,22 +52,12 @@ from qsearch.search.cheapest import cheapest
 
 ENDINGS = (".keras", ".h5", ".hdf5")
 WEIGHTS = ("Dense", "Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "Conv2DTranspose")
-LATER_WEIGHTS = (
-    *("Conv1DTranspose", "Conv3D", "EinsumDense"),
-    *("LSTM", "GRU", "SimpleRNN", "Bidirectional", "TimeDistributed"),
-)
 LIMIT: dict[str, list[int]] = {
-    **{name: [4, 4, 4] for name in WEIGHTS},
+    **{name: [4, 4, 4] for name in (*WEIGHTS, "LSTM", "GRU", "SimpleRNN")},
     "Activation": [8],
     "BatchNormalization": [],
-}
-LATER: dict[str, list[int]] = {
-    **{name: [4, 4, 4] for name in LATER_WEIGHTS},
-    "ReLU": [4],
-    "LeakyReLU": [4],
     "linear": [8],
 }
-"""Keys of `limit` that are used where this version takes them."""
 QUANTIZERS = {
     "kernel": {"binary": 1, "ternary": 2, "quantized_bits(4,0,1,alpha=1.0)": 4},
     "bias": {"quantized_bits(4,0,1)": 4},
@@ -231,23 +220,6 @@ def write_config(folder: Path, model: Path, limit: dict[str, list[int]], **run: 
     return path
 
 
-@cache
-def broad_limit() -> dict[str, list[int]]:
-    """`LIMIT` and what this version takes of `LATER`: any other key would be a pattern that matches no layer."""
-    limit = dict(LIMIT)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        inputs = keras.Input((4,), name="x")
-        keras.Model(inputs, keras.layers.Dense(2, name="y")(inputs), name="probe").save(folder / "probe.keras")
-        for key, entry in LATER.items():
-            try:
-                laid_out(write_config(folder, folder / "probe.keras", {**LIMIT, key: entry}))
-            except ConfigError:
-                continue
-            limit[key] = entry
-    return limit
-
-
 def write_data(folder: Path, model: keras.Model, module: str) -> None:
     """A module with random data for a model; whole numbers where embeddings read them."""
     vocabularies = [layer.input_dim for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
@@ -286,7 +258,7 @@ def run_trials(experiment: Experiment, path: Path, folder: Path, trials: int) ->
     config = write_config(
         folder,
         path,
-        broad_limit(),
+        LIMIT,
         dataset={"factory": f"{module}:data"},
         reference={"epochs": 0, "loss": "mse", "metrics": ["mae"], "batch_size": 16},
         max_trials=trials,
@@ -333,7 +305,7 @@ def survey(outcome: Outcome, path: Path, folder: Path, trials: int, widths: bool
     outcome.layers = len(model._flatten_layers(include_self=False))
     if check("graph", lambda: read_model(model)) is None:
         return
-    experiment = check("space", lambda: laid_out(write_config(folder, path, broad_limit())))
+    experiment = check("space", lambda: laid_out(write_config(folder, path, LIMIT)))
     if experiment is None:
         return
     check("figures", lambda: describe(outcome, experiment))
@@ -375,7 +347,7 @@ def _compare(experiment: Experiment, plan: QuantizationPlan, folder: Path, cost:
 
 
 def _with_widths(path: Path, folder: Path) -> None:
-    experiment = laid_out(write_config(folder, path, broad_limit(), tune_filters="layer"))
+    experiment = laid_out(write_config(folder, path, LIMIT, tune_filters="layer"))
     plan = random_plan(experiment, 2)
     _compare(experiment, plan, folder, price(experiment, plan))
 
@@ -394,51 +366,6 @@ def _kind(failure: str) -> str:
     text = re.sub(r"-?\d[\d,]*(\.\d+)?(e[+-]?\d+)?%?|inf\b|nan\b", "#", text)
     text = re.sub(r"classes of [^:]*: .*", "...", text)
     return re.sub(r"\+#|\(#[^)]*\)", "(#)", text)[:140]
-
-
-_EINSUM = re.compile(r"([A-Za-z]+),([A-Za-z]+)->[A-Za-z]*")
-
-
-def graph_macs(model: keras.Model) -> int | None:
-    """Multiply-accumulates of one sample in TensorFlow's graph; None where a loop hides how often they are done.
-
-    Zeros of padding count; so do the products of a transposed convolution, one for each input, weight and filter.
-    """
-    import tensorflow
-
-    one_sample = [tensorflow.TensorSpec((1, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
-    call = tensorflow.function(lambda *x: model(x[0] if len(x) == 1 else list(x), training=False))
-    graph = call.get_concrete_function(*one_sample).graph
-    graphs, total = [graph], 0
-    functions = {str(name): found for name, found in graph._functions.items()}
-    while graphs:
-        for operation in graphs.pop().get_operations():
-            if operation.type in ("While", "StatelessWhile", "CudnnRNN", "CudnnRNNV3"):
-                return None
-            if operation.type in ("PartitionedCall", "StatefulPartitionedCall"):
-                graphs.append(functions[operation.get_attr("f").name].graph)
-            total += _operation_macs(operation)
-    return total
-
-
-def _operation_macs(operation: Any) -> int:
-    shapes = [tuple(side or 1 for side in tensor.shape) if tensor.shape.rank else () for tensor in operation.inputs]
-    given = math.prod(side or 1 for side in operation.outputs[0].shape) if operation.outputs else 0
-    match operation.type:
-        case "MatMul" | "BatchMatMulV2" | "BatchMatMul":
-            flag = "transpose_a" if operation.type == "MatMul" else "adj_x"
-            return int(given * shapes[0][-2 if operation.get_attr(flag) else -1])
-        case "Conv2D" | "Conv3D":
-            return int(given * math.prod(shapes[1][:-1]))
-        case "DepthwiseConv2dNative":
-            return int(given * math.prod(shapes[1][:-2]))
-        case "Conv2DBackpropInput" | "Conv3DBackpropInputV2":
-            return int(math.prod(shapes[2]) * math.prod(shapes[1][:-1]))
-        case "Einsum":
-            found = _EINSUM.fullmatch(operation.get_attr("equation").decode())
-            letters = zip("".join(found.groups()), (*shapes[0], *shapes[1]), strict=True) if found else ()
-            return int(math.prod(dict(letters).values())) if found else 0
-    return 0
 
 
 def _as_tensorflow(outcome: Outcome, model: keras.Model) -> None:
@@ -537,7 +464,7 @@ def main() -> int:
     names += [(name, None) for name in APPLICATIONS if arguments.applications]
     if not names:
         parser.error("no model files")
-    print(f"limit: {', '.join(broad_limit())}", flush=True)
+    print(f"limit: {', '.join(LIMIT)}", flush=True)
     outcomes: list[Outcome] = []
     for name, path in names:
         outcome = one(name, path, arguments)

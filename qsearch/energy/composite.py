@@ -84,7 +84,8 @@ def recurrent_types(
     operation = node.operation
     assert isinstance(operation, Recurrent)
     x, cell, units = inputs[0], operation.cell, operation.units
-    steps, features = node.input_shapes[0][-2], node.input_shapes[0][-1]
+    *sequence, features = node.input_shapes[0]
+    steps = math.prod(sequence)
     kernel, recurrent = (format_of(plan, role, rest.internal) for role in (Role.KERNEL, Role.RECURRENT))
     bias = format_of(plan, Role.BIAS, rest.internal) if operation.use_bias else None
     inner = _activation(plan, Role.ACTIVATION, rest)

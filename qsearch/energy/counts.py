@@ -66,7 +66,7 @@ def mac_count(node: Node) -> int:
             window, channels = node.weights["depthwise_kernel"], node.weights["pointwise_kernel"][-2]
             return math.prod(node.output_shape[:-1]) * channels * math.prod(window[:-2]) + values * channels
         case Recurrent():
-            steps = node.input_shapes[0][-2] * node.operation.directions
+            steps = math.prod(node.input_shapes[0][:-1]) * node.operation.directions
             return steps * (math.prod(node.weights["kernel"]) + math.prod(node.weights["recurrent_kernel"]))
         case Attention():
             return sum(projection_macs(node)) + sum(attention_macs(node))

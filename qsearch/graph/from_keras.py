@@ -9,12 +9,13 @@ from typing import Any
 import keras
 
 from qsearch.errors import ModelError
-from qsearch.graph.call import Call, call_of, data_tensors
+from qsearch.graph.call import Call, call_of, data_tensors, shape_of
 from qsearch.graph.layer_readers import layer_operation
 from qsearch.graph.limit_classes import limit_classes
 from qsearch.graph.model_graph import Attention, ModelGraph, Node, Operation, Shape, Unknown
+from qsearch.graph.over_time import over_time
 from qsearch.graph.twins import twin_operation
-from qsearch.graph.walk import core_of, layers_by_path
+from qsearch.graph.walk import core_of, inner_model, layers_by_path, time_axes
 from qsearch.plan import LayerPlan, QuantizationPlan
 
 
@@ -47,27 +48,30 @@ class _Reader:
         self.kept: list[Any] = []
         """Models made on the way: as long as they live, no other tensor has their tensors' identity."""
 
-    def read(self, functional: Any, prefix: str) -> None:
+    def read(self, functional: Any, prefix: str, time: Shape = ()) -> None:
+        """Args: prefix: the path of the nested model; time: sizes of the axes of time that it is run over."""
         for call in _calls_in_order(functional):
             if id(call.outputs[0]) in self.produced and not call.input_tensors:
                 continue  # an input of a nested model: the tensor that it was called with
-            if isinstance(call.operation, keras.Model):
-                self._nested(call, prefix)
+            if inner_model(call.operation) is not None:
+                self._nested(call, prefix, time)
             else:
-                self._called(call, prefix)
+                self._called(call, prefix, time)
 
-    def _nested(self, call: Any, prefix: str) -> None:
-        inner = _functional(call.operation)
+    def _nested(self, call: Any, prefix: str, time: Shape) -> None:
+        """A model inside: its layers run over the time steps of those around it, too."""
+        inner = _functional(inner_model(call.operation))
         self.kept.append(inner)
+        steps = shape_of(call.input_tensors[0], call.operation.name)[: time_axes(call.operation)]
         for own, given in zip(inner.inputs, data_tensors(call), strict=True):
             self.produced[id(own)] = self.produced[id(given)]
-        self.read(inner, f"{prefix}{inner.name}/")
+        self.read(inner, f"{prefix}{call.operation.name}/", (*time, *steps))
         for own, given in zip(inner.outputs, call.outputs, strict=True):
             self.produced[id(given)] = self.produced[id(own)]
         for own in inner.inputs:
             del self.produced[id(own)]  # a second call brings its own
 
-    def _called(self, keras_node: Any, prefix: str) -> None:
+    def _called(self, keras_node: Any, prefix: str, time: Shape) -> None:
         layer = keras_node.operation
         path = self.paths.get(id(layer), f"{prefix}{layer.name}")
         if getattr(layer, "data_format", None) == "channels_first":
@@ -75,15 +79,15 @@ class _Reader:
         name = path if self.calls[path] == 0 else f"{path}:{self.calls[path]}"
         self.calls[path] += 1
         call = call_of(keras_node, path)
-        operation = _operation(layer, call)
+        operation = over_time(_operation(layer, call), call, time)
         node = Node(
             name=name,
             layer=path,
             class_name=type(layer).__name__,
             operation=operation,
             inputs=tuple(self.produced[id(tensor)] for tensor in call.tensors),
-            input_shapes=call.shapes,
-            output_shape=call.output_shape,
+            input_shapes=tuple((*time, *shape) for shape in call.shapes),
+            output_shape=(*time, *call.output_shape),
             weights=_weights(layer, operation),
             classes=limit_classes(layer, operation),
         )

@@ -11,7 +11,8 @@ import keras
 def layers_by_path(model: keras.Model) -> dict[str, keras.layers.Layer]:
     """Layers by name, those of a nested model as "outer/inner"; the nested models themselves are left out.
 
-    A layer that is shared by several places is listed once, at the first.
+    A model that TimeDistributed applies is one too, under the wrapper's name. A layer that is shared by several places
+    is listed once, at the first.
     """
     found: dict[str, keras.layers.Layer] = {}
     seen: set[int] = set()
@@ -41,8 +42,9 @@ def _walk_operations(model: keras.Model, prefix: str) -> Iterator[tuple[str, Any
     sequential = isinstance(model, keras.Sequential) or not hasattr(model, "operations")
     for operation in model.layers if sequential else model.operations:
         path = f"{prefix}{operation.name}"
-        if isinstance(operation, keras.Model):
-            yield from _walk_operations(operation, f"{path}/")
+        inner = inner_model(operation)
+        if inner is not None:
+            yield from _walk_operations(inner, f"{path}/")
         else:
             yield path, operation
 
@@ -50,8 +52,9 @@ def _walk_operations(model: keras.Model, prefix: str) -> Iterator[tuple[str, Any
 def _walk(model: keras.Model, prefix: str) -> Iterator[tuple[str, keras.layers.Layer]]:
     for layer in model.layers:
         path = f"{prefix}{layer.name}"
-        if isinstance(layer, keras.Model):
-            yield from _walk(layer, f"{path}/")
+        inner = inner_model(layer)
+        if inner is not None:
+            yield from _walk(inner, f"{path}/")
         else:
             yield path, layer
 
@@ -75,3 +78,14 @@ def core_of(layer: Any) -> Any:
     while type(layer) is keras.layers.TimeDistributed:
         layer = layer.layer
     return layer
+
+
+def inner_model(layer: Any) -> keras.Model | None:
+    """The nested model that a layer is, or applies to every time step; None for any other layer."""
+    core = core_of(layer)
+    return core if isinstance(core, keras.Model) else None
+
+
+def time_axes(layer: Any) -> int:
+    """How many axes of time a layer runs over: one for each TimeDistributed around what computes."""
+    return 1 + time_axes(layer.layer) if type(layer) is keras.layers.TimeDistributed else 0

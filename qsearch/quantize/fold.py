@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from qsearch.graph.walk import calls_of
+from qsearch.graph.walk import calls_of, inner_model
 from qsearch.quantize.kinds import function_of, kind_of
 
 
@@ -47,8 +47,9 @@ def foldable_paths(model: keras.Model, prefix: str = "") -> tuple[dict[str, str]
     pairs = {f"{prefix}{name}": norm for name, norm in pairs.items()}
     reasons = {f"{prefix}{name}": reason for name, reason in reasons.items()}
     for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            inner = foldable_paths(layer, f"{prefix}{layer.name}/")
+        nested = inner_model(layer)
+        if nested is not None:
+            inner = foldable_paths(nested, f"{prefix}{layer.name}/")
             pairs, reasons = pairs | inner[0], reasons | inner[1]
     return pairs, reasons
 

@@ -12,10 +12,10 @@ from keras.src.ops.numpy import Reshape  # what `keras.ops.reshape` leaves in a 
 
 from qsearch.errors import ModelError, QsearchError
 from qsearch.graph.model_graph import Shape
-from qsearch.graph.walk import operations_by_path
+from qsearch.graph.walk import inner_model, operations_by_path, time_axes
 from qsearch.layers import QActivation, QAdaptiveActivation
 from qsearch.plan import LayerPlan, output_layer
-from qsearch.quantize.copies import copied
+from qsearch.quantize.copies import base_config, copied
 from qsearch.quantize.model_class import same_class
 
 MakeLayer = Callable[[Any, LayerPlan | None, keras.Model], Any]
@@ -112,14 +112,14 @@ class Rebuild:
             own = model.inputs[0]
             layers.append(self._input(own._keras_history.operation, tensors[0] if tensors else None))
             tensor = layers[0].output
-        nests = any(isinstance(layer, keras.Model) for layer in model.layers)
+        nests = any(inner_model(layer) is not None for layer in model.layers)
         for layer in model.layers:
             if layer.name in absorbed:
                 continue
             if isinstance(layer, keras.Model):
                 copy = self._nested(layer, None if tensor is None else [tensor])
             else:
-                copy = self._copy(layer, model, [])
+                copy = self._copy(layer, model, [] if tensor is None else [tensor])
             layers.append(copy)
             quantizer = self._output(layer)
             layers += [] if quantizer is None else [quantizer]
@@ -135,11 +135,30 @@ class Rebuild:
 
     def _copy(self, operation: Any, model: keras.Model, tensors: list[Any]) -> Any:
         if id(operation) not in self.copies:
+            inner = inner_model(operation)
+            if inner is not None:  # applied to every time step
+                self.copies[id(operation)] = self._over_time(operation, inner, tensors)
+                return self.copies[id(operation)]
             found = self.make(operation, self._plan(operation), model)
             if found is None:
                 found = self._layer(operation) if isinstance(operation, keras.layers.Layer) else self._raw(operation)
             self.copies[id(operation)] = found
         return self.copies[id(operation)]
+
+    def _over_time(self, wrapper: Any, inner: keras.Model, tensors: list[Any]) -> Any:
+        """TimeDistributed around the copy of a model."""
+        axes = time_axes(wrapper)
+        steps = [
+            keras.KerasTensor((tensor.shape[0], *tensor.shape[1 + axes :]), dtype=tensor.dtype)
+            for tensor in tensors[:1]
+        ]
+        copy: Any = self._nested(inner, steps or None)
+        wrappers = [wrapper]
+        while wrappers[-1].layer is not inner:
+            wrappers.append(wrappers[-1].layer)
+        for one in reversed(wrappers):
+            copy = keras.layers.TimeDistributed(copy, **base_config(one))
+        return copy
 
     def _layer(self, layer: Any) -> Any:
         shape = self.shapes.get(self._path(layer))

@@ -7,17 +7,21 @@ from textwrap import dedent, indent
 from typing import Any
 
 import keras
+import numpy
 import pytest
 from keras import layers, ops
 
 from qsearch.config import load_config
+from qsearch.energy.counts import mac_count, pooling_area
 from qsearch.energy.estimate import EnergySettings, price_plan
 from qsearch.errors import ConfigError
 from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.graph.walk import layers_by_path
+from qsearch.models import load_model
 from qsearch.plan import QuantizationPlan, Role
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantize.fold import foldable_paths
+from qsearch.quantize.transfer import transfer_weights
 from qsearch.quantizers import parse
 from qsearch.search.bottlenecks import linear_outputs
 from qsearch.search.space import SearchSpace
@@ -207,6 +211,44 @@ def test_time_distributed(tmp_path: Path, key: str) -> None:
     with pytest.raises(ConfigError, match=r"limit\.TimeDistributed: matches only layers that are not searched"):
         x = layers.TimeDistributed(layers.LayerNormalization(), name="step")(inputs)
         space_of(tmp_path, keras.Model(inputs, layers.Dense(2)(x)), "Dense: [4]\nTimeDistributed: [4, 4, 4]")
+
+
+def test_a_model_applied_to_every_time_step(tmp_path: Path) -> None:
+    """CNN-LSTM: TimeDistributed around a whole model."""
+    frame = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(4, 3, use_bias=False, name="c"),
+            layers.BatchNormalization(name="n"),
+            layers.ReLU(name="r"),
+            layers.GlobalAveragePooling2D(name="p"),
+        ],
+        name="frame",
+    )
+    inputs = keras.Input((5, 8, 8, 1))
+    x = layers.TimeDistributed(frame, name="frames")(inputs)
+    model = keras.Model(inputs, layers.Dense(2, name="d")(layers.LSTM(3, name="l")(x)))
+    graph = read_model(model)
+    nodes = {node.layer: node for node in graph.nodes}
+    assert nodes["frames/c"].output_shape == (5, 6, 6, 4)
+    assert mac_count(nodes["frames/c"]) == 5 * 36 * 4 * 9
+    assert pooling_area(nodes["frames/p"]) == 36
+    limit = "Conv2D: [4]\nActivation: [8]\nLSTM: [4, 4, 8]"
+    space = space_of(tmp_path, model, limit, "{tune_filters: layer, fold_batch_norm: true}")
+    assert {layer.name for layer in space.layers} == {"frames/c", "frames/r", "l"}
+    quantized = same_price(model, space)
+    kinds = {path: type(layer).__name__ for path, layer in layers_by_path(quantized).items()}
+    assert kinds["frames/c"] == "QConv2DBatchnorm"
+    assert kinds["frames/r"] == "QActivation"
+    assert quantized.get_layer("frames").layer.get_layer("c").filters == 2
+    quantized.save(tmp_path / "q.keras")
+    again = load_model(tmp_path / "q.keras")
+    assert read_plan(again) == read_plan(quantized)
+    x = numpy.random.default_rng(0).normal(size=(2, 5, 8, 8, 1)).astype("float32")
+    numpy.testing.assert_array_equal(again.predict(x, verbose=0), quantized.predict(x, verbose=0))
+    plain = apply_plan(model, QuantizationPlan())
+    transfer_weights(model, plain)
+    numpy.testing.assert_allclose(plain.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-6)
 
 
 @pytest.mark.parametrize("key", ["EinsumDense", "Dense"])
