@@ -35,6 +35,7 @@ from qsearch.search.space import (
     LEARNING_RATE_STEPS,
     SearchedLayer,
     SearchSpace,
+    Unsearched,
 )
 from qsearch.search.unsearched import listed
 from qsearch.search.widths import Widths, filters_of, tunable_widths
@@ -132,7 +133,11 @@ class _Builder:
             classes = (_class(self.nodes[name]) for name in self.order if name in self.nodes)
             classes = (name for name in classes if name in QUANTIZED_CLASSES)
             allowed = ", ".join(dict.fromkeys(classes)) or "none that has a quantized form"
-            raise self.loaded.error(("limit",), f"no layer would be quantized; classes of {self.graph.name}: {allowed}")
+            reasons = {one.reason: f"; {one.layer} ({one.class_name}): {one.reason}" for one in self._matched()}
+            raise self.loaded.error(
+                ("limit",),
+                f"no layer would be quantized; classes of {self.graph.name}: {allowed}{''.join(reasons.values())}",
+            )
         self._check_keys()
         if self.config.run.learning_rate_optimizer:
             self.choices.dimension(LEARNING_RATE, tuple(range(LEARNING_RATE_STEPS)))
@@ -143,6 +148,10 @@ class _Builder:
             self.base,
             unsearched=tuple(self.choices.unsearched),
         )
+
+    def _matched(self) -> list[Unsearched]:
+        """What a limit matches, and is left out for another reason."""
+        return [one for one in self.choices.unsearched if one.layer in self.keys]
 
     def _check_names(self) -> None:
         """Every pattern must match a layer, every named layer must exist."""
