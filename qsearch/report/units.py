@@ -29,7 +29,9 @@ def cost(value: float, unit: str) -> str:
 
 def saving(ratio: float) -> str:
     """In words, given the reference's energy over the model's: `6.2 times less energy than the reference`."""
-    if ratio >= 1:
+    if f"{ratio:.4g}" == "1":
+        return "as much energy as the reference"
+    if ratio > 1:
         return f"{ratio:.4g} times less energy than the reference"
     return (
         f"{1 / ratio:.4g} times more energy than the reference" if ratio > 0 else "energy where the reference uses none"

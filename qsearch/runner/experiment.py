@@ -38,7 +38,7 @@ class Experiment:
     Attributes:
         model: the reference, not yet trained unless it came from a file.
         own: classes and functions of the user's own, by name.
-        indexed: names of the layers that `layer_indexes` admits.
+        indexed: names of the layers that `layer_indexes` admits, and of the raw operations that are searched.
         reference: its cost in the goal's unit, per layer.
     """
 
@@ -107,11 +107,16 @@ def read_experiment(loaded: LoadedConfig) -> Experiment:
         model,
         own,
         graph,
-        indexed_layers(graph.name, layers, loaded),
+        _named(indexed_layers(graph.name, layers, loaded), space),
         costs,
         costs.reference,
         space,
     )
+
+
+def _named(indexed: tuple[str, ...], space: SearchSpace) -> tuple[str, ...]:
+    """Those layers, and the raw operations that are searched, which have no index in Keras."""
+    return (*indexed, *(layer.name for layer in space.layers if layer.name not in indexed))
 
 
 def _first_plan(space: SearchSpace) -> QuantizationPlan:

@@ -18,6 +18,7 @@ from qsearch.errors import ConfigError
 from qsearch.graph.from_keras import read_model
 from qsearch.models import build_model
 from qsearch.plan import QuantizationPlan
+from qsearch.runner.experiment import read_experiment, schedule_of
 from qsearch.search.limits import indexed_layers, search_space
 
 LIMIT = {"Dense": [4, 8, 4], "Conv2D": [4, 8, 4], "Activation": [4]}
@@ -182,3 +183,17 @@ def test_convolution_blocks_of_other_models_are_found_too(tmp_path: Path) -> Non
     model = keras.Model(inputs, layers.Dense(2, name="d")(layers.Flatten()(x)))
     with pytest.raises(ConfigError, match=r"takes b of the residual block that ends in sum, but not c \(in 'c'\)"):
         cut(tmp_path, ["a", "b", "c", "d"], model, tune_filters="layer")
+
+
+def test_raw_operations_belong_to_blocks_too(tmp_path: Path) -> None:
+    inputs = keras.Input((8, 8, 3), name="in")
+    x = keras.ops.relu(keras.layers.Conv2D(4, 1, name="c")(inputs))
+    name = x._keras_history.operation.name
+    keras.Model(inputs, keras.layers.Dense(2, name="d")(x)).save(tmp_path / "m.keras")
+    text = f"dataset: {{name: digits}}\nmodel: {{path: {tmp_path / 'm.keras'}}}\n"
+    text += "limit: {Conv2D: [4], Activation: [4], Dense: [4]}\n"
+    (tmp_path / "c.yaml").write_text(f"{text}run: {{blocks: ['^c|^{name}', '^d']}}\n", encoding="utf-8")
+    experiment = read_experiment(load_config(tmp_path / "c.yaml"))
+    first, second = schedule_of(experiment).stages
+    assert first.names == {"c", name}
+    assert second.names == {"d"}
