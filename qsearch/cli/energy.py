@@ -146,10 +146,11 @@ def _what_if(found: _Priced, changes: Sequence[str]) -> tuple[_Priced, _Priced]:
     from qsearch.energy.estimate import price_plan
     from qsearch.energy.metrics import model_metrics
     from qsearch.energy.what_if import with_changes
+    from qsearch.graph.built import built
 
     def priced(name: str, graph: ModelGraph, plan: QuantizationPlan) -> _Priced:
         report = price_plan(graph, plan, found.settings)
-        metrics = model_metrics(graph, plan, report, found.settings.internal.bits)
+        metrics = model_metrics(*built(graph, plan), report, found.settings.internal.bits)
         return replace(found, name=name, graph=graph, plan=plan, report=report, metrics=metrics, ebops=None)
 
     return priced("before", found.graph, found.plan), priced("after", *with_changes(found.graph, found.plan, changes))

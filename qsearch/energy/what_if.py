@@ -79,8 +79,10 @@ def _changed(layer: LayerPlan, part: str, value: str, text: str) -> LayerPlan:
 def _parts(node: Node) -> list[str]:
     """What of a layer can be changed."""
     operation = node.operation
-    if isinstance(operation, Input | Idle | Merge | DataMover):
+    if isinstance(operation, Input | Idle | DataMover):
         return []
+    if isinstance(operation, Merge):
+        return [Role.OUTPUT.value]
     roles = [role.value for _, role in stored_parameters(node) if role is not None]
     if isinstance(operation, BatchNormalization):
         return [*roles, Role.MEAN.value, Role.VARIANCE.value]
@@ -88,5 +90,5 @@ def _parts(node: Node) -> list[str]:
         roles.append(Role.AVERAGE.value)
     if isinstance(operation, Recurrent):
         roles += [Role.STATE.value, Role.RECURRENT_ACTIVATION.value]
-    roles.append(Role.ACTIVATION.value)
+    roles += [Role.ACTIVATION.value, Role.OUTPUT.value]
     return [*roles, _FILTERS] if isinstance(operation, _WITH_FILTERS) else roles

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from qsearch.errors import ModelError
-from qsearch.graph.walk import layers_by_path
+from qsearch.graph.walk import inner_model, layers_by_path
 from qsearch.layers import (
     QAdaptiveActivation,
     QConv2DBatchnorm,
@@ -44,8 +44,9 @@ def _with_models(model: keras.Model, prefix: str) -> Iterator[tuple[str, Any]]:
     """Layers and nested models by path, models before what is in them."""
     for layer in model.layers:
         yield f"{prefix}{layer.name}", layer
-        if isinstance(layer, keras.Model):
-            yield from _with_models(layer, f"{prefix}{layer.name}/")
+        inner = inner_model(layer)
+        if inner is not None:
+            yield from _with_models(inner, f"{prefix}{layer.name}/")
 
 
 def carry_state(model: keras.Model, copy: keras.Model) -> None:

@@ -122,3 +122,14 @@ def test_models_that_cannot_be_priced(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "empty.h5").write_bytes(b"")
     for name in ("cut.keras", "empty.h5", "missing.keras"):
         assert name in refused(str(tmp_path / name))
+
+
+def test_what_if_a_sum_had_a_quantizer(tmp_path: Path) -> None:
+    inputs = keras.Input((8, 8, 4))
+    x = keras.layers.Conv2D(4, 3, padding="same", name="c")(inputs)
+    x = keras.layers.Conv2D(4, 3, name="d")(keras.layers.Add(name="sum")([x, inputs]))
+    keras.Model(inputs, x).save(tmp_path / "m.keras")
+    text = printed(str(tmp_path / "m.keras"), "--what-if", "sum.output=quantized_bits(4,1)", "--format", "json")
+    before, after = json.loads(text)["models"]
+    assert after["layers"]["sum_output"]["formats"]["output"] == "fixed(4,1)"
+    assert after["layers"]["d"]["inputs"] < before["layers"]["d"]["inputs"]
