@@ -10,7 +10,7 @@ import numpy
 
 from qsearch.datasets.dataset import Array, Split
 from qsearch.datasets.labels import Change, Seen, input_change, judge, label_change, lengths_agree
-from qsearch.datasets.layout import Layout, fits, is_array, named, numbers, shown
+from qsearch.datasets.layout import Layout, fits, named, numbers, shown
 from qsearch.errors import DatasetError
 
 _INPUTS, _HEADS = ("input", "inputs"), ("output", "outputs")
@@ -36,7 +36,9 @@ def parts_of(layout: Layout, given: Sequence[Any], what: str) -> Parts:
     if y is None:
         raise DatasetError(f"{what}: has no labels, expected (x, y) or (x, y, sample_weight)")
     if weights is not None:
-        one = len(heads) > 1 and is_array(weights)  # as Keras does, the same for every head
+        one = len(heads) > 1 and not isinstance(
+            weights, list | tuple | Mapping
+        )  # as Keras does, the same for every head
         weights = (
             dict.fromkeys(heads, weights)
             if one
@@ -170,9 +172,7 @@ class Inspection:
         if array.dtype.kind == "f":
             seen.add(array)
         if not seen.finite:
-            raise DatasetError(
-                f"{self.what}: {name}: not finite (holds NaN or infinite numbers); clean the data first"
-            )
+            raise DatasetError(f"{self.what}: {name}: not finite (holds NaN or infinite numbers); clean the data first")
 
     def judge(self, fitting: Fitting) -> None:
         """Refuse labels that mean nothing to their head.

@@ -66,7 +66,7 @@ def load_own(
 def _source(
     layout: Layout, given: tuple[Any, ...] | Stream, count: int | None, where: str, name: str, validation: object
 ) -> Split | Pipeline:
-    what = f"{where}: {'training' if name == 'train' else 'test'} set"
+    what = _called(where, name)
     if not isinstance(given, tuple):
         return pipeline_of(given, layout, count, what, f"dataset.{name}_samples")
     split = split_of(layout, given, what)
@@ -74,6 +74,10 @@ def _source(
         split = split.part(numpy.random.default_rng(0).permutation(split.samples))
     check_count(count, split.samples, f"{where}: {name}_samples")
     return split.first(count)
+
+
+def _called(where: str, name: str) -> str:
+    return f"{where}: {'training' if name == 'train' else name} set"
 
 
 def _from_file(npz: str) -> dict[str, tuple[Any, ...]]:
@@ -104,7 +108,7 @@ def _from_function(factory: str) -> dict[str, tuple[Any, ...] | Stream]:
     if isinstance(given, str | Mapping) or not isinstance(given, tuple | list) or len(given) != 2:
         raise DatasetError(f"{where}: did not give {_GIVES}, but {_told(given)}")
     return {
-        name: _set(part, lambda place=place: give()[place], f"{where}: {name} set")
+        name: _set(part, lambda place=place: give()[place], _called(where, name))
         for place, (name, part) in enumerate(zip(_SETS, given, strict=True))
     }
 
