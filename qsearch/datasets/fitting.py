@@ -10,7 +10,7 @@ import numpy
 
 from qsearch.datasets.dataset import Array, Split
 from qsearch.datasets.labels import Change, Seen, input_change, judge, label_change, lengths_agree
-from qsearch.datasets.layout import Layout, fits, named, numbers, shown
+from qsearch.datasets.layout import Head, Layout, fits, named, numbers, shown
 from qsearch.errors import DatasetError
 
 _INPUTS, _HEADS = ("input", "inputs"), ("output", "outputs")
@@ -163,9 +163,15 @@ class Inspection:
             found = fitting.labels[head.name].reshaped(arrays.labels[head.name])
             seen = self.labels[head.name]
             seen.add(found, head.ignored)
-            if len(self.layout.heads) == 1 and seen.finite and head.labels in ("classes", "categorical", "binary"):
+            if self._counts(head) and seen.finite:
                 seen.count(found)
         self.samples += len(next(iter(arrays.inputs.values())))
+
+    def _counts(self, head: Head) -> bool:
+        """Whether class weights may be asked for: one class for each sample."""
+        return (
+            len(self.layout.heads) == 1 and len(head.shape) < 2 and head.labels in ("classes", "categorical", "binary")
+        )
 
     def _finite(self, array: Array, name: str) -> None:
         seen = Seen()

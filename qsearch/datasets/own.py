@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy
 
-from qsearch.datasets.dataset import Array, ArrayDataset, Dataset, Split
+from qsearch.datasets.dataset import ArrayDataset, Dataset, Split
 from qsearch.datasets.fitting import split_of
 from qsearch.datasets.layout import Layout
 from qsearch.datasets.load import check_count, check_fraction, hold_out
@@ -82,9 +82,10 @@ def _called(where: str, name: str) -> str:
 
 def _from_file(npz: str) -> dict[str, tuple[Any, ...]]:
     where = f"dataset.npz: {npz}"
-    found = arrays_in(npz, where)
-    parts: dict[str, Array | Mapping[str, Array] | None] = {}
-    for part in (f"{kind}_{name}" for name in _SETS for kind in "xyw"):
+    names = [f"{kind}_{name}" for name in _SETS for kind in "xyw"]
+    found = arrays_in(npz, names, where)
+    parts: dict[str, Any] = {}
+    for part in names:
         several = {name.removeprefix(f"{part}_"): value for name, value in found.items() if name.startswith(f"{part}_")}
         if part not in found and not several and not part.startswith("w"):
             holds = ", ".join(found) or "nothing"
