@@ -19,10 +19,11 @@ from qsearch.errors import SearchError
 from qsearch.plan import QuantizationPlan
 from qsearch.report.markdown import markdown
 from qsearch.runner.checkpoints import Checkpoints
+from qsearch.runner.data import data_of
 from qsearch.runner.directory import BEST, RunDirectory, create_directory
 from qsearch.runner.environment import environment
 from qsearch.runner.experiment import FINAL_SEED, REFERENCE_SEED, Experiment, read_experiment, schedule_of
-from qsearch.runner.objective import data_of, objective_of, recipe_of
+from qsearch.runner.objective import objective_of, recipe_of
 from qsearch.runner.outcome import Figures, Outcome
 from qsearch.runner.reload import reloaded
 from qsearch.runner.searcher import Searcher

@@ -14,8 +14,9 @@ from qsearch.graph.walk import layers_by_path
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
 from qsearch.runner.checkpoints import Checkpoints
+from qsearch.runner.data import data_of
 from qsearch.runner.experiment import SEARCH_SEED, Experiment
-from qsearch.runner.objective import data_of, objective_of, recipe_of
+from qsearch.runner.objective import objective_of, recipe_of
 from qsearch.runner.trainer import CandidateTrainer
 from qsearch.search.oracle import workload
 from qsearch.search.seeds import spread

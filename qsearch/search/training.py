@@ -11,7 +11,7 @@ import keras
 import numpy
 
 from qsearch.config.schema import OptimizerConfig
-from qsearch.datasets import Dataset, Split
+from qsearch.datasets import Dataset, Source
 from qsearch.errors import QsearchError
 from qsearch.goal.target import Target
 from qsearch.search.metrics import Objective
@@ -88,7 +88,7 @@ def train(
     Raises:
         DivergedError: no epoch had a finite metric.
     """
-    compile_model(model, recipe, data.train.samples)
+    compile_model(model, recipe, data.train.steps(recipe.batch_size))
     keras.utils.set_random_seed(seed)
     if state is not None:
         model.optimizer.build(model.trainable_variables)
@@ -102,39 +102,38 @@ def train(
     callbacks: list[Any] = [keras.callbacks.TerminateOnNaN(), keeper]
     if recipe.patience is not None:
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=recipe.patience, mode="min"))
-    model.fit(
-        data.train.x,
-        data.train.y,
-        validation_data=(data.selection.x, data.selection.y),
-        initial_epoch=recipe.first_epoch,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        class_weight=recipe.objective.class_weight,
-        callbacks=callbacks,
-        verbose=0,
-    )
+    with data.train.reading(), data.selection.reading():
+        model.fit(
+            **data.train.training(recipe.batch_size),
+            validation_data=data.selection.validation(recipe.batch_size),
+            initial_epoch=recipe.first_epoch,
+            epochs=recipe.epochs,
+            class_weight=recipe.objective.class_weight,
+            callbacks=callbacks,
+            verbose=0,
+        )
     end = TrainingState(model.get_weights(), [numpy.asarray(value) for value in model.optimizer.variables])
     if recipe.rates:
         compile_model(model, replace(recipe, rates={}))  # with an optimizer that can be saved
     return keeper.restore(), end
 
 
-def compile_model(model: keras.Model, recipe: Recipe, samples: int | None = None) -> None:
-    """Compile with the recipe's optimizer, loss and metrics; samples: of the training set, for a falling rate."""
+def compile_model(model: keras.Model, recipe: Recipe, steps: int | None = None) -> None:
+    """Compile with the recipe's optimizer, loss and metrics; steps: of an epoch, for a falling rate."""
     options = recipe.optimizer.options()
-    if recipe.cosine is not None and samples is not None:
-        steps = recipe.cosine * math.ceil(samples / recipe.batch_size)
-        options["learning_rate"] = keras.optimizers.schedules.CosineDecay(options["learning_rate"], steps)
+    if recipe.cosine is not None and steps is not None:
+        rate = options["learning_rate"]
+        options["learning_rate"] = keras.optimizers.schedules.CosineDecay(rate, recipe.cosine * steps)
     optimizer = keras.optimizers.get({"class_name": recipe.optimizer.name, "config": options})
     if recipe.rates:
         optimizer = with_factors(optimizer, variable_factors(model, recipe.rates))
     model.compile(optimizer=optimizer, **recipe.objective.compiled())
 
 
-def evaluate(model: keras.Model, split: Split, recipe: Recipe) -> dict[str, float]:
-    """Loss and metrics of a compiled model on a split."""
-    batch_size = max(recipe.batch_size, 256)
-    found = model.evaluate(split.x, split.y, batch_size=batch_size, verbose=0, return_dict=True)
+def evaluate(model: keras.Model, source: Source, recipe: Recipe) -> dict[str, float]:
+    """Loss and metrics of a compiled model on a set of samples."""
+    with source.reading():
+        found = model.evaluate(**source.evaluation(max(recipe.batch_size, 256)), verbose=0, return_dict=True)
     return {name: float(value) for name, value in found.items()}
 
 

@@ -326,11 +326,14 @@ def test_files_of_arrays_that_do_not_belong_together(own: str, tmp_path: Path) -
     cases = [
         ({"x_train": x, "y_train": y, "x_test": x}, "has no array y_test"),
         ({"x_train": x, "y_train": y[:9], "x_test": x, "y_test": y}, "needs as many samples"),
-        ({"x_train": x, "y_train": y, "x_test": x, "y_test": y + 1}, "class 3 is not in the training set"),
+        (
+            {"x_train": x, "y_train": y, "x_test": x, "y_test": y + 1},
+            "test set: labels of output out are 1 to 3, its classes are 0 to 2; subtract 1",
+        ),
         ({"x_train": x * numpy.nan, "y_train": y, "x_test": x, "y_test": y}, "not finite"),
         ({"x_train": x.astype(str), "y_train": y, "x_test": x, "y_test": y}, "expected arrays of numbers"),
         ({"x_train": x[:, :5], "y_train": y, "x_test": x[:, :5], "y_test": y}, r"shape \(5,\), expected \(6,\)"),
-        ({"x_train": x, "y_train": y % 2, "x_test": x, "y_test": y % 2}, r"labels out have shape \(2,\)"),
+        ({"x_train": x, "y_train": numpy.eye(2)[y % 2], "x_test": x, "y_test": y}, r"labels out have shape \(2,\)"),
     ]
     for arrays, message in cases:
         numpy.savez(tmp_path / "d.npz", **arrays)
