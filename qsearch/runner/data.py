@@ -7,6 +7,7 @@ from typing import Literal
 
 import keras
 
+from qsearch.config.chosen import Chosen
 from qsearch.config.names import LOSSES
 from qsearch.datasets import Dataset, Source, load_dataset, load_own
 from qsearch.datasets.dataset import ArrayDataset, Arrays, leaves
@@ -40,9 +41,9 @@ def data_of(experiment: Experiment, objective: Objective) -> Dataset:
 def layout_of(model: keras.Model, objective: Objective) -> Layout:
     """What a model takes, and what its losses compare its outputs with."""
     names = head_names(model)
-    losses = objective.loss if isinstance(objective.loss, Mapping) else dict.fromkeys(names, objective.loss)
+    losses = objective.losses(names)
     # functions of the user's own compute with labels, and floats with floats
-    own = any(":" in metric for metric in objective.metrics)
+    own = any(metric.own for metric in objective.metrics)
     kinds = [_labels(losses.get(name)) for name in names]
     heads = tuple(
         Head(name, tuple(tensor.shape[1:]), kind, floats=own or kind == "own")
@@ -52,12 +53,13 @@ def layout_of(model: keras.Model, objective: Objective) -> Layout:
     return Layout(model.name, inputs, heads, isinstance(model.output, Mapping))
 
 
-def _labels(loss: str | None) -> Labels:
-    if loss not in LOSSES:
+def _labels(loss: Chosen | None) -> Labels:
+    if loss is None or loss.own or loss.name not in LOSSES:
         return "own"
-    if loss.startswith(_SPARSE):
+    if loss.name.startswith(_SPARSE):
         return "classes"
-    return "categorical" if loss.startswith(_CATEGORICAL) else "binary" if loss.startswith(_BINARY) else "values"
+    categorical, binary = loss.name.startswith(_CATEGORICAL), loss.name.startswith(_BINARY)
+    return "categorical" if categorical else "binary" if binary else "values"
 
 
 def _check_fit(data: ArrayDataset, layout: Layout) -> None:

@@ -29,6 +29,7 @@ from qsearch.runner.reload import reloaded
 from qsearch.runner.searcher import Searcher
 from qsearch.runner.strategy import strategy
 from qsearch.search.loop import Demands
+from qsearch.search.schedules import RateSchedule
 from qsearch.search.seeds import spread
 from qsearch.search.training import Recipe, compile_model, evaluate, train
 from qsearch.search.trials import AnyTrial, FailedTrial, Observer, SilentObserver, SkippedTrial, Trained, Trial
@@ -188,7 +189,7 @@ class _Run:
             epochs=final.epochs,
             batch_size=final.batch_size,
             from_start=True,
-            cosine=final.epochs if final.learning_rate_schedule == "cosine" else None,
+            schedule=RateSchedule(final.learning_rate_schedule, final.optimizer.learning_rate, final.epochs),
         )
         seed = spread(self.config.run.seed, FINAL_SEED)
         keras.utils.set_random_seed(seed)  # before loading: layers with noise seed themselves when they are made

@@ -35,7 +35,7 @@ CASES = [
     ("dataset", "{name: mnits}", "c.yaml:1:17: dataset.name: found 'mnits', allowed: mnist, fashion_mnist, cifar10, "
      "cifar100, digits; did you mean 'mnist'?"),
     ("dataset", "{nane: digits}", "c.yaml:1:11: dataset.nane: unknown key, allowed: name, npz, factory, "
-     "train_samples, test_samples, validation; did you mean 'name'?"),
+     "train_samples, test_samples, validation, augment; did you mean 'name'?"),
     ("dataset", "{}", "c.yaml:1:1: dataset: found none, expected exactly one of: name, npz, factory"),
     ("dataset", "{name: digits, npz: a.npz}", "c.yaml:1:1: dataset: found name and npz, expected exactly one of"),
     ("dataset", "{factory: my.module.load}", "c.yaml:1:20: dataset.factory: found 'my.module.load', expected an "
