@@ -62,6 +62,8 @@ class _Folded:
     """Whether the averaged variance is the unbiased one where `fused` says nothing."""
 
     def __init__(self, **kwargs: Any) -> None:
+        if kwargs.pop("synchronized", False):
+            raise ConfigError(f"{type(self).__name__}: synchronized has no folded form; leave it out")
         kwargs = without_legacy(type(self).__name__, kwargs)
         norm = {key: kwargs.pop(key, default) for key, default in _NORM.items()}
         super().__init__(**kwargs)
