@@ -98,6 +98,7 @@ class ModelConfig(Section):
 
     name: Annotated[Text, BeforeValidator(one_of(MODELS))] | None = None
     path: Text | None = None
+    weights: Text | None = None
     factory: ImportPath | None = None
     arguments: Mapping[str, Any] | None = None
     custom_objects: tuple[ImportPath, ...] = ()
@@ -121,11 +122,13 @@ class ModelConfig(Section):
             raise ValueError(f"options {', '.join(self.options())} belong to a registry name")
         if self.factory is None and self.arguments is not None:
             raise ValueError("arguments belong to a factory")
+        if self.weights is not None and not str(self.path).endswith(".json"):
+            raise ValueError(f"weights: found {self.weights!r}, but they belong to the path of a .json architecture")
         return self
 
     def options(self) -> dict[str, Any]:
         """Options of the registered network that the file sets."""
-        own = {"name", "path", "factory", "arguments", "custom_objects"}
+        own = {"name", "path", "weights", "factory", "arguments", "custom_objects"}
         return self.model_dump(exclude=own, exclude_none=True)
 
     @property

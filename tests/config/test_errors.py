@@ -45,6 +45,11 @@ CASES = [
     ("dataset", "{name: digits, train_samples: 0}", "c.yaml:1:40: dataset.train_samples: found 0, must be >= 1"),
     ("model", "{}", "c.yaml:2:1: model: found none, expected exactly one of: name, path, factory"),
     ("model", "{name: digits, arguments: {a: 1}}", "c.yaml:2:1: model: arguments belong to a factory"),
+    (
+        "model",
+        "{path: m.keras, weights: m.h5}",
+        "c.yaml:2:1: model: weights: found 'm.h5', but they belong to the path of a .json architecture",
+    ),
     ("model", "{path: m.h5, filters: [3]}", "c.yaml:2:1: model: options filters belong to a registry name"),
     ("model", "{name: digits, filters: [16, [8, 0]]}", "c.yaml:2:41: model.filters[1][1]: found 0, must be >= 1"),
     ("reference", "{loss: crossentropy}", "c.yaml:4:19: reference.loss: found 'crossentropy', allowed: "

@@ -10,7 +10,10 @@ from textwrap import dedent
 import numpy
 import pytest
 
+from qsearch.config.load import load_config
 from qsearch.errors import ConfigError, DatasetError, ModelError
+from qsearch.models import build_model
+from qsearch.runner.experiment import read_experiment
 from qsearch.runner.pipeline import RunResult, run
 
 MODULE = """
@@ -185,6 +188,18 @@ dataset: {npz: d.npz, validation: 0.25}
 model: {factory: "OWN:classifier", arguments: {doubled: true}}
 reference: {epochs: 2}
 """
+
+
+def test_an_architecture_and_its_weights_are_a_model(tmp_path: Path) -> None:
+    model = build_model("digits")
+    (tmp_path / "net.json").write_text(model.to_json(), encoding="utf-8")
+    model.save_weights(tmp_path / "net.weights.h5")
+    pair = f"path: {tmp_path}/net.json, weights: {tmp_path}/net.weights.h5"
+    text = f"dataset: {{name: digits}}\nmodel: {{{pair}}}\nlimit: {{Dense: [8, 8, 4]}}\ngoal: {{type: bits}}\n"
+    (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
+    read = read_experiment(load_config(tmp_path / "c.yaml")).model
+    for found, expected in zip(read.get_weights(), model.get_weights(), strict=True):
+        numpy.testing.assert_array_equal(found, expected)
 
 
 def test_custom_layers_are_saved_and_loaded(own: str) -> None:
