@@ -50,7 +50,9 @@ def layout_of(model: keras.Model, objective: Objective) -> Layout:
         for name, kind, tensor in zip(names, kinds, model.outputs, strict=True)
     )
     inputs: dict[str, Shape] = {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
-    return Layout(model.name, inputs, heads, isinstance(model.output, Mapping))
+    # a Sequential model has one output, which it may not tell before it is called
+    named = not isinstance(model, keras.Sequential) and isinstance(model.output, Mapping)
+    return Layout(model.name, inputs, heads, named)
 
 
 def _labels(loss: Chosen | None) -> Labels:
