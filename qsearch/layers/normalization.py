@@ -57,8 +57,8 @@ class QBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc
         **kwargs: Any,
     ) -> None:
         kwargs = without_legacy(type(self).__name__, kwargs, _WITHOUT_EFFECT)
-        self_scaling = {"gamma_quantizer": gamma_quantizer, "variance_quantizer": variance_quantizer}
-        in_use = {name: _for_weights(get(item)) for name, item in self_scaling.items()}
+        self_scaling = {"gamma_quantizer": get(gamma_quantizer), "variance_quantizer": get(variance_quantizer)}
+        in_use = {name: _for_weights(item) for name, item in self_scaling.items()}
         beta, gamma = get(beta_quantizer), in_use["gamma_quantizer"]
         given = {
             "beta_constraint": keras.constraints.serialize(keras.constraints.get(beta_constraint)),
@@ -74,9 +74,9 @@ class QBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc
                 "QBatchNormalization: inverse_quantizer needs gamma_quantizer=None and variance_quantizer=None"
             )
         self.beta_quantizer = beta
-        self.gamma_quantizer = get(gamma_quantizer)
+        self.gamma_quantizer = self_scaling["gamma_quantizer"]
         self.mean_quantizer = get(mean_quantizer)
-        self.variance_quantizer = get(variance_quantizer)
+        self.variance_quantizer = self_scaling["variance_quantizer"]
         self.inverse_quantizer = get(inverse_quantizer)
         self._in_use: dict[str, Quantizer | None] = in_use
         self._given = given
