@@ -75,6 +75,8 @@ def _chosen(value: Any, names: Sequence[str], classes: Mapping[str, KerasClass])
     given = dict(value) if isinstance(value, Mapping) else {"name": value}
     whole = given.pop("whole_set", None)
     if isinstance(whole, str) and "name" not in given:
+        if not is_import_path(whole):
+            raise PlacedError(f"found {whole!r}, expected an import path such as 'my_module:function'", (_WHOLE_SET,))
         given["name"], whole = whole, True
     if whole not in (None, True, False):
         raise PlacedError(f"found {whole!r}, expected an import path such as 'my_module:function'", (_WHOLE_SET,))

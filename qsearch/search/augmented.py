@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -92,12 +93,74 @@ def augmented(fed: Mapping[str, Any], change: Augmentation, seed: int, first_epo
     """Arguments of `fit` like the given ones, whose batches are changed.
 
     Args:
-        fed: arrays `x` and `y`, perhaps `sample_weight`, and `batch_size`.
-        seed: of the order of the samples and of all draws; the same seed gives the same batches.
+        fed: `x` and `y` as arrays, perhaps `sample_weight`, and `batch_size`; or `x` as a PyDataset or a
+            tf.data.Dataset of batches.
+        seed: of all draws, and of the order of arrays; the same seed gives the same batches.
         first_epoch: epochs that were trained before, whose draws are not repeated.
     """
-    parts = [fed["x"], fed["y"], *([fed["sample_weight"]] if fed.get("sample_weight") is not None else [])]
+    x, y = fed["x"], fed.get("y")
+    if isinstance(x, keras.utils.PyDataset):
+        return {**fed, "x": _Changed(x, change, seed, first_epoch)}
+    if y is None:
+        return {**fed, "x": _mapped(x, change, seed, first_epoch)}
+    weights = fed.get("sample_weight")
+    parts = [x, y] if weights is None else [x, y, weights]
     return {"x": _Batches(parts, fed["batch_size"], change, seed, first_epoch)}
+
+
+def _changed(element: Sequence[Any], change: Augmentation, seed: tuple[int, ...]) -> tuple[Any, ...]:
+    """(x, y) or (x, y, sample_weight) with the changes; the seed is that of this batch alone."""
+    x, y, *weights = element
+    return (*change(x, y, numpy.random.default_rng(seed)), *weights)
+
+
+def _mapped(dataset: Any, change: Augmentation, seed: int, first_epoch: int) -> Any:
+    """A tf.data.Dataset whose batches are changed, one after the other."""
+    import tensorflow
+
+    spec, numbers = dataset.element_spec, itertools.count()
+    specs = tensorflow.nest.flatten(spec)
+
+    def arrays(*flat: Any) -> list[Any]:
+        element = tensorflow.nest.pack_sequence_as(spec, flat)
+        changed = tensorflow.nest.flatten(_changed(element, change, (seed, first_epoch, next(numbers))))
+        return [numpy.asarray(array, like.dtype.as_numpy_dtype) for array, like in zip(changed, specs, strict=True)]
+
+    def tensors(*element: Any) -> Any:
+        found = tensorflow.numpy_function(arrays, tensorflow.nest.flatten(element), [like.dtype for like in specs])
+        shaped = [tensorflow.ensure_shape(tensor, like.shape) for tensor, like in zip(found, specs, strict=True)]
+        return tensorflow.nest.pack_sequence_as(spec, shaped)
+
+    return dataset.map(tensors)
+
+
+class _Changed(keras.utils.PyDataset):  # type: ignore[misc]
+    """The batches of another PyDataset, changed."""
+
+    def __init__(self, inner: Any, change: Augmentation, seed: int, epoch: int) -> None:
+        super().__init__(
+            workers=inner.workers,
+            use_multiprocessing=inner.use_multiprocessing,
+            max_queue_size=inner.max_queue_size,
+        )
+        self.inner = inner
+        self.change = change
+        self.seed = seed
+        self.epoch = epoch
+
+    @property
+    def num_batches(self) -> int | None:
+        return self.inner.num_batches  # type: ignore[no-any-return]
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        return _changed(self.inner[index], self.change, (self.seed, self.epoch, index))
+
+    def on_epoch_begin(self) -> None:
+        self.inner.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        self.inner.on_epoch_end()
 
 
 class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -119,8 +182,8 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        x, y, *weights = (keras.tree.map_structure(lambda array: array[rows], part) for part in self.parts)
-        return (*self.change(x, y, numpy.random.default_rng((self.seed, self.epoch, index))), *weights)
+        element = [keras.tree.map_structure(lambda array: array[rows], part) for part in self.parts]
+        return _changed(element, self.change, (self.seed, self.epoch, index))
 
     def on_epoch_end(self) -> None:
         self.epoch += 1

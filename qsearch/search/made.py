@@ -43,6 +43,8 @@ _ONE_HOT = (
 _THRESHOLDS = (*_F_SCORES, *_COUNTING, "binary_accuracy", "binary_iou")
 """Metrics that compare outputs with numbers between 0 and 1."""
 _CROSSENTROPIES = ("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
+_MADE = ("binary_iou",)
+"""Names that are not Keras' own spelling."""
 _FLAT = (*_F_SCORES, "r2_score")
 """Metrics that take (samples, units) only."""
 
@@ -113,7 +115,7 @@ def made_metric(metric: Chosen, output: Output, name: str) -> Any:
     if canonical in _F_SCORES and "threshold" not in options:
         logits = None  # the greatest counts, of logits as of probabilities
     flat = canonical in _FLAT and len(output.shape) > 1
-    if not (options or classes or logits or flat) and name == metric.name:
+    if not (options or classes or logits or flat) and name == metric.name and name not in _MADE:
         return metric.name
     made = _constructed(getattr(keras.metrics, METRIC_CLASSES[canonical].class_name), {**options, "name": name}, name)
     return Adapted(made, classes, logits, flat) if classes or logits or flat else made

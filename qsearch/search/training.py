@@ -166,8 +166,8 @@ def _number(name: str, value: Any) -> float:
     count = numpy.size(value)
     if count != 1:
         raise ConfigError(
-            f"{name} gives {count} values, one for each class or threshold, expected one number: "
-            "name its Keras class with options, such as {name: f1_score, average: macro}"
+            f"{name} gives {count} values, one per class (or threshold), expected one number; "
+            "take Keras' by name, with options: {name: f1_score, average: macro}"
         )
     return float(numpy.reshape(value, ()))
 
