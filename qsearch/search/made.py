@@ -112,8 +112,6 @@ def made_metric(metric: Chosen, output: Output, name: str) -> Any:
     options = {**_defaults(canonical, output), **metric.options}
     classes = output.loss.name.startswith("sparse") and canonical in _ONE_HOT and (output.units or 0) > 1
     logits = output.logits if canonical in _THRESHOLDS and "from_logits" not in options else None
-    if canonical in _F_SCORES and "threshold" not in options:
-        logits = None  # the greatest counts, of logits as of probabilities
     flat = canonical in _FLAT and len(output.shape) > 1
     if not (options or classes or logits or flat) and name == metric.name and name not in _MADE:
         return metric.name

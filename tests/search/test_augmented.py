@@ -91,7 +91,10 @@ FEEDS: dict[str, Any] = {
     "arrays": lambda: {"x": X, "y": numpy.arange(6), "batch_size": 2},
     "weighted": lambda: {"x": X, "y": numpy.arange(6), "sample_weight": numpy.arange(6) / 6, "batch_size": 4},
     "sequence": lambda: {"x": Rows()},
-    "tensors": lambda: {"x": tensorflow.data.Dataset.from_tensor_slices((X, numpy.arange(6))).batch(2)},
+    "tensors": lambda: {
+        "x": tensorflow.data.Dataset.from_tensor_slices((X, numpy.arange(6))).batch(2),
+        "shuffle": False,
+    },
 }
 
 

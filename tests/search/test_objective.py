@@ -108,6 +108,9 @@ class Scaled(keras.losses.Loss):
 
 
 class CountedRows(keras.metrics.Sum):
+    def __init__(self, name=None):
+        super().__init__(name=name)
+
     def update_state(self, y_true, y_pred, sample_weight=None):
         super().update_state(keras.ops.ones(keras.ops.shape(y_pred)[:1]))
 
@@ -139,8 +142,8 @@ def test_own_classes_and_functions_take_options(own: str, random: numpy.random.G
         made_loss(Chosen(f"{own}:Scaled", {"facter": 3.0}))
     with pytest.raises(ConfigError, match="has no option 'limt', allowed: limit; did you mean 'limit'"):
         made_metric(Chosen(f"{own}:above", {"limt": 3.0}), Output(loss, (3,)), "above")
-    with pytest.raises(ConfigError, match="auc cannot be made with these options: "):
-        made_metric(Chosen("auc", {"thresholds": [2.0]}), Output(loss, (3,)), "auc")
+    with pytest.raises(ConfigError, match="recall cannot be made with these options: "):
+        made_metric(Chosen("recall", {"thresholds": [2.0]}), Output(loss, (3,)), "recall")
 
 
 def test_directions() -> None:

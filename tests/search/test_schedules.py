@@ -64,7 +64,7 @@ def model() -> keras.Model:
     return keras.Sequential([keras.Input((5,)), *layers])
 
 
-def recipe(schedule: dict[str, Any], **changes: Any) -> Recipe:
+def recipe(**changes: Any) -> Recipe:
     loss = Chosen("categorical_crossentropy")
     given: dict[str, Any] = {
         "optimizer": OptimizerConfig(learning_rate=0.1),
@@ -72,7 +72,6 @@ def recipe(schedule: dict[str, Any], **changes: Any) -> Recipe:
         "target": Target("val_acc"),
         "epochs": 4,
         "batch_size": 12,
-        "schedule": RateSchedule(ScheduleConfig(**schedule), 0.1, 4),
     }
     return Recipe(**{**given, **changes})
 
@@ -83,22 +82,22 @@ def silent(*_: Any) -> None:
 
 def test_a_plateau_goes_on_where_training_stopped(tmp_path: Path) -> None:
     # a rate that never lets val_loss fall
-    plateau = {"name": "reduce_on_plateau", "factor": 0.5, "patience": 3, "min_learning_rate": 0.02}
+    plateau: dict[str, Any] = {"name": "reduce_on_plateau", "factor": 0.5, "patience": 3, "min_learning_rate": 1e-10}
     hopeless = OptimizerConfig(name="sgd", learning_rate=1e-9)
-    schedule = RateSchedule(ScheduleConfig(**{**plateau, "min_learning_rate": 2e-10}), 1e-9, 10)
-    whole = recipe({}, optimizer=hopeless, schedule=schedule, epochs=10)
+    schedule = RateSchedule(ScheduleConfig(**plateau), 1e-9, 10)
+    whole = recipe(optimizer=hopeless, schedule=schedule, epochs=10)
     net = model()
     _, end = train(net, data(), whole, 0, silent)
     reduced = float(net.optimizer.learning_rate)
     assert reduced == pytest.approx(1e-9 / 8)  # after epochs 4, 7 and 10
     kept = Checkpoints(tmp_path / "kept")
-    first = recipe({}, optimizer=hopeless, schedule=schedule, epochs=5)
+    first = recipe(optimizer=hopeless, schedule=schedule, epochs=5)
     net = model()
     _, middle = train(net, data(), first, 0, silent)
     kept.save(1, net.get_weights(), middle)
     assert kept.end(1).schedule == middle.schedule == {"best": pytest.approx(end.schedule["best"]), "wait": 1}
     net = model()
-    second = recipe({}, optimizer=hopeless, schedule=schedule, epochs=10, first_epoch=5)
+    second = recipe(optimizer=hopeless, schedule=schedule, epochs=10, first_epoch=5)
     trained, _ = train(net, data(), second, 0, silent, kept.end(1))
     assert float(net.optimizer.learning_rate) == pytest.approx(reduced)
     assert "learning_rate" not in trained.metrics
@@ -116,13 +115,13 @@ def test_a_plateau_goes_on_where_training_stopped(tmp_path: Path) -> None:
 def test_optimizers_with_options_and_schedules(optimizer: dict[str, Any], schedule: dict[str, Any]) -> None:
     net = model()
     chosen = OptimizerConfig(learning_rate=0.01, **optimizer)
-    wanted = recipe({}, optimizer=chosen, schedule=RateSchedule(ScheduleConfig(**schedule), 0.01, 4))
+    wanted = recipe(optimizer=chosen, schedule=RateSchedule(ScheduleConfig(**schedule), 0.01, 4))
     compile_model(net, wanted, 48)
     made = net.optimizer.get_config()
     for option, value in optimizer.items():
         assert option == "name" or made[option] == pytest.approx(value)
     before = net.get_layer("first").get_weights()
-    trained, _ = train(net, data(), recipe({}, optimizer=chosen, rates={"first": 0.0}), 0, silent)
+    trained, _ = train(net, data(), recipe(optimizer=chosen, schedule=wanted.schedule, rates={"first": 0.0}), 0, silent)
     assert trained.epochs == 4
     for old, new in zip(before, net.get_layer("first").get_weights(), strict=True):
         numpy.testing.assert_array_equal(old, new)
