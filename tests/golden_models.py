@@ -29,6 +29,7 @@ from qsearch.graph.model_graph import (
 )
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers import SIGNATURES, parse
+from qsearch.quantizers.computed import computed
 from qsearch.quantizers.formats import Kind, NumberFormat
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
@@ -117,7 +118,7 @@ def _window(x: Shape, size: tuple[int, int], options: dict[str, Any], default: t
 def _layer(kind: str, options: dict[str, Any], shapes: tuple[Shape, ...]) -> tuple[Operation, Shape, dict[str, Shape]]:
     x = shapes[0] if shapes else ()
     bias, function = options.get("use_bias", True), options.get("activation", "linear")
-    function = Function("linear" if "(" in function else function)
+    function = computed(parse(function)) if "(" in function else Function(function)
     match kind.removeprefix("Q"):
         case "Input":
             return Input(), tuple(options["shape"]), {}

@@ -147,6 +147,8 @@ class NodePricer:
 
     def _counted(self, node: Node, plan: LayerPlan | None) -> Counted:
         found = _counted(node)
+        if isinstance(node.operation, Activation) and node.operation.function.is_linear and plan is None:
+            return Counted(0)  # it does nothing
         if isinstance(node.operation, _WITH_ACTIVATION) and self.rest.fused == "separate":
             quantized = plan is not None and Role.ACTIVATION in plan.quantizers
             if quantized or not node.operation.activation.is_linear:

@@ -66,9 +66,11 @@ def layer_types(
             return normalization_types(node, inputs, rest)
         case Attention():
             return attention_types(node, inputs, rest)
-        case Activation():
+        case Activation(function=function):
             own = None if plan is None else plan.quantizers.get(Role.ACTIVATION)
-            return LayerTypes(inputs, rest.activation if own is None else number_format(own))
+            if own is not None:
+                return LayerTypes(inputs, number_format(own))
+            return LayerTypes(inputs, inputs[0] if function.is_linear else rest.activation)
         case Merge():
             return _merge(node, node.operation, inputs, rest, reference)
         case AveragePooling():

@@ -64,14 +64,14 @@ def recognised(activation: Any, rank: int = 2) -> Function | None:
 def affine(function: Any, rank: int) -> tuple[float, float] | None:
     """(scale, offset) of something that computes scale · x + offset, or None."""
     try:
-        values = _values(function, _POINTS, rank)
-    except Exception:  # as in `_tried`
+        values, alone = _tabled(function, rank)
+    except Exception:  # the user's own code, on numbers that it was not made for
         return None
-    if values is None:
+    if values is None or not alone:
         return None
     offset = float(values[_POINTS == 0][0])
     scale = float(values[_POINTS == 1][0]) - offset
-    return (scale, offset) if _close(values, scale * _POINTS + offset) else None
+    return (_tidy(scale), _tidy(offset)) if _close(values, scale * _POINTS + offset) else None
 
 
 @lru_cache(maxsize=256)
@@ -81,24 +81,54 @@ def _of_function(activation: Any, rank: int) -> Function | None:
 
 def _tried(activation: Any, rank: int) -> Function | None:
     try:
-        values = _values(activation, _POINTS, rank)
-        if values is None:
-            return None
-        part = _values(activation, _POINTS[::-2], rank)
-        alone = part is not None and _close(part, values[::-2])
+        function = _callable(activation)
+        if function is None:
+            return Function(_name(activation))
+        values, alone = _tabled(function, rank)
     except Exception:  # the user's own code, on numbers that it was not made for
+        return None
+    if values is None:
         return None
     if not alone:
         return Function(SOFTMAX) if _close(values, _softmax(_POINTS)) else None
     return _known(values) or Function(_name(activation))
 
 
-def _values(activation: Callable[[Any], Any], points: Vector, rank: int) -> Vector | None:
-    """f of some points along the last axis; None where the result has another shape."""
-    shape = (1,) * (rank - 1) + (len(points),)
-    given = keras.ops.convert_to_tensor(points.reshape(shape), dtype="float32")
-    found = numpy.asarray(keras.ops.convert_to_numpy(activation(given)), dtype="float64")
-    return found.reshape(-1) if found.shape == shape else None
+def _tabled(function: Callable[[Any], Any], rank: int) -> tuple[Vector | None, bool]:
+    """(f of the points, whether each depends on its point alone)."""
+    values = _table(function, _POINTS, rank)
+    part = None if values is None else _table(function, _POINTS[::-2], rank)
+    return values, values is not None and part is not None and _close(part, values[::-2])
+
+
+def _callable(activation: Any) -> Callable[[Any], Any] | None:
+    """What can be tried without a trace: a layer that is not built would take its shape from what it is tried on.
+
+    None for a layer with weights, which computes what it has learned.
+    """
+    if not isinstance(activation, keras.layers.Layer) or (activation.built and not activation.weights):
+        return activation  # type: ignore[no-any-return]
+    copy = type(activation).from_config(activation.get_config())
+    copy(keras.ops.zeros((1, 2)))
+    return None if copy.weights else copy
+
+
+def _table(function: Callable[[Any], Any], points: Vector, rank: int) -> Vector | None:
+    """f of some points; None where the result has another shape, or depends on what stands beside a point.
+
+    Along every axis the points stand in another order.
+    """
+    shape = (2, *(3,) * (rank - 2), len(points))
+    places = sum(
+        step * numpy.arange(side).reshape(-1, *(1,) * (rank - 1 - axis))
+        for axis, (side, step) in enumerate(zip(shape, (5, *(7 + 4 * n for n in range(rank - 2)), 1), strict=True))
+    ) % len(points)
+    given = keras.ops.convert_to_tensor(points[places], dtype="float32")
+    found = numpy.asarray(keras.ops.convert_to_numpy(function(given)), dtype="float64")
+    if found.shape != shape:
+        return None
+    values = found[(0,) * (rank - 1)]
+    return values if _close(found, values[places]) else None
 
 
 def _close(found: Vector, expected: Vector) -> bool:
@@ -172,5 +202,7 @@ _LAYERS: Mapping[type[Any], str] = {keras.layers.PReLU: "prelu", keras.layers.EL
 
 
 def _name(activation: Any) -> str:
+    if isinstance(activation, keras.layers.ReLU):
+        return f"a relu with threshold {float(activation.threshold):g}"
     named = getattr(activation, "__name__", None)
     return str(named or _LAYERS.get(type(activation), type(activation).__name__))

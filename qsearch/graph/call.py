@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -36,6 +36,12 @@ class Call:
     def rank(self) -> int:
         """Of the first tensor, the batch axis included."""
         return len(self.shapes[0]) + 1 if self.shapes else 0
+
+    def without(self, axes: int) -> Call:
+        """The call of what is applied along so many axes of time: that of one step."""
+        if not axes:
+            return self
+        return replace(self, shapes=tuple(shape[axes:] for shape in self.shapes), output_shape=self.output_shape[axes:])
 
     def argument(self, place: int, name: str) -> Any:
         """An argument by its position or its name; None where it is left out."""

@@ -12,10 +12,19 @@ from qsearch.errors import ModelError
 from qsearch.graph.call import Call, call_of, data_tensors, shape_of
 from qsearch.graph.layer_readers import layer_operation
 from qsearch.graph.limit_classes import limit_classes
-from qsearch.graph.model_graph import Attention, ModelGraph, Node, Operation, Shape, Unknown
+from qsearch.graph.model_graph import (
+    Attention,
+    Merge,
+    MergeKind,
+    ModelGraph,
+    Node,
+    Operation,
+    Shape,
+    Unknown,
+)
 from qsearch.graph.over_time import over_time
 from qsearch.graph.twins import twin_operation
-from qsearch.graph.walk import core_of, inner_model, layers_by_path, time_axes
+from qsearch.graph.walk import core_of, inner_model, layers_by_path, operations_by_path, time_axes
 from qsearch.plan import LayerPlan, QuantizationPlan
 
 
@@ -31,7 +40,7 @@ def read_model(model: keras.Model) -> ModelGraph:
             subclassed model, which has no layer-by-layer graph.
     """
     functional = _functional(model)
-    reader = _Reader({id(layer): path for path, layer in layers_by_path(model).items()})
+    reader = _Reader({id(operation): path for path, operation in operations_by_path(model).items()})
     reader.read(functional, "")
     outputs = tuple(dict.fromkeys(reader.produced[id(tensor)] for tensor in functional.outputs))
     return ModelGraph(model.name, tuple(reader.nodes), outputs)
@@ -79,17 +88,22 @@ class _Reader:
         name = path if self.calls[path] == 0 else f"{path}:{self.calls[path]}"
         self.calls[path] += 1
         call = call_of(keras_node, path)
-        operation = over_time(_operation(layer, call), call, time)
+        steps = call.shapes[0][: time_axes(layer)] if call.shapes else ()
+        once = call.without(len(steps))
+        operation = over_time(_operation(core_of(layer), once), once, (*time, *steps))
+        # a square is a product of a tensor with itself
+        times = 2 if operation == Merge(MergeKind.MULTIPLY) and len(call.tensors) == 1 else 1
         node = Node(
             name=name,
             layer=path,
             class_name=type(layer).__name__,
             operation=operation,
-            inputs=tuple(self.produced[id(tensor)] for tensor in call.tensors),
-            input_shapes=tuple((*time, *shape) for shape in call.shapes),
+            inputs=tuple(self.produced[id(tensor)] for tensor in call.tensors) * times,
+            input_shapes=tuple((*time, *shape) for shape in call.shapes) * times,
             output_shape=(*time, *call.output_shape),
-            weights=_weights(layer, operation),
+            weights=_weights(layer, operation) | _constants(call, operation),
             classes=limit_classes(layer, operation),
+            results=len(call.outputs),
         )
         self.nodes.append(node)
         for tensor in call.outputs:
@@ -105,6 +119,15 @@ def _weights(layer: Any, operation: Operation) -> dict[str, Shape]:
     variables = getattr(layer, "weights", ())
     parts = 2 if isinstance(operation, Attention | Unknown) else 1
     return {"/".join(str(weight.path).split("/")[-parts:]): tuple(weight.shape) for weight in variables}
+
+
+def _constants(call: Call, operation: Operation) -> dict[str, Shape]:
+    """Matrices that an operation without a rule is given as constants: it stores and multiplies them."""
+    if not isinstance(operation, Unknown):
+        return {}
+    given = keras.tree.flatten((call.args, dict(call.kwargs)))
+    arrays = [one for one in given if hasattr(one, "shape") and not isinstance(one, keras.KerasTensor)]
+    return {f"constant_{place}": tuple(one.shape) for place, one in enumerate(arrays) if len(one.shape) > 1}
 
 
 def read_plan(model: keras.Model) -> QuantizationPlan:

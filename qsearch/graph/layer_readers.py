@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import keras
+import numpy
 from keras import layers
 
 from qsearch.functions import SOFTMAX, Function
@@ -174,7 +174,7 @@ def _lambda(layer: Any, call: Call) -> Operation:
         line = affine(layer, call.rank)
         if line is not None:
             scale, offset = line
-            return Affine(scale != 1, offset != 0) if line != (1, 0) else Idle()
+            return Affine(scale != 1, offset != 0) if line != (1, 0) else Idle()  # rounded by `affine`
         function = recognised(layer, call.rank)
         if function is not None:
             return Activation(function)
@@ -182,7 +182,8 @@ def _lambda(layer: Any, call: Call) -> Operation:
 
 
 def _rescaling(layer: Any, call: Call) -> Operation:
-    return Affine(scales=True, shifts=bool(keras.ops.any(keras.ops.convert_to_tensor(layer.offset) != 0)))
+    scale, offset = numpy.asarray(layer.scale), numpy.asarray(layer.offset)
+    return Affine(bool((scale != 1).any()), bool((offset != 0).any()), max(scale.size, offset.size))
 
 
 def _statistics(layer: Any, call: Call) -> Operation:
@@ -225,6 +226,10 @@ def _places(call: Call, names: tuple[str, str, str]) -> tuple[int, int, int]:
     return (query, found.get("key", value), value)
 
 
+def _batch_norm(layer: Any, call: Call) -> Operation:
+    return BatchNormalization(layer.scale, layer.center, layer.axis % call.rank == call.rank - 1)
+
+
 def _normalization(layer: Any, call: Call) -> Operation:
     return Normalization(True, bool(layer.scale), bool(layer.center), getattr(layer, "groups", None))
 
@@ -251,10 +256,9 @@ _READERS: Mapping[type[Any], Reader] = {
     QGRU: _recurrent(Cell.GRU),
     layers.RNN: _loop,
     layers.Bidirectional: _bidirectional,
-    layers.TimeDistributed: _wrapped,
     layers.SpectralNormalization: _wrapped,
     layers.Embedding: lambda layer, call: Embedding(),
-    layers.BatchNormalization: lambda layer, call: BatchNormalization(layer.scale, layer.center),
+    layers.BatchNormalization: _batch_norm,
     layers.LayerNormalization: _normalization,
     layers.GroupNormalization: _normalization,
     layers.RMSNormalization: lambda layer, call: Normalization(False, True, False),

@@ -16,6 +16,8 @@ from qsearch.graph.walk import core_of
 def limit_classes(layer: Any, operation: Operation) -> tuple[str, ...]:
     """The nearest first: (TimeDistributed, Dense), (Bidirectional, LSTM), (ReLU, Activation), (Conv2D,) of QConv2D."""
     inner = core_of(layer)
+    if isinstance(inner, layers.Layer) and type(inner).__module__.partition(".")[0] not in ("keras", "qsearch"):
+        return (f"{type(inner).__module__}.{type(inner).__name__}",)  # it may compute something else
     found = [type(layer).__name__.removeprefix("Q")]
     if inner is not layer:
         found.append(type(inner).__name__.removeprefix("Q"))

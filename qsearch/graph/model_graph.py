@@ -111,8 +111,11 @@ class Embedding:
 
 @dataclass(frozen=True)
 class BatchNormalization:
+    """gamma and beta as far as they are there; `by_channel`: along the last axis, as in nearly every network."""
+
     scale: bool = True
     center: bool = True
+    by_channel: bool = True
 
 
 @dataclass(frozen=True)
@@ -288,6 +291,7 @@ class Node:
         input_shapes: their shapes, in the same order.
         output_shape: shape of its (first) output.
         weights: shapes of its variables by name (kernel, bias, gamma, ...).
+        results: how many tensors it gives; `output_shape` is that of the first.
     """
 
     name: str
@@ -299,6 +303,7 @@ class Node:
     output_shape: Shape
     weights: Mapping[str, Shape] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
+    results: int = 1
 
 
 @dataclass(frozen=True)

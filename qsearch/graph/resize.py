@@ -50,14 +50,14 @@ def with_folds(graph: ModelGraph, plan: QuantizationPlan) -> ModelGraph:
         return graph
     renamed: dict[str, str] = {}
     nodes: list[Node] = []
+    layers = {node.name: node.layer for node in graph.nodes}
+    norms = {_norm(name, fold): name for name, fold in folds.items() if fold is not None}
     for node in graph.nodes:
-        before = next(
-            (name for name, fold in folds.items() if fold is not None and _norm(name, fold) == node.layer), None
-        )
+        before = norms.get(node.layer)
         if before is not None:
-            if not isinstance(node.operation, BatchNormalization) or node.inputs[0] != before:
+            if not isinstance(node.operation, BatchNormalization) or layers[node.inputs[0]] != before:
                 raise ModelError(f"plan: {node.layer} cannot be folded into {before}: it is not directly behind it")
-            renamed[node.name] = before
+            renamed[node.name] = node.inputs[0]  # of several calls the one that it is behind
             continue
         operation = node.operation
         if folds.get(node.layer) is not None and isinstance(operation, Dense | Convolution | DepthwiseConvolution):
@@ -137,6 +137,8 @@ def resize(node: Node, inputs: tuple[Shape, ...], filters: int | None) -> Node:
             weights["depthwise_kernel"] = (*operation.kernel_size, channels, multiplier)
             weights["pointwise_kernel"] = (*(1,) * len(operation.kernel_size), channels * multiplier, filters)
         case Recurrent(units=units, cell=cell):
+            if any(state[-1] != units for state in inputs[1:]):
+                raise _error(node, f"has {units} units, and is given a state of another width")
             output = (*node.output_shape[:-1], node.output_shape[-1] // node.operation.units * units)  # type: ignore[union-attr]
             weights["kernel"] = (channels, cell.gates * units)
             weights["recurrent_kernel"] = (units, cell.gates * units)
@@ -145,9 +147,9 @@ def resize(node: Node, inputs: tuple[Shape, ...], filters: int | None) -> Node:
         case DepthwiseConvolution(depth_multiplier=multiplier):
             output = (*node.output_shape[:-1], channels * multiplier)
             weights["kernel"] = (*operation.kernel_size, channels, multiplier)
-        case BatchNormalization():
+        case BatchNormalization(by_channel=by_channel):
             output = inputs[0]
-            weights = dict.fromkeys(weights, (channels,))
+            weights = dict.fromkeys(weights, (channels,)) if by_channel else weights
         case Activation() if not any(node.weights.values()):
             output = inputs[0]
         case Idle() | Input() | Affine(constants=1):

@@ -58,6 +58,7 @@ def _of_tensor(call: Call) -> Callable[[Any], Any]:
         )
         return call.operation.call(*args, **kwargs)
 
+    run.__name__ = type(call.operation).__name__.lower()  # what people read where nothing computes the same
     return run
 
 
@@ -89,6 +90,32 @@ def _division(call: Call) -> Operation:
 
 def _extreme(kind: MergeKind) -> Twin:
     return lambda call: Merge(kind) if len(call.tensors) == 2 else _elementwise(call)
+
+
+def _power(call: Call) -> Operation:
+    """A square is a product with itself."""
+    return Merge(MergeKind.MULTIPLY) if call.argument(1, "x2") == 2 else _unknown(call)
+
+
+def _item(call: Call) -> Operation:
+    """x[...]: the last axis stays what it is where nothing, or a whole slice, is asked of it."""
+    key = call.argument(1, "key")
+    keys = [part for part in (key if isinstance(key, tuple | list) else (key,)) if part is not None]
+    whole = keys[-1] is Ellipsis or (isinstance(keys[-1], slice) and keys[-1] == slice(None)) if keys else True
+    reaches = Ellipsis in [part for part in keys if part is Ellipsis] or len(keys) == call.rank
+    return DataMover(Move.CROPPING, whole or not reaches)
+
+
+def _along(move: Move) -> Twin:
+    """Operations along one axis, or along all."""
+
+    def read(call: Call) -> Operation:
+        axis = getattr(call.operation, "axis", None)
+        axes = axis if isinstance(axis, list | tuple) else (axis,)
+        keeps = bool(call.output_shape) and call.shapes[0][-1] == call.output_shape[-1]
+        return DataMover(move, keeps and not any(one in (None, -1, call.rank - 1) for one in axes))
+
+    return read
 
 
 def _joined(call: Call) -> Operation:
@@ -201,7 +228,8 @@ _TWINS: Mapping[type[Any], Twin] = {
     numpy.Subtract: _arithmetic(MergeKind.SUBTRACT, scales=False),
     numpy.Multiply: _arithmetic(MergeKind.MULTIPLY, scales=True),
     numpy.Negative: lambda call: Affine(False, True),
-    numpy.Square: lambda call: Affine(True, False),
+    numpy.Square: lambda call: Merge(MergeKind.MULTIPLY),
+    numpy.Power: _power,
     numpy.Divide: _division,
     numpy.TrueDivide: _division,
     numpy.Maximum: _extreme(MergeKind.MAXIMUM),
@@ -211,14 +239,14 @@ _TWINS: Mapping[type[Any], Twin] = {
     **dict.fromkeys((numpy.Reshape, numpy.Ravel, numpy.ExpandDims, numpy.Squeeze), _mover(Move.RESHAPE)),
     **dict.fromkeys((numpy.Transpose, numpy.Swapaxes, numpy.Moveaxis), _moved_axes),
     **dict.fromkeys(
-        (numpy.Flip, numpy.Roll, numpy.Repeat, numpy.Tile, numpy.BroadcastTo, nn.DepthToSpace, nn.SpaceToDepth),
+        (numpy.Tile, numpy.BroadcastTo, nn.DepthToSpace, nn.SpaceToDepth),
         _mover(Move.REORDER),
     ),
+    **dict.fromkeys((numpy.Flip, numpy.Roll, numpy.Repeat), _along(Move.REORDER)),
     numpy.Pad: _mover(Move.PADDING),
-    **dict.fromkeys(
-        (numpy.GetItem, numpy.Take, numpy.Split, core.Slice, core.Unstack),
-        _mover(Move.CROPPING),
-    ),
+    numpy.GetItem: _item,
+    **dict.fromkeys((numpy.Take, numpy.Split, core.Unstack), _along(Move.CROPPING)),
+    core.Slice: lambda call: DataMover(Move.CROPPING, keeps_channels=False),
     numpy.Mean: _reduced,
     numpy.Sum: _reduced,
     **dict.fromkeys((numpy.Max, numpy.Min, numpy.Amax, numpy.Amin), _greatest),

@@ -48,7 +48,8 @@ def linear_outputs(graph: ModelGraph) -> tuple[str, ...]:
     for node in graph.nodes:
         for name in node.inputs:
             consumers[name].append(node)
-    found = (node.layer for node in graph.nodes if _is_sum(node) and _feeds_arithmetic(node, consumers))
+    sums = (node for node in graph.nodes if node.results == 1 and _is_sum(node))
+    found = (node.layer for node in sums if _feeds_arithmetic(node, consumers))
     return tuple(dict.fromkeys(found))
 
 

@@ -26,7 +26,7 @@ from qsearch.graph.model_graph import (
     SeparableConvolution,
     TransposedConvolution,
 )
-from qsearch.plan import NO_QUANTIZERS, Fold, QuantizationPlan, Role
+from qsearch.plan import NO_QUANTIZERS, Fold, QuantizationPlan, Role, output_layer
 from qsearch.search.bottlenecks import linear_outputs
 from qsearch.search.choices import Choices, Part
 from qsearch.search.space import (
@@ -265,7 +265,12 @@ class _Builder:
         if LINEAR not in self.config.limit:
             return frozenset()
         found = (name for name in linear_outputs(self.graph) if name not in self.reasons)
-        return frozenset(self.norms.get(name, name) for name in found)
+        owners = [self.norms.get(name, name) for name in found]
+        taken = [name for name in owners if output_layer(name) in self.nodes]
+        self.choices.notes += [
+            f"{name}: its output gets no quantizer, as there is a layer {output_layer(name)} already" for name in taken
+        ]
+        return frozenset(owners) - {*taken}
 
     def _tunable(self) -> Widths:
         """The layers whose filters are searched."""
@@ -294,7 +299,7 @@ class _Builder:
 
 def _class(node: Node) -> str:
     """The class that decides whether a layer has a quantized form: that of what it is or wraps."""
-    if isinstance(node.operation, Activation):
+    if ACTIVATION in node.classes:
         return ACTIVATION
     return node.classes[-1] if node.classes else node.class_name
 

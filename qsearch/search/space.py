@@ -16,6 +16,7 @@ Values = Mapping[str, Choice]
 FILTER_FACTORS: tuple[float, ...] = (0.5, 0.75, 1.0, 1.5, 2.0)
 LEARNING_RATE = "learning_rate_step"
 LEARNING_RATE_STEPS = 5
+_NOTHING = LayerPlan()
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,14 @@ class SearchSpace:
         """The plan that these values mean; filters are max(int(reference * factor), 1)."""
         plans = dict(self.base.layers)
         for layer in self.layers:
-            chosen = {role: parse(str(values[name])) for role, name in layer.dimensions.items()}
-            filters = plans[layer.name].filters if layer.name in plans else None
+            before = plans.get(layer.name, _NOTHING)
+            chosen = {**layer.fixed, **{role: parse(str(values[name])) for role, name in layer.dimensions.items()}}
+            filters = before.filters
             if layer.filters is not None and layer.filters_dimension is not None:
                 filters = max(int(layer.filters * float(values[layer.filters_dimension])), 1)
-            plans[layer.name] = LayerPlan({**layer.fixed, **chosen}, filters, layer.fold)
+            adaptive = before.adaptive and Role.ACTIVATION not in chosen
+            fold = layer.fold or before.fold
+            plans[layer.name] = LayerPlan({**before.quantizers, **chosen}, filters, fold, adaptive)
         ordered = {name: plans[name] for name in self.order if name in plans}
         return QuantizationPlan(ordered | plans)
 

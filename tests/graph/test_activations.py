@@ -83,7 +83,7 @@ def test_a_function_of_ones_own_has_its_own_name() -> None:
         return x * x
 
     assert function_of(squared) == Function("squared")
-    assert function_of(layers.ReLU(threshold=1.0)) == Function("ReLU")
+    assert function_of(layers.ReLU(threshold=1.0)) == Function("a relu with threshold 1")
 
 
 def test_a_guard_of_a_root_is_no_relu() -> None:
