@@ -20,12 +20,14 @@ import keras
 import numpy
 
 from qsearch.config import load_config
+from qsearch.config.schedules import ScheduleConfig
 from qsearch.datasets import Dataset, Split
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantize.transfer import transfer_weights
 from qsearch.report.units import energy
 from qsearch.runner.experiment import read_experiment
 from qsearch.runner.objective import data_of, objective_of, recipe_of
+from qsearch.search.schedules import RateSchedule
 from qsearch.search.training import train
 from qsearch.search.uniform import spread_out, uniform_values
 
@@ -61,7 +63,8 @@ def main() -> None:
     uniform = uniform_values(space)
     chosen = spread_out(uniform, lambda values: price(space.plan(values)).cost, space, arguments.plans)
     run = loaded.config.run
-    recipe = replace(recipe, epochs=arguments.epochs, batch_size=run.batch_size, patience=None, cosine=arguments.epochs)
+    cosine = RateSchedule(ScheduleConfig(name="cosine"), epochs=arguments.epochs)
+    recipe = replace(recipe, epochs=arguments.epochs, batch_size=run.batch_size, patience=None, schedule=cosine)
     kinds = ["scratch", "transferred", *(["distilled"] if arguments.distil else [])]
     for index in chosen:
         plan = space.plan(uniform[index])

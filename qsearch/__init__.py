@@ -26,13 +26,16 @@ if TYPE_CHECKING:
     from qsearch.energy.public import estimate_energy as estimate_energy
     from qsearch.export.verify import verify as verify
     from qsearch.export.weights import quantized_weights as quantized_weights
+    from qsearch.layers.noise import QNoiseScheduler as QNoiseScheduler
     from qsearch.models import build_model as build_model
     from qsearch.models import load_model as load_model
     from qsearch.quantize.public import left_alone as left_alone
     from qsearch.quantize.public import quantize_model as quantize_model
+    from qsearch.quantize.unfold import unfold_model as unfold_model
     from qsearch.runner.pipeline import run as run
 
 _PUBLIC = {
+    "QNoiseScheduler": "qsearch.layers.noise",
     "build_model": "qsearch.models",
     "estimate_energy": "qsearch.energy.public",
     "load_dataset": "qsearch.datasets",
@@ -40,12 +43,14 @@ _PUBLIC = {
     "left_alone": "qsearch.quantize.public",
     "quantize_model": "qsearch.quantize.public",
     "quantized_weights": "qsearch.export.weights",
+    "unfold_model": "qsearch.quantize.unfold",
     "verify": "qsearch.export.verify",
     "run": "qsearch.runner.pipeline",
 }
 _ROOMS = ("layers", "quantizers")
 
 __all__ = [
+    "QNoiseScheduler",
     "build_model",
     "estimate_energy",
     "layers",
@@ -56,6 +61,7 @@ __all__ = [
     "quantized_weights",
     "quantizers",
     "run",
+    "unfold_model",
     "verify",
 ]
 

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from qsearch.config.fields import PlacedError
 from qsearch.config.yaml_source import Path, Problem, Source
 from qsearch.errors import did_you_mean
 
@@ -41,6 +42,11 @@ def _problem(detail: ErrorDetails, source: Source, root: type[BaseModel]) -> Pro
         return source.key_problem(path, _unknown_key(str(path[-1]), path, root))
     if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
         path = (*path, "type")
+    error = detail.get("ctx", {}).get("error")
+    if isinstance(error, PlacedError):
+        path = (*path, *error.path)
+        if error.key:
+            return source.key_problem(path, str(error))
     return source.problem(path, _text(detail))
 
 

@@ -22,6 +22,26 @@ Bool = Annotated[bool, Strict()]
 Text = Annotated[str, Strict(), Field(min_length=1)]
 
 
+class PlacedError(ValueError):
+    """What is wrong with a value inside a field's value.
+
+    Attributes:
+        path: where it is inside the field.
+        key: whether the last key of the path is wrong, and not what it holds.
+    """
+
+    def __init__(self, text: str, path: tuple[int | str, ...], key: bool = False) -> None:
+        super().__init__(text)
+        self.path = path
+        self.key = key
+
+    @classmethod
+    def below(cls, step: int | str, error: ValueError) -> PlacedError:
+        """The same error, seen from one level up."""
+        path = error.path if isinstance(error, PlacedError) else ()
+        return cls(str(error), (step, *path), isinstance(error, PlacedError) and error.key)
+
+
 def one_of(allowed: Sequence[str]) -> Callable[[Any], str]:
     """A validator: the value must be one of these names."""
 
@@ -37,23 +57,18 @@ def one_of(allowed: Sequence[str]) -> Callable[[Any], str]:
 _IMPORT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
+def is_import_path(value: Any) -> bool:
+    """Whether a value is like 'my_package.my_module:build'."""
+    return isinstance(value, str) and _IMPORT.fullmatch(value) is not None
+
+
 def _import_path(value: Any) -> str:
-    if not isinstance(value, str) or not _IMPORT.fullmatch(value):
+    if not is_import_path(value):
         raise ValueError(f"found {value!r}, expected an import path such as 'my_package.my_module:build'")
-    return value
+    return str(value)
 
 
 ImportPath = Annotated[str, BeforeValidator(_import_path)]
-
-
-def known_or_imported(allowed: Sequence[str]) -> Callable[[Any], str]:
-    """A validator: one of these names, or the import path of the user's own."""
-    known = one_of(allowed)
-
-    def check(value: Any) -> str:
-        return value if isinstance(value, str) and _IMPORT.fullmatch(value) else known(value)
-
-    return check
 
 
 def _pair(value: Any) -> Any:

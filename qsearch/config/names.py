@@ -68,6 +68,17 @@ METRICS: Mapping[str, tuple[str, float | None]] = {
             "auc",
             "precision",
             "recall",
+            "f1_score",
+            "fbeta_score",
+            "precision_at_recall",
+            "recall_at_precision",
+            "sensitivity_at_specificity",
+            "specificity_at_sensitivity",
+            "iou",
+            "binary_iou",
+            "mean_iou",
+            "one_hot_iou",
+            "one_hot_mean_iou",
             "r2_score",
             "cosine_similarity",
             "pearson_correlation",
@@ -95,11 +106,16 @@ METRICS: Mapping[str, tuple[str, float | None]] = {
             "categorical_crossentropy",
             "sparse_categorical_crossentropy",
             "kl_divergence",
+            "false_positives",
+            "false_negatives",
         ),
         _LEAST_0,
     ),
+    "poisson": ("min", None),
+    "true_positives": ("max", None),
+    "true_negatives": ("max", None),
 }
-"""Keras metrics: whether more or less is better, and the best value there is."""
+"""Keras metrics: whether more or less is better, and the best value there is, if there is one."""
 LOSSES = (
     "categorical_crossentropy",
     "sparse_categorical_crossentropy",
@@ -122,8 +138,12 @@ LOSSES = (
     "log_cosh",
     "dice",
     "tversky",
+    "poisson",
+    "cosine_similarity",
 )
-"""Keras losses that are never below 0."""
+"""Keras losses."""
+SIGNED_LOSSES = ("poisson", "cosine_similarity")
+"""Those that may be below 0."""
 
 _ALL = ("learning_rate", "weight_decay", "clipnorm", "global_clipnorm", "clipvalue")
 OPTIMIZERS: Mapping[str, tuple[str, ...]] = {

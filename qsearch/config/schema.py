@@ -17,6 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from qsearch.config.augment import Augment, AugmentConfig
+from qsearch.config.chosen import Chosen, Losses, Metric
 from qsearch.config.fields import (
     Bool,
     Count,
@@ -29,12 +31,12 @@ from qsearch.config.fields import (
     Share,
     Text,
     Whole,
-    known_or_imported,
     one_of,
 )
 from qsearch.config.goals import BitsGoalConfig, GoalConfig
 from qsearch.config.limits import Limits, QuantizationConfig
-from qsearch.config.names import DATASETS, LOSSES, METRICS, MODELS, MODES, OPTIMIZERS, STRATEGIES
+from qsearch.config.names import DATASETS, METRICS, MODELS, MODES, OPTIMIZERS, STRATEGIES
+from qsearch.config.schedules import Schedule, ScheduleConfig, check_warmup
 from qsearch.config.section import Section
 
 
@@ -58,6 +60,7 @@ class DatasetConfig(Section):
     train_samples: Count | None = None
     test_samples: Count | None = None
     validation: Annotated[Literal["test"] | float, BeforeValidator(_fraction)] = "test"
+    augment: Augment | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -68,6 +71,13 @@ class DatasetConfig(Section):
     def origin(self) -> str:
         """What people call it."""
         return str(self.name or self.npz or self.factory)
+
+    @property
+    def augmentations(self) -> tuple[AugmentConfig | str, ...]:
+        """What is done to training samples, in order."""
+        if self.augment is None:
+            return ()
+        return self.augment if isinstance(self.augment, tuple) else (self.augment,)
 
 
 def _exactly_one(section: Section, keys: tuple[str, ...]) -> None:
@@ -88,6 +98,7 @@ class ModelConfig(Section):
 
     name: Annotated[Text, BeforeValidator(one_of(MODELS))] | None = None
     path: Text | None = None
+    weights: Text | None = None
     factory: ImportPath | None = None
     arguments: Mapping[str, Any] | None = None
     custom_objects: tuple[ImportPath, ...] = ()
@@ -111,11 +122,13 @@ class ModelConfig(Section):
             raise ValueError(f"options {', '.join(self.options())} belong to a registry name")
         if self.factory is None and self.arguments is not None:
             raise ValueError("arguments belong to a factory")
+        if self.weights is not None and not str(self.path).endswith(".json"):
+            raise ValueError(f"weights: found {self.weights!r}, but they belong to the path of a .json architecture")
         return self
 
     def options(self) -> dict[str, Any]:
         """Options of the registered network that the file sets."""
-        own = {"name", "path", "factory", "arguments", "custom_objects"}
+        own = {"name", "path", "weights", "factory", "arguments", "custom_objects"}
         return self.model_dump(exclude=own, exclude_none=True)
 
     @property
@@ -167,10 +180,6 @@ def _class_weight(value: Any) -> Any:
     raise ValueError(f"found {value!r}, expected 'balanced' or a weight >= 0 for each class: {{0: 1.0, 1: 5.0}}")
 
 
-Loss = Annotated[Text, BeforeValidator(known_or_imported(LOSSES))]
-Metric = Annotated[Text, BeforeValidator(known_or_imported(tuple(METRICS)))]
-
-
 class ReferenceConfig(Section):
     """How the reference is compiled and trained; trials use the same optimizer, loss and metrics.
 
@@ -179,25 +188,27 @@ class ReferenceConfig(Section):
     """
 
     optimizer: OptimizerConfig = OptimizerConfig()
-    loss: Annotated[
-        Annotated[Loss, Tag("one")] | Annotated[Mapping[str, Loss], Tag("heads")],
-        Discriminator(lambda value: "heads" if isinstance(value, Mapping) else "one"),
-    ] = "categorical_crossentropy"
+    loss: Losses = Chosen("categorical_crossentropy")
     loss_weights: Mapping[str, NotNegative] | None = None
-    metrics: tuple[Metric, ...] = ("acc",)
+    metrics: tuple[Metric, ...] = (Chosen("acc"),)
     direction: Literal["max", "min"] | None = None
     class_weight: Annotated[Any, PlainValidator(_class_weight)] = None
     """"balanced", or a mapping of class numbers to weights."""
     epochs: Whole = 10
     batch_size: Count = 32
-    learning_rate_schedule: Literal["constant", "cosine"] = "constant"
+    learning_rate_schedule: Schedule = ScheduleConfig()
 
     @field_validator("metrics")
     @classmethod
-    def _at_least_one(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _at_least_one(cls, value: tuple[Chosen, ...]) -> tuple[Chosen, ...]:
         if not value:
             raise ValueError(f"found no metric, expected at least one of: {', '.join(METRICS)}")
         return value
+
+    @model_validator(mode="after")
+    def _time_to_warm_up(self) -> Self:
+        check_warmup(self.learning_rate_schedule, self.epochs)
+        return self
 
 
 class IndexRange(Section):
@@ -266,7 +277,7 @@ class RunConfig(Section):
     early_stop: Literal["none", "bound"] = "none"
     best_models: Count = 1
     learning_rate_optimizer: Bool = False
-    learning_rate_schedule: Literal["constant", "cosine"] = "constant"
+    learning_rate_schedule: Schedule = ScheduleConfig()
     transfer_weights: Bool | None = None
     head_name: Text | None = None
     score_metric: Metric | None = None
@@ -284,6 +295,11 @@ class RunConfig(Section):
     blocks_to_come: Literal["typical", "reference"] = "typical"
     block_learning_rates: BlockRatesConfig = BlockRatesConfig()
 
+    @model_validator(mode="after")
+    def _time_to_warm_up(self) -> Self:
+        check_warmup(self.learning_rate_schedule, self.max_epochs or self.epochs)
+        return self
+
     @property
     def transfers(self) -> bool:
         """Whether trials start from trained weights; guided and pareto do unless told otherwise."""
@@ -296,7 +312,12 @@ class FinalTrainingConfig(Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     epochs: Whole = 0
     batch_size: Count = 32
-    learning_rate_schedule: Literal["constant", "cosine"] = "constant"
+    learning_rate_schedule: Schedule = ScheduleConfig()
+
+    @model_validator(mode="after")
+    def _time_to_warm_up(self) -> Self:
+        check_warmup(self.learning_rate_schedule, self.epochs)
+        return self
 
 
 class Config(Section):

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy
 
-from qsearch.datasets.dataset import Array, Dataset, Split, one_hot
+from qsearch.datasets.dataset import Array, ArrayDataset, Split, one_hot
 from qsearch.datasets.raw import Raw, digits, from_tfds
 from qsearch.errors import DatasetError, did_you_mean
 
@@ -27,7 +27,7 @@ def load_dataset(
     test_samples: int | None = None,
     validation: Literal["test"] | float = "test",
     labels: Literal["one_hot", "sparse"] = "one_hot",
-) -> Dataset:
+) -> ArrayDataset:
     """A data set, prepared as the seed does.
 
     Pixels are divided by 256 (digits: by 16, their greatest value), the mean image of the whole training set is
@@ -56,10 +56,10 @@ def load_dataset(
 
     train = split(raw.train_x, raw.train_y, train_samples, "train_samples")
     test = split(raw.test_x, raw.test_y, test_samples, "test_samples")
-    return hold_out(Dataset(name, train, test), validation)
+    return hold_out(ArrayDataset(name, train, test), validation)
 
 
-def hold_out(data: Dataset, validation: Literal["test"] | float) -> Dataset:
+def hold_out(data: ArrayDataset, validation: Literal["test"] | float) -> ArrayDataset:
     """A data set with the end of its training samples held out, or as it is for "test".
 
     Raises:
@@ -68,8 +68,7 @@ def hold_out(data: Dataset, validation: Literal["test"] | float) -> Dataset:
     name, count = data.name, data.train.samples
     if validation == "test":
         return data
-    if not isinstance(validation, int | float) or not 0 < validation < 1:
-        raise DatasetError(f"{name}: validation: found {validation!r}, allowed: 'test' or a fraction between 0 and 1")
+    check_fraction(validation, name)
     held_out = round(count * validation)
     if not 0 < held_out < count:
         raise DatasetError(
@@ -77,7 +76,17 @@ def hold_out(data: Dataset, validation: Literal["test"] | float) -> Dataset:
             f"train on and {held_out} to select on; take more samples or another fraction"
         )
     cut = count - held_out
-    return Dataset(name, data.train.first(cut), data.test, data.train.part(slice(cut, None)))
+    return ArrayDataset(name, data.train.first(cut), data.test, data.train.part(slice(cut, None)))
+
+
+def check_fraction(validation: object, name: str) -> None:
+    """Refuse what says nothing about a held-out part.
+
+    Raises:
+        DatasetError: it is neither "test" nor a fraction.
+    """
+    if validation != "test" and (not isinstance(validation, int | float) or not 0 < validation < 1):
+        raise DatasetError(f"{name}: validation: found {validation!r}, allowed: 'test' or a fraction between 0 and 1")
 
 
 def check_count(count: int | None, most: int, what: str) -> None:

@@ -1,136 +1,129 @@
-"""Data of the user's own: a file of arrays, or a function that makes them."""
+"""Data of the user's own: a file of arrays, or a function that gives arrays or pipelines."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy
 
-from qsearch.datasets.dataset import Array, Arrays, Dataset, Split, one_hot
-from qsearch.datasets.load import check_count, hold_out
+from qsearch.datasets.dataset import ArrayDataset, Dataset, Split
+from qsearch.datasets.fitting import split_of
+from qsearch.datasets.layout import Layout
+from qsearch.datasets.load import check_count, check_fraction, hold_out
+from qsearch.datasets.npz import arrays_in
+from qsearch.datasets.pipeline import Pipeline, pipeline_of
+from qsearch.datasets.streams import Stream, stream_of
 from qsearch.errors import DatasetError
 from qsearch.imports import imported
 
-_PARTS = ("x_train", "y_train", "x_test", "y_test")
+_SETS = ("train", "test")
+_GIVES = "((x_train, y_train), (x_test, y_test)), or two pipelines"
 
 
 def load_own(
+    layout: Layout,
     npz: str | None = None,
     factory: str | None = None,
     train_samples: int | None = None,
     test_samples: int | None = None,
     validation: Literal["test"] | float = "test",
-    one_hot_heads: frozenset[str] = frozenset(),
 ) -> Dataset:
-    """A data set from a file or a function; numbers become float32 and are otherwise taken as they are.
+    """A data set from a file or a function, as a model takes it.
 
     Args:
+        layout: what the model takes.
         npz: a file with the arrays x_train, y_train, x_test and y_test, as `numpy.savez` and Keras' mnist.npz have
-            them; of several inputs or heads, x_train_NAME and so on for each.
-        factory: import path of a function without arguments that gives ((x_train, y_train), (x_test, y_test)), arrays
-            or dictionaries of them.
-        one_hot_heads: heads (of a single one: "") whose labels, where they are class numbers, become one-hot.
-        validation: "test", or the fraction of the training set to hold out; it is shuffled before, with a fixed seed.
+            them; of several inputs or heads, x_train_NAME and so on for each. w_train and w_test weigh the samples.
+        factory: import path of a function without arguments that gives ((x_train, y_train), (x_test, y_test)), each
+            arrays, lists or dictionaries of them, and a third one of sample weights where there are some; or two
+            pipelines: tf.data.Dataset, keras.utils.PyDataset, generators or other iterables of batches or samples.
+        validation: "test", or the fraction of the training set to hold out: arrays are shuffled before, with a fixed
+            seed; of pipelines it is the last batches.
 
     Raises:
-        DatasetError: no such file or function, or arrays that do not belong together.
+        DatasetError: no such file or function, or data that do not belong together or do not fit the model.
     """
-    name = str(npz or factory)
-    parts = _from_file(npz) if npz is not None else _from_function(str(factory))
-    classes = {head: _classes(parts["y_train"], head) for head in one_hot_heads}
-    train = _split(parts["x_train"], parts["y_train"], classes, f"{name}: training set")
-    test = _split(parts["x_test"], parts["y_test"], classes, f"{name}: test set")
-    if validation != "test":
-        train = _shuffled(train)
-    check_count(train_samples, train.samples, f"{name}: train_samples")
-    check_count(test_samples, test.samples, f"{name}: test_samples")
-    return hold_out(Dataset(name, train.first(train_samples), test.first(test_samples)), validation)
+    check_fraction(validation, str(npz or factory))
+    given: Mapping[str, tuple[Any, ...] | Stream]
+    if npz is not None:
+        where, given = f"dataset.npz: {npz}", _from_file(npz)
+    else:
+        where, given = f"dataset.factory: {factory}", _from_function(str(factory))
+    counts = dict(zip(_SETS, (train_samples, test_samples), strict=True))
+    train, test = (_source(layout, given[name], counts[name], where, name, validation) for name in _SETS)
+    if isinstance(train, Pipeline):
+        if validation == "test":
+            return Dataset(str(npz or factory), train, test)
+        kept, held = train.held_out(float(validation), layout)
+        return Dataset(str(npz or factory), kept, test, held)
+    if isinstance(test, Pipeline):
+        part = hold_out(ArrayDataset(str(npz or factory), train, train), validation)
+        return Dataset(part.name, part.train, test, part.validation)
+    return hold_out(ArrayDataset(str(npz or factory), train, test), validation)
 
 
-def _from_file(npz: str) -> dict[str, Arrays]:
-    path = Path(npz).expanduser()
-    if not path.is_file():
-        raise DatasetError(f"{npz}: no such file")
-    try:
-        with numpy.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
-    except Exception as error:  # whatever a broken file makes zip and numpy stumble over
-        reason = str(error).strip().partition("\n")[0]
-        raise DatasetError(f"{npz}: cannot be read as a .npz file of plain arrays ({reason})") from None
-    parts: dict[str, Arrays] = {}
-    for part in _PARTS:
+def _source(
+    layout: Layout, given: tuple[Any, ...] | Stream, count: int | None, where: str, name: str, validation: object
+) -> Split | Pipeline:
+    what = _called(where, name)
+    if not isinstance(given, tuple):
+        return pipeline_of(given, layout, count, what, f"dataset.{name}_samples")
+    split = split_of(layout, given, what)
+    if name == "train" and validation != "test":
+        split = split.part(numpy.random.default_rng(0).permutation(split.samples))
+    check_count(count, split.samples, f"{where}: {name}_samples")
+    return split.first(count)
+
+
+def _called(where: str, name: str) -> str:
+    return f"{where}: {'training' if name == 'train' else name} set"
+
+
+def _from_file(npz: str) -> dict[str, tuple[Any, ...]]:
+    where = f"dataset.npz: {npz}"
+    names = [f"{kind}_{name}" for name in _SETS for kind in "xyw"]
+    found = arrays_in(npz, names, where)
+    parts: dict[str, Any] = {}
+    for part in names:
         several = {name.removeprefix(f"{part}_"): value for name, value in found.items() if name.startswith(f"{part}_")}
-        if part not in found and not several:
+        if part not in found and not several and not part.startswith("w"):
             holds = ", ".join(found) or "nothing"
-            raise DatasetError(f"{npz}: has no array {part} (nor {part}_NAME for each input or head); it holds {holds}")
-        parts[part] = found.get(part, several)
-    return parts
+            raise DatasetError(f"{where}: has no array {part} (nor {part}_NAME for each input or head); holds {holds}")
+        parts[part] = found.get(part, several or None)
+    return {name: (parts[f"x_{name}"], parts[f"y_{name}"], parts[f"w_{name}"]) for name in _SETS}
 
 
-def _from_function(factory: str) -> dict[str, Arrays]:
+def _from_function(factory: str) -> dict[str, tuple[Any, ...] | Stream]:
+    where = f"dataset.factory: {factory}"
     function = imported(factory, DatasetError)
-    try:
-        (x_train, y_train), (x_test, y_test) = function()
-    except Exception as error:  # the user's own code
-        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-        raise DatasetError(
-            f"{factory}: did not give ((x_train, y_train), (x_test, y_test)) when called without arguments ({reason})"
-        ) from None
-    return {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+
+    def give() -> Any:
+        try:
+            return function()
+        except Exception as error:  # the user's own code
+            reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            raise DatasetError(f"{where}: did not give {_GIVES} when called without arguments ({reason})") from None
+
+    given = give()
+    if isinstance(given, str | Mapping) or not isinstance(given, tuple | list) or len(given) != 2:
+        raise DatasetError(f"{where}: did not give {_GIVES}, but {_told(given)}")
+    return {
+        name: _set(part, lambda place=place: give()[place], _called(where, name))
+        for place, (name, part) in enumerate(zip(_SETS, given, strict=True))
+    }
 
 
-def _named(arrays: Any) -> dict[str, Array]:
-    if isinstance(arrays, Mapping):
-        return {str(name): numpy.asarray(array) for name, array in arrays.items()}
-    return {"": numpy.asarray(arrays)}
+def _set(part: Any, again: Any, what: str) -> tuple[Any, ...] | Stream:
+    stream = stream_of(part, again)
+    if stream is not None:
+        return stream
+    if isinstance(part, tuple | list) and len(part) in (2, 3):
+        return tuple(part)
+    raise DatasetError(f"{what}: expected (x, y), (x, y, sample_weight) or a pipeline; found {_told(part)}")
 
 
-def _split(x: Any, y: Any, classes: Mapping[str, int], what: str) -> Split:
-    inputs, labels = _named(x), _named(y)
-    lengths: dict[str, int] = {}
-    for kind, arrays in (("x", inputs), ("y", labels)):
-        for name, array in arrays.items():
-            shown = f"{kind} {name}".strip()
-            if array.ndim == 0 or array.dtype.kind not in "biuf":
-                raise DatasetError(
-                    f"{what}: {shown} is {array.dtype} of shape {array.shape}, expected arrays of numbers"
-                )
-            if array.dtype.kind == "f" and not numpy.isfinite(array).all():
-                raise DatasetError(f"{what}: {shown} holds numbers that are not finite; clean the data first")
-            lengths[shown] = len(array)
-    if len(set(lengths.values())) != 1 or 0 in lengths.values():
-        shown = ", ".join(f"{name} {count}" for name, count in lengths.items())
-        raise DatasetError(f"{what}: needs as many samples in every array, and at least one; found {shown}")
-    for head, count in classes.items():
-        if count and head in labels:
-            numbers = labels[head].reshape(len(labels[head]), -1)[:, 0].astype(int)
-            if numbers.min() < 0 or numbers.max() >= count:
-                raise DatasetError(f"{what}: class {int(numbers.max())} is not in the training set (0 to {count - 1})")
-            labels[head] = one_hot(numbers, count)
-    return Split(_plain(inputs), _plain(labels))
-
-
-def _plain(arrays: dict[str, Array]) -> Arrays:
-    changed = {name: array.astype(numpy.float32) for name, array in arrays.items()}
-    return changed[""] if list(changed) == [""] else changed
-
-
-def _classes(labels: Any, head: str) -> int:
-    """How many classes a head's class numbers have; 0 where its labels are none."""
-    array = _named(labels).get(head)
-    if array is None or array.dtype.kind not in "biu" or array.size == 0 or array.ndim > 2 or array[0].size != 1:
-        return 0
-    return int(array.max()) + 1
-
-
-def _shuffled(split: Split) -> Split:
-    order = numpy.random.default_rng(0).permutation(split.samples)
-
-    def change(arrays: Arrays) -> Arrays:
-        if isinstance(arrays, Mapping):
-            return {name: array[order] for name, array in arrays.items()}
-        return arrays[order]
-
-    return Split(change(split.x), change(split.y))
+def _told(given: Any) -> str:
+    if isinstance(given, tuple | list):
+        return f"{len(given)} things: {', '.join(type(each).__name__ for each in given[:4])}"
+    return f"a {type(given).__name__}"

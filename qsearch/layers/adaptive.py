@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from qsearch.errors import ConfigError, did_you_mean
+from qsearch.layers.positions import in_order
 from qsearch.layers.roles import plan_of
 from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers import get
@@ -20,6 +21,16 @@ from qsearch.quantizers.fixed_point import Grid, fixed_point
 from qsearch.quantizers.tensors import power_of_two, straight_through, with_noise_factor
 
 _KINDS = ("quantized_bits", "quantized_relu")
+_OPTIONS = (
+    "symmetric",
+    "quantization_delay",
+    "ema_freeze_delay",
+    "ema_decay",
+    "per_channel",
+    "po2_rounding",
+    "relu_neg_slope",
+    "relu_upper_bound",
+)
 
 
 @keras.saving.register_keras_serializable(package="qsearch")
@@ -34,6 +45,7 @@ class QAdaptiveActivation(keras.layers.Layer):  # type: ignore[misc]
         ConfigError: another activation, or bits that are no positive number.
     """
 
+    @in_order("activation", "total_bits", "current_step", *_OPTIONS)
     def __init__(
         self,
         activation: str,
@@ -155,18 +167,7 @@ class QAdaptiveActivation(keras.layers.Layer):  # type: ignore[misc]
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        names = (
-            "activation",
-            "total_bits",
-            "symmetric",
-            "quantization_delay",
-            "ema_freeze_delay",
-            "ema_decay",
-            "per_channel",
-            "po2_rounding",
-            "relu_neg_slope",
-            "relu_upper_bound",
-        )
+        names = ("activation", "total_bits", *_OPTIONS)
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 

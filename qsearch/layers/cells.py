@@ -15,10 +15,14 @@ from typing import Any, ClassVar, NamedTuple
 import keras
 from keras import ops
 
+from qsearch.layers.positions import CELL_QUANTIZERS, cell_order, in_order
 from qsearch.layers.quantized import Config, QuantizedLayer, suited
 from qsearch.layers.roles import activation_of, apply_activation, plan_of, serialized_activation
 from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers.base import Quantizer
+
+_FUNCTIONS = ("units", "activation", "recurrent_activation")
+_DROPOUT = ("dropout", "recurrent_dropout")
 
 _register = keras.saving.register_keras_serializable(package="qsearch")
 
@@ -120,6 +124,7 @@ class QuantizedCell(QuantizedLayer):
 class QSimpleRNNCell(QuantizedCell, keras.layers.SimpleRNNCell):  # type: ignore[misc]
     """h = act(x · Q_k(W) + Q_b(b) + Q_s(h) · Q_r(U))."""
 
+    @in_order("units", "activation", *cell_order(), *CELL_QUANTIZERS, *_DROPOUT)
     def __init__(
         self,
         units: int,
@@ -156,6 +161,7 @@ class QLSTMCell(QuantizedCell, keras.layers.LSTMCell):  # type: ignore[misc]
 
     GATES = 4
 
+    @in_order(*_FUNCTIONS, *cell_order("unit_forget_bias"), *CELL_QUANTIZERS, *_DROPOUT, "implementation")
     def __init__(
         self,
         units: int,
@@ -197,6 +203,7 @@ class QGRUCell(QuantizedCell, keras.layers.GRUCell):  # type: ignore[misc]
 
     GATES = 3
 
+    @in_order(*_FUNCTIONS, *cell_order(), *CELL_QUANTIZERS, *_DROPOUT, "implementation", "reset_after")
     def __init__(
         self,
         units: int,

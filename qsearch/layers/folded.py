@@ -13,15 +13,17 @@ Jacob et al. 2018 (doi:10.1109/CVPR.2018.00286); modes and order are QKeras'.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
 from keras import ops
 
 from qsearch.errors import ConfigError, did_you_mean
+from qsearch.layers.legacy import without_legacy
+from qsearch.layers.positions import FOLDED_ORDER, in_order
 from qsearch.layers.quantized import Config, WeightPart
-from qsearch.layers.weights import QConv2D, QDense, QDepthwiseConv2D
+from qsearch.layers.weights import CONV2D_ORDER, DENSE_ORDER, DEPTHWISE_ORDER, QConv2D, QDense, QDepthwiseConv2D
 
 _register = keras.saving.register_keras_serializable(package="qsearch")
 
@@ -46,14 +48,6 @@ _NORM: Mapping[str, Any] = {
     "folded_norm": None,
 }
 """Arguments of the normalization with their defaults; `folded_norm` is the name of the layer that it was."""
-_ABSENT: Mapping[str, Any] = {
-    "renorm": False,
-    "renorm_clipping": None,
-    "renorm_momentum": 0.99,
-    "virtual_batch_size": None,
-    "adjustment": None,
-}
-"""Arguments of Keras 2's BatchNormalization that QKeras switches off here; their defaults are accepted."""
 _OBJECTS = {"initializer": keras.initializers, "regularizer": keras.regularizers, "constraint": keras.constraints}
 
 
@@ -64,12 +58,15 @@ def _float(variable: Any) -> Any:
 class _Folded:
     """Mixin in front of a Q layer."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        for key, default in _ABSENT.items():
-            if kwargs.pop(key, default) not in (default, None):
-                raise ConfigError(f"{type(self).__name__}: {key} has no folded form; leave it out")
+    UNBIASED: ClassVar[bool] = True
+    """Whether the averaged variance is the unbiased one where `fused` says nothing."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        if kwargs.pop("synchronized", False):
+            raise ConfigError(f"{type(self).__name__}: synchronized has no folded form; leave it out")
+        kwargs = without_legacy(type(self).__name__, kwargs)
         norm = {key: kwargs.pop(key, default) for key, default in _NORM.items()}
-        super().__init__(*args, **kwargs)
+        super().__init__(**kwargs)
         if norm["folding_mode"] not in FOLDING_MODES:
             near = did_you_mean(str(norm["folding_mode"]), FOLDING_MODES)
             raise ConfigError(
@@ -151,8 +148,9 @@ class _Folded:
         delay = self.norm["ema_freeze_delay"]
         adapts = tf.constant(True) if delay is None or delay < 0 else ops.convert_to_tensor(self.iteration) <= delay
         count = tf.cast(tf.size(z) / tf.shape(mean)[0], tf.float32)
-        # Keras 2's fused kernel averages the unbiased variance.
-        unbiased = variance if self.norm["fused"] is False else variance * count / tf.maximum(count - 1.0, 1.0)
+        # Keras 2's fused kernel, which QKeras' convolutions use, averages the unbiased variance.
+        fused = self.UNBIASED if self.norm["fused"] is None else self.norm["fused"]
+        unbiased = variance * count / tf.maximum(count - 1.0, 1.0) if fused else variance
         moving = tf.where(adapts, 1.0 - self.norm["momentum"], 0.0)
         for average, found in ((self.moving_mean, mean), (self.moving_variance, unbiased)):
             before = _float(average)
@@ -223,6 +221,10 @@ class _Folded:
 class QConv2DBatchnorm(_Folded, QConv2D):
     """QConv2D and BatchNormalization in one; the quantizers act on the folded kernel and bias."""
 
+    @in_order(*CONV2D_ORDER, *FOLDED_ORDER)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
     def _channels(self) -> int:
         return int(self.filters)
 
@@ -230,6 +232,10 @@ class QConv2DBatchnorm(_Folded, QConv2D):
 @_register
 class QDepthwiseConv2DBatchnorm(_Folded, QDepthwiseConv2D):
     """QDepthwiseConv2D and BatchNormalization in one; channels in · depth_multiplier."""
+
+    @in_order(*DEPTHWISE_ORDER, "depthwise_range", "bias_range", *FOLDED_ORDER)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
 
     def _channels(self) -> int:
         return int(self.kernel.shape[2]) * int(self.depth_multiplier)
@@ -240,7 +246,13 @@ class QDepthwiseConv2DBatchnorm(_Folded, QDepthwiseConv2D):
 
 @_register
 class QDenseBatchnorm(_Folded, QDense):
-    """QDense and BatchNormalization in one."""
+    """QDense and BatchNormalization in one; averages the biased variance, as Keras 3 does, unless fused=True."""
+
+    UNBIASED = False
+
+    @in_order(*DENSE_ORDER, *FOLDED_ORDER)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
 
     def _channels(self) -> int:
         return int(self.units)

@@ -11,6 +11,8 @@ from keras import ops
 
 from qsearch.errors import ConfigError
 from qsearch.layers.constraints import clip_for
+from qsearch.layers.legacy import without_legacy
+from qsearch.layers.positions import NORM_ORDER, in_order
 from qsearch.layers.quantized import WeightPart
 from qsearch.layers.roles import plan_of, text
 from qsearch.plan import LayerPlan, Role
@@ -24,6 +26,8 @@ _PARTS: Mapping[str, Role] = {
     "variance_quantizer": Role.VARIANCE,
     "inverse_quantizer": Role.INVERSE,
 }
+_WITHOUT_EFFECT = ("activation", "beta_range", "gamma_range")
+_CONSTRAINTS = ("gamma_constraint", "beta_constraint")
 
 
 @keras.saving.register_keras_serializable(package="qsearch")
@@ -36,9 +40,11 @@ class QBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc
     take them unquantized. With no quantizer at all this is Keras' BatchNormalization. Defaults are QKeras'.
 
     Raises:
-        ConfigError: an inverse quantizer together with one of gamma or variance.
+        ConfigError: an inverse quantizer together with one of gamma or variance; renorm, virtual_batch_size or
+            adjustment, which Keras 3 has not.
     """
 
+    @in_order(*NORM_ORDER[:5], "activation", *NORM_ORDER[5:], *_PARTS, *_CONSTRAINTS, "beta_range", "gamma_range")
     def __init__(
         self,
         beta_quantizer: Any = "quantized_po2(5)",
@@ -50,8 +56,9 @@ class QBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc
         gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        self_scaling = {"gamma_quantizer": gamma_quantizer, "variance_quantizer": variance_quantizer}
-        in_use = {name: _for_weights(get(item)) for name, item in self_scaling.items()}
+        kwargs = without_legacy(type(self).__name__, kwargs, _WITHOUT_EFFECT)
+        self_scaling = {"gamma_quantizer": get(gamma_quantizer), "variance_quantizer": get(variance_quantizer)}
+        in_use = {name: _for_weights(item) for name, item in self_scaling.items()}
         beta, gamma = get(beta_quantizer), in_use["gamma_quantizer"]
         given = {
             "beta_constraint": keras.constraints.serialize(keras.constraints.get(beta_constraint)),
@@ -67,9 +74,9 @@ class QBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc
                 "QBatchNormalization: inverse_quantizer needs gamma_quantizer=None and variance_quantizer=None"
             )
         self.beta_quantizer = beta
-        self.gamma_quantizer = get(gamma_quantizer)
+        self.gamma_quantizer = self_scaling["gamma_quantizer"]
         self.mean_quantizer = get(mean_quantizer)
-        self.variance_quantizer = get(variance_quantizer)
+        self.variance_quantizer = self_scaling["variance_quantizer"]
         self.inverse_quantizer = get(inverse_quantizer)
         self._in_use: dict[str, Quantizer | None] = in_use
         self._given = given

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from qsearch.errors import ConfigError
+from qsearch.layers.positions import in_order
 from qsearch.layers.roles import activation_of, apply_activation, plan_of, serialized_activation, text
 from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers import get
@@ -20,8 +21,8 @@ _register = keras.saving.register_keras_serializable(package="qsearch")
 class _QuantizedAverage:
     """Mixin: the quantizer of 1/area, and an activation."""
 
-    def __init__(self, *args: Any, average_quantizer: Any = None, activation: Any = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, average_quantizer: Any = None, activation: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.average_quantizer: Quantizer | None = get(average_quantizer)
         self.activation = activation_of(activation)
 
@@ -48,6 +49,10 @@ class _QuantizedAverage:
 class QAveragePooling2D(_QuantizedAverage, keras.layers.AveragePooling2D):  # type: ignore[misc]
     """activation(mean(x) · A · Q(1/A)) over windows of area A; cells outside the image do not enter a mean."""
 
+    @in_order("pool_size", "strides", "padding", "data_format", "average_quantizer", "activation")
+    def __init__(self, pool_size: int | tuple[int, int] = (2, 2), **kwargs: Any) -> None:
+        super().__init__(pool_size=pool_size, **kwargs)
+
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         average = super().call(inputs)
         return apply_activation(
@@ -62,6 +67,10 @@ class QGlobalAveragePooling2D(_QuantizedAverage, keras.layers.GlobalAveragePooli
     Raises:
         ConfigError: a quantizer where height and width are not known.
     """
+
+    @in_order("data_format", "average_quantizer", "activation")
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         height, width = inputs.shape[1:3] if self.data_format == "channels_last" else inputs.shape[2:4]

@@ -7,12 +7,16 @@ from typing import Any, ClassVar, Self
 import keras
 
 from qsearch.layers.cells import QGRUCell, QLSTMCell, QSimpleRNNCell, QuantizedCell
+from qsearch.layers.positions import CELL_QUANTIZERS, LOOP_ORDER, in_order, weights_order
 from qsearch.layers.quantized import WeightPart
 from qsearch.plan import LayerPlan
 from qsearch.quantizers.base import Quantizer
 
 _register = keras.saving.register_keras_serializable(package="qsearch")
 
+_KERNELS = ("kernel", "recurrent")
+_FUNCTIONS = ("units", "activation", "recurrent_activation")
+_DROPOUT = ("dropout", "recurrent_dropout")
 _LOOP = (
     "return_sequences",
     "return_state",
@@ -26,6 +30,8 @@ _LOOP = (
     "activity_regularizer",
 )
 """Arguments of the loop over time; the others are the cell's."""
+_OF_CELL = ("unit_forget_bias", "dropout", "implementation")
+"""Attributes of a layer that its cell has, with those that end in `_quantizer`, `_initializer` and so on."""
 
 
 class _Recurrent(keras.layers.RNN):  # type: ignore[misc]
@@ -36,7 +42,7 @@ class _Recurrent(keras.layers.RNN):  # type: ignore[misc]
     def __init__(self, units: int, activation: Any = "quantized_tanh", **kwargs: Any) -> None:
         loop = {key: kwargs.pop(key) for key in _LOOP if key in kwargs}
         kwargs.pop("use_cudnn", None)  # there is no such kernel for quantized weights
-        cell = self.CELL(units, activation, dtype=loop.get("dtype"), **kwargs)
+        cell = self.CELL(units, activation=activation, dtype=loop.get("dtype"), **kwargs)
         super().__init__(cell, **loop)
 
     @property
@@ -64,7 +70,7 @@ class _Recurrent(keras.layers.RNN):  # type: ignore[misc]
     def __getattr__(self, name: str) -> Any:
         """The quantizers, initializers and constraints of the cell are the layer's."""
         cell = self.__dict__.get("cell")
-        parts = ("_quantizer", "_initializer", "_constraint", "_regularizer", "_activation", "reset_after")
+        parts = ("_quantizer", "_initializer", "_constraint", "_regularizer", "_activation", "reset_after", *_OF_CELL)
         if isinstance(cell, QuantizedCell) and name.endswith(parts):
             return getattr(cell, name)
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
@@ -90,6 +96,10 @@ class QSimpleRNN(_Recurrent):
 
     CELL = QSimpleRNNCell
 
+    @in_order("units", "activation", *weights_order(_KERNELS), *CELL_QUANTIZERS, *_DROPOUT, *LOOP_ORDER)
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
+
 
 @_register
 class QLSTM(_Recurrent):
@@ -97,12 +107,35 @@ class QLSTM(_Recurrent):
 
     CELL = QLSTMCell
 
+    @in_order(
+        *_FUNCTIONS,
+        *weights_order(_KERNELS, ("unit_forget_bias",)),
+        *CELL_QUANTIZERS,
+        *_DROPOUT,
+        "implementation",
+        *LOOP_ORDER,
+    )
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
+
 
 @_register
 class QGRU(_Recurrent):
     """GRU with quantizers; see `QGRUCell`."""
 
     CELL = QGRUCell
+
+    @in_order(
+        *_FUNCTIONS,
+        *weights_order(_KERNELS),
+        *CELL_QUANTIZERS,
+        *_DROPOUT,
+        "implementation",
+        *LOOP_ORDER,
+        "reset_after",
+    )
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
 
 
 @_register

@@ -8,10 +8,17 @@ from typing import Any
 import keras
 from keras import ops
 
+from qsearch.layers.positions import in_order, weights_order
 from qsearch.layers.quantized import Config, QuantizedLayer, suited
 from qsearch.layers.roles import activation_of
 from qsearch.plan import Role
 from qsearch.quantizers.base import Quantizer
+
+_ORDER = (
+    *("filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "depth_multiplier", "activation"),
+    *weights_order(("depthwise", "pointwise")),
+    *("depthwise_quantizer", "pointwise_quantizer", "bias_quantizer"),
+)
 
 _register = keras.saving.register_keras_serializable(package="qsearch")
 
@@ -21,6 +28,7 @@ class _Separable(QuantizedLayer):
 
     ROLES = MappingProxyType({"depthwise": Role.KERNEL, "pointwise": Role.POINTWISE, "bias": Role.BIAS})
 
+    @in_order(*_ORDER)
     def __init__(
         self,
         filters: int,

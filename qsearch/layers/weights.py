@@ -15,10 +15,25 @@ import numpy
 from keras import ops
 
 from qsearch.errors import ConfigError
+from qsearch.layers.positions import in_order, weights_order
 from qsearch.layers.quantized import Config, QuantizedLayer, suited
 from qsearch.layers.roles import activation_of
 from qsearch.plan import Role
 from qsearch.quantizers.base import Quantizer
+
+_QUANTIZERS = ("kernel_quantizer", "bias_quantizer")
+_RANGES = ("kernel_range", "bias_range")
+_WEIGHTS = weights_order(("kernel",))
+_REST = (*_WEIGHTS, *_QUANTIZERS)
+_CONV2D = ("filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "activation")
+CONV2D_ORDER = (*_CONV2D, *_REST)
+"""Of the folded convolution; QConv2D's own has the ranges before the quantizers."""
+DENSE_ORDER = ("units", "activation", *_REST, *_RANGES)
+DEPTHWISE_ORDER = (
+    *("kernel_size", "strides", "padding", "depth_multiplier", "data_format", "activation"),
+    *weights_order(("depthwise",)),
+    *("dilation_rate", "depthwise_quantizer", "bias_quantizer"),
+)
 
 _register = keras.saving.register_keras_serializable(package="qsearch")
 
@@ -51,6 +66,7 @@ class _OneKernel(QuantizedLayer):
 class QDense(_OneKernel, keras.layers.Dense):  # type: ignore[misc]
     """Dense with quantizers: activation(x · Q_k(W) + Q_b(b)), W of shape (in, units), x of rank >= 2."""
 
+    @in_order(*DENSE_ORDER)
     def __init__(
         self,
         units: int,
@@ -69,6 +85,7 @@ class QDense(_OneKernel, keras.layers.Dense):  # type: ignore[misc]
 class QConv1D(_OneKernel, keras.layers.Conv1D):  # type: ignore[misc]
     """Conv1D with quantizers: activation(conv(x, Q_k(W)) + Q_b(b)), W (length, in / groups, filters)."""
 
+    @in_order("filters", "kernel_size", "strides", "padding", "dilation_rate", "activation", *_REST, *_RANGES)
     def __init__(
         self,
         filters: int,
@@ -99,6 +116,7 @@ class QConv2D(_OneKernel, keras.layers.Conv2D):  # type: ignore[misc]
         ConfigError: a mask of another shape.
     """
 
+    @in_order(*_CONV2D, *_WEIGHTS, *_RANGES, *_QUANTIZERS, "mask")
     def __init__(
         self,
         filters: int,
@@ -132,6 +150,7 @@ class QConv2DTranspose(_OneKernel, keras.layers.Conv2DTranspose):  # type: ignor
 
     INITIALIZER = "glorot_uniform"
 
+    @in_order(*_CONV2D[:4], "output_padding", *_CONV2D[4:], *_REST)
     def __init__(
         self,
         filters: int,
@@ -166,6 +185,7 @@ class QDepthwiseConv2D(_OneKernel, keras.layers.DepthwiseConv2D):  # type: ignor
     KERNEL = "depthwise"
     ROLES = MappingProxyType({"depthwise": Role.KERNEL, "bias": Role.BIAS})
 
+    @in_order(*DEPTHWISE_ORDER, "depthwise_range", "bias_range")
     def __init__(
         self,
         kernel_size: int | tuple[int, int],

@@ -12,23 +12,26 @@ import numpy
 
 from qsearch.errors import ModelError
 from qsearch.models.keras2_layers import NotRebuiltError, layer_of
+from qsearch.models.keras2_names import with_plain_names
 
 _MODELS = ("Functional", "Model", "Sequential")
 _Stored = Mapping[str, Any]
 
 
-def load_keras2(path: Path, stored: Any, allow_code: bool) -> keras.Model:
-    """The model of a `.h5` file with the configuration `stored`.
+def load_keras2(path: Path, stored: Any, allow_code: bool, weights: Path | None = None) -> keras.Model:
+    """The model of a `.h5` or `.json` file with the configuration `stored`.
 
     Args:
         allow_code: make Lambda layers, which run code from the file.
+        weights: the file that holds them, where it is another one.
 
     Raises:
         ModelError: naming the layer that cannot be rebuilt or whose weights do not fit.
     """
     builder = _Builder(path, allow_code)
+    stored = with_plain_names(stored)
     model = builder.model(stored)
-    _load_weights(path, stored, model, builder.made)
+    _load_weights(weights or path, stored, builder.made)
     return model
 
 
@@ -205,9 +208,16 @@ def _references(part: Any) -> list[Any]:
     return found
 
 
-def _load_weights(path: Path, stored: _Stored, model: keras.Model, made: Mapping[int, Any]) -> None:
+def _load_weights(path: Path, stored: _Stored, made: Mapping[int, Any]) -> None:
+    if not h5py.is_hdf5(path):
+        raise ModelError(f"{path}: is no HDF5 file; save the weights again with model.save_weights('{path.stem}.h5')")
     with h5py.File(path, "r") as file:
         groups = file.get("model_weights", file)
+        if "layer_names" not in groups.attrs:
+            raise ModelError(
+                f"{path}: holds weights in another form than Keras 2's .h5; save them with that version as "
+                f"{path.name.partition('.')[0]}.h5, without .weights before .h5"
+            )
         for item in _items(stored):
             if id(item) not in made:
                 continue

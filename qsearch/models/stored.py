@@ -30,11 +30,11 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class _Item:
+class StoredItem:
     """A serialised object: the layer it belongs to, or is.
 
     `module` is None for a class registered outside Keras, and "" where the format does not write it; `registered` is
-    the name that Keras looks for among custom objects.
+    the name that Keras looks for among custom objects, and `package` the one it was registered with.
     """
 
     layer: str
@@ -42,15 +42,30 @@ class _Item:
     name: str
     module: str | None
     registered: str
+    package: str
 
 
 def read_stored(path: Path) -> Stored:
-    """The configuration in a `.keras` or `.h5` file.
+    """The configuration in a `.keras`, `.h5` or `.json` file.
 
     Raises:
         ModelError: the file is damaged, or holds no model.
     """
+    if path.suffix == ".json":
+        return _in_json(path)
     return _in_zip(path) if path.suffix == ".keras" else _in_hdf5(path)
+
+
+def _in_json(path: Path) -> Stored:
+    """Keras 2 writes its version into what to_json gives, Keras 3 the module of every class."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: is no JSON file ({error}); write it with model.to_json()") from None
+    if not (isinstance(config, dict) and isinstance(config.get("class_name"), str) and "config" in config):
+        raise ModelError(f"{path}: holds no model's architecture; write it with model.to_json()")
+    version = config.get("keras_version") or ("3" if "module" in config else "2")
+    return Stored(config, str(version))
 
 
 def refuse_foreign(
@@ -70,7 +85,7 @@ def refuse_foreign(
     """
     import keras
 
-    for item in _items(stored.config, "", is_layer=True):
+    for item in items(stored.config, "", is_layer=True):
         where = f"{path}: layer {item.layer!r}"
         if item.name in _CODE and allow_code:
             continue
@@ -93,10 +108,16 @@ def refuse_foreign(
             )
 
 
-def _items(part: Any, layer: str, is_layer: bool) -> Iterator[_Item]:
+def items(part: Any, layer: str, is_layer: bool) -> Iterator[StoredItem]:
+    """Every serialised object in a configuration.
+
+    Args:
+        layer: the name of the layer that `part` belongs to.
+        is_layer: whether `part` is a layer or a list of them.
+    """
     if isinstance(part, list):
         for entry in part:
-            yield from _items(entry, layer, is_layer)
+            yield from items(entry, layer, is_layer)
     elif isinstance(part, dict):
         kind, inner = part.get("class_name"), part.get("config")
         if isinstance(kind, str):
@@ -104,11 +125,13 @@ def _items(part: Any, layer: str, is_layer: bool) -> Iterator[_Item]:
                 layer = str(inner.get("name", part.get("name", layer)))
             name = str(inner) if kind == "function" else kind.removeprefix("qsearch>")
             # values such as tuples and tensors are written as __tuple__ ..., without a module
-            registered = str(part.get("registered_name") or "").rpartition(">")[2]
-            yield _Item(layer, is_layer and not kind.startswith("__"), name, part.get("module", ""), registered)
+            package, _, registered = str(part.get("registered_name") or kind).rpartition(">")
+            registered = registered if part.get("registered_name") else ""
+            plain = is_layer and not kind.startswith("__")
+            yield StoredItem(layer, plain, name, part.get("module", ""), registered, package)
         for key, entry in part.items():
             if key not in _NOT_REBUILT:
-                yield from _items(entry, layer, key in ("layers", "layer"))
+                yield from items(entry, layer, key in ("layers", "layer"))
 
 
 def _in_zip(path: Path) -> Stored:

@@ -21,6 +21,7 @@ from qsearch.quantizers.computed import automatic
 from qsearch.quantizers.spec import QuantizerSpec, parse
 
 Entries = Mapping[str, Any]
+_ADAPTIVE = "QAdaptiveActivation"
 _FOLD_KEYS = ("folding_mode", "ema_freeze_delay")
 
 
@@ -31,7 +32,8 @@ class DictionaryOptions:
     Attributes:
         activation_bits: bits of the quantizer that an activation inside a layer gets when its entry names none.
         enable_bn_folding: batch normalizations become part of the layer before them where they can.
-        prefer_qadaptiveactivation: Activation layers take the entry of "QAdaptiveActivation" before "QActivation".
+        prefer_qadaptiveactivation: Activation layers take the entry of "QAdaptiveActivation" before "QActivation", not
+            after it, and become adaptive where their own name has an entry.
     """
 
     activation_bits: int = 4
@@ -128,8 +130,10 @@ class _Entry:
         candidates = [*names, own]
         if self.norm is not None and kind is not None and kind.folded is not None:
             candidates = [*names, kind.folded.__name__, own]
-        if options.prefer_qadaptiveactivation and type(core_of(layer)) is keras.layers.Activation:
-            candidates = [*names, "QAdaptiveActivation", own]
+        self.can_adapt = type(core_of(layer)) is keras.layers.Activation
+        if self.can_adapt:
+            classes = [_ADAPTIVE, own] if options.prefer_qadaptiveactivation else [own, _ADAPTIVE]
+            candidates = [*names, *classes]
         self.key = next((name for name in candidates if name in entries), None)
         if kind is None:
             if self.by_name and entries[str(self.key)]:
@@ -191,7 +195,10 @@ class _Entry:
         if not chosen:
             raise _StaysError(f"its entry {self.key} has nothing for {function!r}")
         spec = _spec(chosen, str(self.key))
-        adaptive = self.key == "QAdaptiveActivation"
+        # A name's entry says with what, not whether its integer bits adapt; that is the option's to say.
+        adaptive = self.key == _ADAPTIVE or (
+            self.by_name and self.can_adapt and self.options.prefer_qadaptiveactivation
+        )
         if adaptive and spec.name not in ("quantized_bits", "quantized_relu"):
             raise ConfigError(f"{self.key}: found {spec}, expected quantized_bits or quantized_relu with bits only")
         return LayerPlan({Role.ACTIVATION: spec}, adaptive=adaptive)

@@ -37,7 +37,8 @@ def quantize_model(
         transfer_weights: copy the float weights wherever shapes agree, folded batch normalizations included.
         enable_bn_folding: a batch normalization directly behind a convolution or dense layer becomes part of it,
             with the entry of e.g. "QConv2DBatchnorm" where there is one (`folding_mode`, `ema_freeze_delay`).
-        prefer_qadaptiveactivation: Activation layers take the entry of "QAdaptiveActivation" first.
+        prefer_qadaptiveactivation: Activation layers take the entry of "QAdaptiveActivation" before that of
+            "QActivation", not after it, and become a QAdaptiveActivation where their own name has an entry.
 
     Layers that stay as they are are logged with the reason (logger "qsearch.quantize.public", level INFO);
     `left_alone` returns them.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import keras
+import numpy
 import tensorflow as tf
 
 from qsearch.quantizers import activation_functions as functions
 from qsearch.quantizers.base import Noisy, Quantizer
+from qsearch.quantizers.ranges import levels
 from qsearch.quantizers.sigmoids import SIGMOIDS, Sigmoid, real_tanh, tanh_of
 from qsearch.quantizers.tensors import Rounding, Tensor, rounding_of, straight_through, with_noise_factor
 
@@ -52,6 +54,17 @@ class quantized_relu(Noisy):
             and self.argument("rounding") != "half_away"
             and functions.can_fuse(self.argument("bits"), self.argument("integer"))
         )
+
+    def range(self) -> numpy.ndarray:
+        """Every level, in the order of two's complement codes (0 ... greatest, lowest ... below 0).
+
+        Raises:
+            ConfigError: too many to list.
+        """
+        step = self.step(tf.zeros(()))
+        assert step is not None
+        slope = float(self.argument("negative_slope")) or 1.0
+        return levels(self.spec, step, max(self.max(), -self.min() / slope), lambda x: self(x, training=False))
 
     def step(self, x: Tensor) -> Tensor | None:
         bits = self.argument("bits") - bool(self.argument("negative_slope"))

@@ -123,15 +123,25 @@ class Noisy(Quantizer):
         """The current factor: a number, or a tensor with `use_variables`."""
         return float(self.argument("qnoise_factor")) if self._noise is None else tf.identity(self._noise)
 
-    def update_qnoise_factor(self, factor: float) -> None:
-        """Set the factor of a quantizer made with `use_variables=True`.
+    @property
+    def can_change(self) -> bool:
+        """Whether the quantizer was made with `use_variables=True`."""
+        return self._noise is not None
+
+    def _with(self, **changes: Value) -> Self:
+        changed = super()._with(**changes)
+        changed._noise = self._noise  # what a layer makes of a quantizer follows it
+        return changed
+
+    def update_qnoise_factor(self, qnoise_factor: float) -> None:
+        """Set the factor of a quantizer made with `use_variables=True`, and of those that layers made from it.
 
         Raises:
             ConfigError: a quantizer without a variable, which cannot change.
         """
         if self._noise is None:
             raise ConfigError(f"{self.spec}: its qnoise_factor is fixed; make it with use_variables=True to change it")
-        self._noise.assign(factor)
+        self._noise.assign(qnoise_factor)
 
     def surrogate_slope(self, slope: Callable[[Tensor], Tensor] | None) -> Callable[[Tensor], Tensor] | None:
         """The gradient: that of x̂, or (1 − n) of it with `use_ste=False`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy
 import tensorflow as tf
 
 from qsearch.errors import ConfigError
@@ -19,6 +20,7 @@ from qsearch.quantizers.fixed_point import (
     linear_scale,
     scaled_fixed_point,
 )
+from qsearch.quantizers.ranges import levels
 from qsearch.quantizers.scales import Sharing
 from qsearch.quantizers.scaling import SelfScaling, constant_scale, sharing_of
 from qsearch.quantizers.tensors import (
@@ -41,6 +43,18 @@ class _FixedPoint(SelfScaling, Noisy):
 
     def _sharing(self) -> Sharing:
         return Sharing(self.argument("scale_axis"))
+
+    def range(self) -> numpy.ndarray:
+        """Every level, in the order of two's complement codes (0 ... greatest, lowest ... below 0).
+
+        Raises:
+            ConfigError: levels that depend on the input or the channel, or too many to list.
+        """
+        step = self.step(tf.zeros((1, 1)))
+        assert step is not None
+        return levels(
+            self.spec, tf.reduce_max(step), max(self.max(), -self.min()), lambda x: self._levels(x, training=False)
+        )
 
     def _given_step(self) -> Tensor | None:
         """The step of a scale found after training, in place of an automatic one."""
@@ -171,6 +185,16 @@ class quantized_linear(Noisy, SelfScaling):
 
     def _automatic_scale(self, x: Tensor, power_of_two: bool) -> Tensor:
         return self._quantization_scale(x) / self._data_type_scale()
+
+    def range(self) -> numpy.ndarray:
+        """Every level, in the order of two's complement codes (0 ... greatest, lowest ... below 0).
+
+        Raises:
+            ConfigError: levels that depend on the input or the channel, or too many to list.
+        """
+        step = self.step(tf.zeros((1, 1)))
+        assert step is not None
+        return levels(self.spec, tf.reduce_max(step), max(self.max(), -self.min()), lambda x: self(x, training=False))
 
     def step(self, x: Tensor) -> Tensor | None:
         scale = self._quantization_scale(tf.cast(x, tf.float32))

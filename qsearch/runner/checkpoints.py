@@ -28,6 +28,7 @@ class Checkpoints:
         parts = {"best": best}
         if end is not None:
             parts |= {"end": end.weights, "optimizer": end.optimizer}
+            parts |= {f"schedule_{name}": [numpy.asarray(value)] for name, value in end.schedule.items()}
         arrays = {f"{part}_{place}": array for part, found in parts.items() for place, array in enumerate(found)}
         aside = self.folder / f".{trial}.partial.npz"
         numpy.savez(aside, **arrays)
@@ -40,7 +41,10 @@ class Checkpoints:
 
     def end(self, trial: int) -> TrainingState:
         """Where its training stopped."""
-        return TrainingState(self._read(trial, "end"), self._read(trial, "optimizer"))
+        with numpy.load(self._path(trial), allow_pickle=False) as file:
+            named = [name.removesuffix("_0") for name in file.files if name.startswith("schedule_")]
+            schedule = {name.removeprefix("schedule_"): float(file[f"{name}_0"]) for name in named}
+        return TrainingState(self._read(trial, "end"), self._read(trial, "optimizer"), schedule)
 
     def prune(self, needed: Collection[int]) -> None:
         """Drop all but these."""

@@ -158,7 +158,7 @@ def _model(loaded: LoadedConfig) -> tuple[keras.Model, dict[str, Any]]:
             return build_model(config.name, **config.options()), {}
         own = import_objects(config.custom_objects)
         if config.path is not None:
-            model = load_model(config.path, custom_objects=own)
+            model = load_model(config.path, custom_objects=own, weights=config.weights)
         else:
             model = build_own(str(config.factory), config.arguments or {})
     except ModelError as error:

@@ -19,15 +19,17 @@ from qsearch.errors import SearchError
 from qsearch.plan import QuantizationPlan
 from qsearch.report.markdown import markdown
 from qsearch.runner.checkpoints import Checkpoints
+from qsearch.runner.data import data_of
 from qsearch.runner.directory import BEST, RunDirectory, create_directory
 from qsearch.runner.environment import environment
 from qsearch.runner.experiment import FINAL_SEED, REFERENCE_SEED, Experiment, read_experiment, schedule_of
-from qsearch.runner.objective import data_of, objective_of, recipe_of
+from qsearch.runner.objective import objective_of, recipe_of
 from qsearch.runner.outcome import Figures, Outcome
 from qsearch.runner.reload import reloaded
 from qsearch.runner.searcher import Searcher
 from qsearch.runner.strategy import strategy
 from qsearch.search.loop import Demands
+from qsearch.search.schedules import RateSchedule
 from qsearch.search.seeds import spread
 from qsearch.search.training import Recipe, compile_model, evaluate, train
 from qsearch.search.trials import AnyTrial, FailedTrial, Observer, SilentObserver, SkippedTrial, Trained, Trial
@@ -187,7 +189,7 @@ class _Run:
             epochs=final.epochs,
             batch_size=final.batch_size,
             from_start=True,
-            cosine=final.epochs if final.learning_rate_schedule == "cosine" else None,
+            schedule=RateSchedule(final.learning_rate_schedule, final.optimizer.learning_rate, final.epochs),
         )
         seed = spread(self.config.run.seed, FINAL_SEED)
         keras.utils.set_random_seed(seed)  # before loading: layers with noise seed themselves when they are made

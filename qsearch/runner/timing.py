@@ -10,12 +10,14 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 from qsearch.blocks.schedule import Schedule
+from qsearch.config.schedules import ScheduleConfig
 from qsearch.graph.walk import layers_by_path
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
 from qsearch.runner.checkpoints import Checkpoints
+from qsearch.runner.data import data_of
 from qsearch.runner.experiment import SEARCH_SEED, Experiment
-from qsearch.runner.objective import data_of, objective_of, recipe_of
+from qsearch.runner.objective import objective_of, recipe_of
 from qsearch.runner.trainer import CandidateTrainer
 from qsearch.search.oracle import workload
 from qsearch.search.seeds import spread
@@ -84,7 +86,9 @@ def measure(experiment: Experiment, schedule: Schedule) -> Timing:
     model = apply_plan(experiment.model, QuantizationPlan())  # a copy
     reference, trial = _Clock(), _Clock()
     train(model, data, replace(recipe, epochs=2, patience=None), 0, reference.epoch_ended)
-    run = config.run.model_copy(update={"epochs": 2, "executions_per_trial": 1, "learning_rate_schedule": "constant"})
+    run = config.run.model_copy(
+        update={"epochs": 2, "executions_per_trial": 1, "learning_rate_schedule": ScheduleConfig()}
+    )
     last = schedule.stages[-1]
     layers = tuple(layers_by_path(experiment.model))
     with TemporaryDirectory(prefix="qsearch-") as folder:

@@ -18,6 +18,7 @@ from qsearch.quantize.transfer import transfer_weights
 from qsearch.runner.checkpoints import Checkpoints
 from qsearch.runner.experiment import TRIAL_SEED
 from qsearch.search.loop import Stop
+from qsearch.search.schedules import RateSchedule
 from qsearch.search.seeds import spread
 from qsearch.search.space import LEARNING_RATE, LEARNING_RATE_STEPS
 from qsearch.search.training import Recipe, TrainingState, early_stopping_patience, train
@@ -99,7 +100,7 @@ class CandidateTrainer:
         run = self.config.run
         epochs = run.epochs if candidate.epochs is None else candidate.epochs
         longest = epochs if candidate.epochs is None else run.max_epochs or run.epochs
-        cosine = run.learning_rate_schedule == "cosine"
+        schedule = RateSchedule(run.learning_rate_schedule, self.recipe.optimizer.learning_rate, longest)
         optimizer, factor = self.recipe.optimizer, self._rate_factor(candidate)
         if self.rates is None:
             optimizer = optimizer.model_copy(update={"learning_rate": optimizer.learning_rate * factor})
@@ -109,8 +110,8 @@ class CandidateTrainer:
             epochs=epochs,
             batch_size=run.batch_size,
             # a falling rate is of use only to those who see it fall
-            patience=None if cosine else early_stopping_patience(longest),
-            cosine=longest if cosine else None,
+            patience=None if schedule.config.needs_its_epochs else early_stopping_patience(longest),
+            schedule=schedule,
             first_epoch=first_epoch,
             rates={} if self.rates is None else self.rates(factor),
         )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qsearch.config.names import METRICS
+from qsearch.config.chosen import Chosen
+from qsearch.config.names import LOSSES, METRICS, SIGNED_LOSSES
 from qsearch.errors import ConfigError, did_you_mean
 from qsearch.goal.target import Target
-from qsearch.imports import imported
+from qsearch.search.made import Output, keras_name, made_loss, made_metric, own_name, own_object
+from qsearch.search.whole_set import WholeSet
+
+_LOSS = "loss"
 
 
 @dataclass(frozen=True)
@@ -17,30 +21,65 @@ class Objective:
     """What a model is trained and judged by.
 
     Attributes:
-        loss: a Keras name or an import path; or one for each head.
-        metrics: names or import paths; the first is the target.
-        head: the head that the metrics are of, where a model has several.
+        loss: one, or one for each head.
+        metrics: the first is the target.
+        output: what the metrics look at.
+        head: the name of that output, where a model has several.
         direction: whether more ("max") or less ("min") of the target is better; None where its name tells.
         class_weight: by class number.
+        place: that of the head among the outputs.
     """
 
-    loss: str | Mapping[str, str]
-    metrics: tuple[str, ...]
+    loss: Chosen | Mapping[str, Chosen]
+    metrics: tuple[Chosen, ...]
+    output: Output
     head: str | None = None
     direction: str | None = None
     loss_weights: Mapping[str, float] | None = None
     class_weight: Mapping[int, float] | None = None
+    place: int = 0
+
+    def losses(self, heads: Sequence[str]) -> dict[str, Chosen]:
+        """The loss of each head that has one."""
+        return dict(self.loss) if isinstance(self.loss, Mapping) else dict.fromkeys(heads, self.loss)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the metrics are reported by; of several with the same name, later ones have a number."""
+        found: list[str] = []
+        for metric in self.metrics:
+            name = own_name(metric.name) if metric.own else metric.name
+            same = sum(other == name or other.startswith(f"{name}_") for other in found)
+            found.append(f"{name}_{same + 1}" if name in found else name)
+        return tuple(found)
 
     def compiled(self) -> dict[str, Any]:
-        """Fresh arguments for `compile`: metrics keep a state, so that no two models share them."""
-        loss = self.loss if isinstance(self.loss, str) else dict(self.loss)
-        losses = _loss(loss) if isinstance(loss, str) else {head: _loss(name) for head, name in loss.items()}
-        metrics = [_metric(name) for name in self.metrics if name != "loss"]
+        """Fresh arguments for `compile`: metrics keep a state, so that no two models share them.
+
+        Raises:
+            ConfigError: import paths that lead nowhere, or options that a class does not take.
+        """
+        loss = self.loss
+        named = zip(self.metrics, self.names, strict=True)
+        metrics = [
+            made_metric(metric, self.output, name)
+            for metric, name in named
+            if metric.name != _LOSS and not metric.whole_set
+        ]
         return {
-            "loss": losses,
+            "loss": made_loss(loss)
+            if isinstance(loss, Chosen)
+            else {head: made_loss(own) for head, own in loss.items()},
             "metrics": metrics if self.head is None else {self.head: metrics},
             "loss_weights": None if self.loss_weights is None else dict(self.loss_weights),
         }
+
+    @property
+    def whole_set(self) -> WholeSet | None:
+        """The metrics of all predictions at once, if there are any."""
+        named = zip(self.metrics, self.names, strict=True)
+        functions = {name: own_object(metric, None) for metric, name in named if metric.whole_set}
+        return WholeSet(functions, self.head, self.place) if functions else None
 
     def target(self, reported: Mapping[str, float]) -> Target:
         """The target, under the name that training reports it by.
@@ -51,36 +90,20 @@ class Objective:
         Raises:
             ConfigError: the metric is not among these, or its direction is not known.
         """
-        text = self.metrics[0]
-        direction, limit = METRICS.get(text, (None, None))
+        metric, name = self.metrics[0], self.names[0]
+        known = keras_name(metric.name) if metric.own else metric.name
+        direction, limit = METRICS.get(known or "", (None, None))
+        losses = (self.loss,) if isinstance(self.loss, Chosen) else self.loss.values()
+        if known == _LOSS and any(loss.name not in LOSSES or loss.name in SIGNED_LOSSES for loss in losses):
+            limit = None  # it may fall below 0
         if self.direction is not None and self.direction != direction:
             direction, limit = self.direction, None
         if direction is None:
-            raise ConfigError(f"reference.direction: is missing, and whether more of {text} is better is not known")
-        name = _name(text)
+            raise ConfigError(f"reference.direction: is missing, and whether more of {metric} is better is not known")
         key = next((key for key in (f"{self.head}_{name}", name) if key in reported), None)
         if key is None:
             found = ", ".join(reported)
             raise ConfigError(
-                f"reference.metrics: {text} is not reported; reported are: {found}{did_you_mean(name, reported)}"
+                f"reference.metrics: {metric} is not reported; reported are: {found}{did_you_mean(name, reported)}"
             )
         return Target(f"val_{key}", direction == "max", limit)
-
-
-def _name(text: str) -> str:
-    if text == "loss" or ":" not in text:
-        return text
-    metric = _metric(text)
-    return str(getattr(metric, "name", None) or getattr(metric, "__name__", text))
-
-
-def _metric(text: str) -> Any:
-    """A metric of the user's own: a class is made without arguments, anything else taken as it is."""
-    if ":" not in text:
-        return text
-    found = imported(text, ConfigError)
-    return found() if isinstance(found, type) else found
-
-
-def _loss(text: str) -> Any:
-    return _metric(text)

@@ -11,11 +11,13 @@ import keras
 import numpy
 
 from qsearch.config.schema import OptimizerConfig
-from qsearch.datasets import Dataset, Split
-from qsearch.errors import QsearchError
+from qsearch.datasets import Dataset, Source
+from qsearch.errors import ConfigError, QsearchError
 from qsearch.goal.target import Target
+from qsearch.search.augmented import Augmentation, augmented
 from qsearch.search.metrics import Objective
 from qsearch.search.rates import variable_factors, with_factors
+from qsearch.search.schedules import RateSchedule, state_of
 from qsearch.search.trials import Trained
 
 EpochEnded = Callable[[int, int, Mapping[str, float]], None]
@@ -30,10 +32,10 @@ class Recipe:
         epochs: number of the last epoch.
         patience: epochs without a lower `val_loss` after which training stops; None trains them all.
         from_start: the weights before training count as epoch 0, so that training never makes the model worse.
-        cosine: let the learning rate fall to 0 over this many epochs (Loshchilov and Hutter 2017, arXiv:1608.03983);
-            None keeps it constant.
+        schedule: how the learning rate changes (cosine: Loshchilov and Hutter 2017, arXiv:1608.03983).
         first_epoch: epochs that were trained before.
         rates: by layer, the factor of its learning rate; 1 for those that are not named.
+        augment: what is done to training samples; None: nothing.
     """
 
     optimizer: OptimizerConfig
@@ -43,17 +45,19 @@ class Recipe:
     batch_size: int
     patience: int | None = None
     from_start: bool = False
-    cosine: int | None = None
+    schedule: RateSchedule = field(default_factory=RateSchedule)
     first_epoch: int = 0
     rates: Mapping[str, float] = field(default_factory=dict)
+    augment: Augmentation | None = None
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where training stopped, to go on from there: all weights, and the optimizer's variables."""
+    """Where training stopped, to go on from there: all weights, the optimizer's variables, the schedule's state."""
 
     weights: list[Any]
     optimizer: list[Any]
+    schedule: Mapping[str, float] = field(default_factory=dict)
 
 
 class DivergedError(QsearchError):
@@ -88,54 +92,84 @@ def train(
     Raises:
         DivergedError: no epoch had a finite metric.
     """
-    compile_model(model, recipe, data.train.samples)
+    compile_model(model, recipe, data.train.steps(recipe.batch_size))
     keras.utils.set_random_seed(seed)
     if state is not None:
         model.optimizer.build(model.trainable_variables)
         model.set_weights(state.weights)
         for variable, value in zip(model.optimizer.variables, state.optimizer, strict=True):
             variable.assign(value)
-    keeper = _BestEpoch(recipe.target, recipe.epochs, epoch_ended, stop)
+    whole_set = recipe.objective.whole_set
+    more = None if whole_set is None else lambda: whole_set.values(model, data.selection, _large(recipe))
+    keeper = _BestEpoch(recipe.target, recipe.epochs, epoch_ended, stop, more)
     if recipe.from_start:
         keeper.set_model(model)
         keeper.consider(0, {f"val_{name}": value for name, value in evaluate(model, data.selection, recipe).items()})
+    rate = recipe.optimizer.learning_rate
     callbacks: list[Any] = [keras.callbacks.TerminateOnNaN(), keeper]
+    callbacks += recipe.schedule.callbacks(rate, {} if state is None else state.schedule)
     if recipe.patience is not None:
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=recipe.patience, mode="min"))
-    model.fit(
-        data.train.x,
-        data.train.y,
-        validation_data=(data.selection.x, data.selection.y),
-        initial_epoch=recipe.first_epoch,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        class_weight=recipe.objective.class_weight,
-        callbacks=callbacks,
-        verbose=0,
-    )
-    end = TrainingState(model.get_weights(), [numpy.asarray(value) for value in model.optimizer.variables])
+    fed = data.train.training(recipe.batch_size)
+    if recipe.augment is not None:
+        fed = augmented(fed, recipe.augment, seed, recipe.first_epoch)
+    with data.train.reading(), data.selection.reading():
+        model.fit(
+            **fed,
+            validation_data=data.selection.validation(recipe.batch_size),
+            initial_epoch=recipe.first_epoch,
+            epochs=recipe.epochs,
+            class_weight=recipe.objective.class_weight,
+            callbacks=callbacks,
+            verbose=0,
+        )
+    end = TrainingState(model.get_weights(), _values(model.optimizer), state_of(callbacks))
     if recipe.rates:
         compile_model(model, replace(recipe, rates={}))  # with an optimizer that can be saved
     return keeper.restore(), end
 
 
-def compile_model(model: keras.Model, recipe: Recipe, samples: int | None = None) -> None:
-    """Compile with the recipe's optimizer, loss and metrics; samples: of the training set, for a falling rate."""
+def _values(optimizer: keras.optimizers.Optimizer) -> list[Any]:
+    return [numpy.asarray(value) for value in optimizer.variables]
+
+
+def compile_model(model: keras.Model, recipe: Recipe, steps: int | None = None) -> None:
+    """Compile with the recipe's optimizer, loss and metrics; steps: of an epoch, for a schedule."""
     options = recipe.optimizer.options()
-    if recipe.cosine is not None and samples is not None:
-        steps = recipe.cosine * math.ceil(samples / recipe.batch_size)
-        options["learning_rate"] = keras.optimizers.schedules.CosineDecay(options["learning_rate"], steps)
+    if steps is not None:
+        options["learning_rate"] = recipe.schedule.rate(options["learning_rate"], steps)
     optimizer = keras.optimizers.get({"class_name": recipe.optimizer.name, "config": options})
     if recipe.rates:
         optimizer = with_factors(optimizer, variable_factors(model, recipe.rates))
     model.compile(optimizer=optimizer, **recipe.objective.compiled())
 
 
-def evaluate(model: keras.Model, split: Split, recipe: Recipe) -> dict[str, float]:
-    """Loss and metrics of a compiled model on a split."""
-    batch_size = max(recipe.batch_size, 256)
-    found = model.evaluate(split.x, split.y, batch_size=batch_size, verbose=0, return_dict=True)
-    return {name: float(value) for name, value in found.items()}
+def evaluate(model: keras.Model, source: Source, recipe: Recipe) -> dict[str, float]:
+    """Loss and metrics of a compiled model on a set of samples.
+
+    Raises:
+        ConfigError: a metric gives several values, or one of all predictions fails.
+    """
+    with source.reading():
+        found = model.evaluate(**source.evaluation(_large(recipe)), verbose=0, return_dict=True)
+    single = {name: _number(name, value) for name, value in found.items()}
+    whole_set = recipe.objective.whole_set
+    return single if whole_set is None else {**single, **whole_set.values(model, source, _large(recipe))}
+
+
+def _large(recipe: Recipe) -> int:
+    """Samples of a batch where nothing is learned."""
+    return max(recipe.batch_size, 256)
+
+
+def _number(name: str, value: Any) -> float:
+    count = numpy.size(value)
+    if count != 1:
+        raise ConfigError(
+            f"{name} gives {count} values, one per class (or threshold), expected one number; "
+            "take Keras' by name, with options: {name: f1_score, average: macro}"
+        )
+    return float(numpy.reshape(value, ()))
 
 
 class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
@@ -147,8 +181,10 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         epochs: int,
         epoch_ended: EpochEnded,
         stop: Callable[[list[float]], str | None] | None,
+        more: Callable[[], Mapping[str, float]] | None,
     ) -> None:
         super().__init__()
+        self.more = more
         self.target = target
         self.epochs = epochs
         self.epoch_ended = epoch_ended
@@ -161,6 +197,8 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         metrics = {name: float(value) for name, value in (logs or {}).items()}
+        if self.more is not None:
+            metrics |= {f"val_{name}": value for name, value in self.more().items()}
         self.seen = epoch + 1
         self.curve.append(metrics.get(self.target.name, math.nan))
         self.consider(self.seen, metrics)

@@ -35,7 +35,7 @@ CASES = [
     ("dataset", "{name: mnits}", "c.yaml:1:17: dataset.name: found 'mnits', allowed: mnist, fashion_mnist, cifar10, "
      "cifar100, digits; did you mean 'mnist'?"),
     ("dataset", "{nane: digits}", "c.yaml:1:11: dataset.nane: unknown key, allowed: name, npz, factory, "
-     "train_samples, test_samples, validation; did you mean 'name'?"),
+     "train_samples, test_samples, validation, augment; did you mean 'name'?"),
     ("dataset", "{}", "c.yaml:1:1: dataset: found none, expected exactly one of: name, npz, factory"),
     ("dataset", "{name: digits, npz: a.npz}", "c.yaml:1:1: dataset: found name and npz, expected exactly one of"),
     ("dataset", "{factory: my.module.load}", "c.yaml:1:20: dataset.factory: found 'my.module.load', expected an "
@@ -45,6 +45,11 @@ CASES = [
     ("dataset", "{name: digits, train_samples: 0}", "c.yaml:1:40: dataset.train_samples: found 0, must be >= 1"),
     ("model", "{}", "c.yaml:2:1: model: found none, expected exactly one of: name, path, factory"),
     ("model", "{name: digits, arguments: {a: 1}}", "c.yaml:2:1: model: arguments belong to a factory"),
+    (
+        "model",
+        "{path: m.keras, weights: m.h5}",
+        "c.yaml:2:1: model: weights: found 'm.h5', but they belong to the path of a .json architecture",
+    ),
     ("model", "{path: m.h5, filters: [3]}", "c.yaml:2:1: model: options filters belong to a registry name"),
     ("model", "{name: digits, filters: [16, [8, 0]]}", "c.yaml:2:41: model.filters[1][1]: found 0, must be >= 1"),
     ("reference", "{loss: crossentropy}", "c.yaml:4:19: reference.loss: found 'crossentropy', allowed: "

@@ -8,6 +8,7 @@ from textwrap import dedent
 import pytest
 
 from qsearch.config import load_config, to_yaml
+from qsearch.config.chosen import Chosen
 from qsearch.config.goals import BitsGoalConfig, EnergyGoalConfig
 from qsearch.config.limits import activation_limit, key_for, weight_limit
 from qsearch.errors import ConfigError
@@ -50,7 +51,7 @@ def test_defaults_are_those_of_autoqkeras(tmp_path: Path) -> None:
     assert (config.run.mode, config.run.activation_bits, config.run.tune_filters) == ("random", 4, "none")
     assert config.run.min_trials_per_block == 10
     assert config.run.output_dir == "runs/c"
-    assert config.reference.metrics == ("acc",)
+    assert config.reference.metrics == (Chosen("acc"),)
 
 
 def test_a_notebooks_run_config_can_be_pasted(tmp_path: Path) -> None:

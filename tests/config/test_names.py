@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 import keras
 import numpy
 import pytest
 
 from qsearch.config import names
+from qsearch.config.chosen import Chosen
+from qsearch.config.keras_options import LOSS_CLASSES, METRIC_CLASSES, SHORT, KerasClass
 from qsearch.datasets import DATASETS
 from qsearch.energy.process import PROCESSES
 from qsearch.models import MODELS
 from qsearch.quantize.apply import can_quantize
 from qsearch.quantizers.formats import SOURCE_FORMATS
+from qsearch.search.made import Output
+from qsearch.search.metrics import Objective
 from qsearch.search.oracle import MODES
 
 
@@ -44,11 +51,28 @@ def test_layer_classes() -> None:
         assert hasattr(keras.layers, name)
 
 
+REQUIRED = {
+    "iou": {"num_classes": 3, "target_class_ids": [0], "sparse_y_true": False, "sparse_y_pred": False},
+    "mean_iou": {"num_classes": 3, "sparse_y_true": False, "sparse_y_pred": False},
+    "one_hot_iou": {"num_classes": 3, "target_class_ids": [0]},
+    "one_hot_mean_iou": {"num_classes": 3},
+    "precision_at_recall": {"recall": 0.9},
+    "recall_at_precision": {"precision": 0.9},
+    "sensitivity_at_specificity": {"specificity": 0.9},
+    "specificity_at_sensitivity": {"sensitivity": 0.9},
+    "false_positives": {"thresholds": 0.3},
+    "false_negatives": {"thresholds": 0.3},
+    "true_negatives": {"thresholds": 0.3},
+}
+
+
 @pytest.mark.parametrize("name", [name for name in names.METRICS if name != "loss"])
 def test_the_right_answer_reaches_the_best_value_of_a_metric(name: str) -> None:
     direction, limit = names.METRICS[name]
     model = keras.Sequential([keras.Input((3,)), keras.layers.Identity()])
-    model.compile(loss="mse", metrics=[name])
+    metric = Chosen(name, REQUIRED.get(name, {}))
+    objective = Objective(Chosen("mse"), (metric,), Output(Chosen("mse"), (3,)))
+    model.compile(**objective.compiled())
     eye = numpy.eye(3, dtype="float32")
     labels = numpy.arange(3) if name.startswith("sparse") else -1 + 2 * eye if "hinge" in name else eye
     if name == "categorical_hinge":
@@ -59,9 +83,33 @@ def test_the_right_answer_reaches_the_best_value_of_a_metric(name: str) -> None:
         what: model.evaluate(x, labels, verbose=0, return_dict=True)[name]
         for what, x in (("right", right), ("wrong", wrong))
     }
-    assert found["right"] == pytest.approx(limit, abs=1e-5)
+    if limit is not None:
+        assert found["right"] == pytest.approx(limit, abs=1e-5)
     if not name.endswith("top_k_categorical_accuracy"):  # among three classes the first five are always right
         assert found["right"] > found["wrong"] if direction == "max" else found["right"] < found["wrong"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "module"), [(LOSS_CLASSES, keras.losses), (METRIC_CLASSES, keras.metrics)], ids=["losses", "metrics"]
+)
+def test_options_are_those_of_the_classes(classes: dict[str, KerasClass], module: Any) -> None:
+    for name, known in classes.items():
+        parameters = set(inspect.signature(getattr(module, known.class_name)).parameters) - {"name", "dtype"}
+        own = {"label_smoothing"} if (name, module) == ("sparse_categorical_crossentropy", keras.losses) else set()
+        assert set(known.options) == parameters | own, name
+    without = {"loss"} if module is keras.metrics else set()
+    listed = names.METRICS if module is keras.metrics else names.LOSSES
+    assert {SHORT.get(name, name) for name in listed} - without == set(classes)
+
+
+def test_every_metric_of_keras_is_known() -> None:
+    made = {
+        name
+        for name, found in vars(keras.metrics).items()
+        if isinstance(found, type) and issubclass(found, keras.metrics.Metric)
+    }
+    without = {"Metric", "Mean", "Sum", "MeanMetricWrapper"}  # of single numbers, not of labels and outputs
+    assert made - without == {known.class_name for known in METRIC_CLASSES.values()}
 
 
 @pytest.mark.parametrize("name", names.LOSSES)

@@ -18,6 +18,7 @@ from qsearch.errors import ConfigError
 RNG = numpy.random.default_rng(0)
 IMAGE, SERIES, FLAT = (6, 6, 3), (5, 4), (7,)
 BITS = "quantized_bits(4,0,1,alpha=1.0)"
+FLOAT: dict[str, Any] = dict.fromkeys([f"{part}_quantizer" for part in ("beta", "gamma", "mean", "variance")])
 KERNEL: dict[str, Any] = {"kernel_quantizer": "quantized_bits(4,0,1)", "bias_quantizer": "quantized_bits(6,2)"}
 SEPARABLE: dict[str, Any] = {"depthwise_quantizer": BITS, "pointwise_quantizer": "ternary", "bias_quantizer": BITS}
 GATES: dict[str, Any] = {**KERNEL, "recurrent_quantizer": "ternary", "state_quantizer": "quantized_bits(6,1)"}
@@ -25,11 +26,11 @@ GATES: dict[str, Any] = {**KERNEL, "recurrent_quantizer": "ternary", "state_quan
 Make = Callable[[], keras.layers.Layer]
 QUANTIZED: dict[str, tuple[tuple[int, ...], Make]] = {
     "QDense": (FLAT, lambda: layers.QDense(3, "quantized_relu(4,2)", **KERNEL)),
-    "QConv1D": (SERIES, lambda: layers.QConv1D(3, 2, "quantized_tanh(5)", padding="causal", **KERNEL)),
-    "QConv2D": (IMAGE, lambda: layers.QConv2D(4, 3, "quantized_relu_po2(4)", mask=numpy.eye(3), **KERNEL)),
+    "QConv1D": (SERIES, lambda: layers.QConv1D(3, 2, activation="quantized_tanh(5)", padding="causal", **KERNEL)),
+    "QConv2D": (IMAGE, lambda: layers.QConv2D(4, 3, activation="quantized_relu_po2(4)", mask=numpy.eye(3), **KERNEL)),
     "QConv2DTranspose": (IMAGE, lambda: layers.QConv2DTranspose(2, 3, strides=2, output_padding=1, **KERNEL)),
     "QDepthwiseConv2D": (IMAGE, lambda: layers.QDepthwiseConv2D(3, depthwise_quantizer="binary", depth_multiplier=2)),
-    "QSeparableConv1D": (SERIES, lambda: layers.QSeparableConv1D(3, 2, "quantized_relu(4,1)", **SEPARABLE)),
+    "QSeparableConv1D": (SERIES, lambda: layers.QSeparableConv1D(3, 2, activation="quantized_relu(4,1)", **SEPARABLE)),
     "QSeparableConv2D": (IMAGE, lambda: layers.QSeparableConv2D(3, 2, strides=2, **SEPARABLE)),
     "QActivation": (IMAGE, lambda: layers.QActivation("quantized_hswish(6,2)")),
     "QAdaptiveActivation": (IMAGE, lambda: layers.QAdaptiveActivation("quantized_bits", 6, ema_decay=0.5)),
@@ -121,11 +122,11 @@ PLAIN: list[tuple[tuple[int, ...], keras.layers.Layer, keras.layers.Layer]] = [
     ),
     (IMAGE, layers.QDepthwiseConv2D(3, depth_multiplier=2), keras.layers.DepthwiseConv2D(3, depth_multiplier=2)),
     (IMAGE, layers.QSeparableConv2D(3, 2), keras.layers.SeparableConv2D(3, 2)),
-    (SERIES, layers.QSeparableConv1D(3, 2, "elu"), keras.layers.SeparableConv1D(3, 2, activation="elu")),
+    (SERIES, layers.QSeparableConv1D(3, 2, activation="elu"), keras.layers.SeparableConv1D(3, 2, activation="elu")),
     (IMAGE, layers.QAveragePooling2D(3, padding="same"), keras.layers.AveragePooling2D(3, padding="same")),
     (IMAGE, layers.QGlobalAveragePooling2D(), keras.layers.GlobalAveragePooling2D()),
-    (IMAGE, layers.QBatchNormalization(None, None, None, None), keras.layers.BatchNormalization()),
-    (FLAT, layers.QBatchNormalization(None, None, None, None), keras.layers.BatchNormalization()),
+    (IMAGE, layers.QBatchNormalization(**FLOAT), keras.layers.BatchNormalization()),
+    (FLAT, layers.QBatchNormalization(**FLOAT), keras.layers.BatchNormalization()),
     (SERIES, layers.QSimpleRNN(3, "tanh"), keras.layers.SimpleRNN(3)),
     (SERIES, layers.QLSTM(3, "tanh", recurrent_activation="sigmoid"), keras.layers.LSTM(3)),
     (
@@ -196,7 +197,7 @@ def test_d26_d27_folding_takes_center_and_data_format() -> None:
         "moving_variance",
     ]
     assert layers.QConv2DBatchnorm(2, 3, data_format="channels_first").data_format == "channels_first"
-    with pytest.raises(ConfigError, match="renorm has no folded form; leave it out"):
+    with pytest.raises(ConfigError, match="renorm: found True, but Keras 3 has no such option"):
         layers.QConv2DBatchnorm(2, 3, renorm=True)
     with pytest.raises(ConfigError, match=r"folding_mode: found 'ema_folding', .*; did you mean 'ema_stats_folding'"):
         layers.QConv2DBatchnorm(2, 3, folding_mode="ema_folding")

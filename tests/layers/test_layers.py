@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy
@@ -17,6 +18,7 @@ from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers import parse
 
 BITS = "quantized_bits(4,0,1,alpha=1.0)"
+FLOAT: dict[str, Any] = dict.fromkeys([f"{part}_quantizer" for part in ("beta", "gamma", "mean", "variance")])
 
 
 def every_layer() -> keras.Model:
@@ -25,7 +27,7 @@ def every_layer() -> keras.Model:
     x = QBatchNormalization(name="bn")(x)
     x = QActivation("quantized_relu(4,2)", name="a")(x)
     x = QDepthwiseConv2D(3, depthwise_quantizer="quantized_po2(4,1)", activation="quantized_tanh(5)", name="dw")(x)
-    x = QBatchNormalization(None, None, None, None, name="bn_float")(x)
+    x = QBatchNormalization(**FLOAT, name="bn_float")(x)
     x = QActivation("stochastic_binary", name="b")(x)
     x = keras.layers.Flatten()(x)
     x = QDense(5, kernel_quantizer=BITS, bias_quantizer="quantized_bits(8,3,1)", activation="softmax", name="d")(x)
@@ -89,7 +91,7 @@ def test_without_quantizers_the_layers_are_keras() -> None:
         (QConv2D(4, 3, activation="relu"), keras.layers.Conv2D(4, 3, activation="relu")),
         (QDepthwiseConv2D(3, padding="same"), keras.layers.DepthwiseConv2D(3, padding="same")),
         (QDense(5, activation="tanh"), keras.layers.Dense(5, activation="tanh")),
-        (QBatchNormalization(None, None, None, None), keras.layers.BatchNormalization()),
+        (QBatchNormalization(**FLOAT), keras.layers.BatchNormalization()),
     ]
     for ours, keras_layer in pairs:
         ours.build(x.shape)
@@ -139,13 +141,14 @@ def test_every_quantizer_of_a_layer_is_told_whether_it_trains() -> None:
         "depthwise bias": QDepthwiseConv2D(3, depth_multiplier=3, bias_quantizer=ROUNDING, **some_bias),
         "depthwise activation": QDepthwiseConv2D(3, activation=ROUNDING),
         "activation": QActivation(ROUNDING),
-        "norm mean": QBatchNormalization(None, None, ROUNDING, None),
-        "norm variance": QBatchNormalization(None, None, None, ROUNDING),
+        "norm mean": QBatchNormalization(**{**FLOAT, "mean_quantizer": ROUNDING}),
+        "norm variance": QBatchNormalization(**{**FLOAT, "variance_quantizer": ROUNDING}),
         "norm gamma": QBatchNormalization(
-            None, ROUNDING, None, None, gamma_initializer=keras.initializers.RandomUniform(0.1, 0.9, seed=1)
+            **{**FLOAT, "gamma_quantizer": ROUNDING},
+            gamma_initializer=keras.initializers.RandomUniform(0.1, 0.9, seed=1),
         ),
         "norm beta": QBatchNormalization(
-            ROUNDING, None, None, None, beta_initializer=keras.initializers.RandomUniform(0.1, 0.9, seed=1)
+            **{**FLOAT, "beta_quantizer": ROUNDING}, beta_initializer=keras.initializers.RandomUniform(0.1, 0.9, seed=1)
         ),
     }
     keras.utils.set_random_seed(2)

@@ -9,7 +9,7 @@ import pytest
 import qsearch
 from qsearch.errors import ConfigError, ModelError
 from qsearch.graph.from_keras import read_plan
-from qsearch.layers import QActivation, QBatchNormalization, QConv2D, QDense, QDepthwiseConv2D
+from qsearch.layers import QActivation, QAdaptiveActivation, QBatchNormalization, QConv2D, QDense, QDepthwiseConv2D
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantize.transfer import transfer_weights
@@ -153,3 +153,28 @@ def test_plans_that_do_not_fit() -> None:
         apply_plan(model(), QuantizationPlan({"nope": LayerPlan()}))
     with pytest.raises(ModelError, match="layer 'flat': Flatten has no quantized form"):
         apply_plan(model(), QuantizationPlan({"flat": LayerPlan()}))
+
+
+def adaptive(entries: dict[str, object], prefer: bool) -> set[str]:
+    """The names of the layers that become adaptive."""
+    inputs = keras.Input((4,))
+    x = keras.layers.Activation("relu", name="first")(keras.layers.Dense(3, name="d")(inputs))
+    outputs = keras.layers.ReLU(name="layer")(keras.layers.Activation("relu", name="second")(x))
+    found = qsearch.quantize_model(keras.Model(inputs, outputs), entries, prefer_qadaptiveactivation=prefer)
+    return {layer.name for layer in found.layers if isinstance(layer, QAdaptiveActivation)}
+
+
+def test_which_activations_adapt() -> None:
+    """As QKeras has it: the option decides for a layer that is named, and between the two classes."""
+    plain, eight = "quantized_relu(4)", "quantized_relu(8)"
+    assert adaptive({"QAdaptiveActivation": eight}, prefer=False) == {"first", "second"}
+    assert adaptive({"QAdaptiveActivation": {"relu": eight}}, prefer=True) == {"first", "second"}
+    assert adaptive({"QAdaptiveActivation": eight, "QActivation": plain}, prefer=False) == set()
+    assert adaptive({"QAdaptiveActivation": eight, "QActivation": plain}, prefer=True) == {"first", "second"}
+    assert adaptive({"first": plain, "layer": plain}, prefer=True) == {"first"}
+    assert adaptive({"first": plain, "layer": plain}, prefer=False) == set()
+    assert adaptive({"first": plain, "QAdaptiveActivation": eight}, prefer=False) == {"second"}
+    with pytest.raises(
+        ConfigError, match=r"first: found quantized_tanh\(4\), expected quantized_bits or quantized_relu"
+    ):
+        adaptive({"first": "quantized_tanh(4)"}, prefer=True)

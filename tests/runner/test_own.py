@@ -10,7 +10,10 @@ from textwrap import dedent
 import numpy
 import pytest
 
+from qsearch.config.load import load_config
 from qsearch.errors import ConfigError, DatasetError, ModelError
+from qsearch.models import build_model
+from qsearch.runner.experiment import read_experiment
 from qsearch.runner.pipeline import RunResult, run
 
 MODULE = """
@@ -187,6 +190,18 @@ reference: {epochs: 2}
 """
 
 
+def test_an_architecture_and_its_weights_are_a_model(tmp_path: Path) -> None:
+    model = build_model("digits")
+    (tmp_path / "net.json").write_text(model.to_json(), encoding="utf-8")
+    model.save_weights(tmp_path / "net.weights.h5")
+    pair = f"path: {tmp_path}/net.json, weights: {tmp_path}/net.weights.h5"
+    text = f"dataset: {{name: digits}}\nmodel: {{{pair}}}\nlimit: {{Dense: [8, 8, 4]}}\ngoal: {{type: bits}}\n"
+    (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
+    read = read_experiment(load_config(tmp_path / "c.yaml")).model
+    for found, expected in zip(read.get_weights(), model.get_weights(), strict=True):
+        numpy.testing.assert_array_equal(found, expected)
+
+
 def test_custom_layers_are_saved_and_loaded(own: str) -> None:
     result = configured(CLASSES.replace("OWN", own))
     names = [type(layer).__name__ for layer in result.load_best().layers]
@@ -326,11 +341,14 @@ def test_files_of_arrays_that_do_not_belong_together(own: str, tmp_path: Path) -
     cases = [
         ({"x_train": x, "y_train": y, "x_test": x}, "has no array y_test"),
         ({"x_train": x, "y_train": y[:9], "x_test": x, "y_test": y}, "needs as many samples"),
-        ({"x_train": x, "y_train": y, "x_test": x, "y_test": y + 1}, "class 3 is not in the training set"),
+        (
+            {"x_train": x, "y_train": y, "x_test": x, "y_test": y + 1},
+            "test set: labels of output out are 1 to 3, its classes are 0 to 2; subtract 1",
+        ),
         ({"x_train": x * numpy.nan, "y_train": y, "x_test": x, "y_test": y}, "not finite"),
         ({"x_train": x.astype(str), "y_train": y, "x_test": x, "y_test": y}, "expected arrays of numbers"),
         ({"x_train": x[:, :5], "y_train": y, "x_test": x[:, :5], "y_test": y}, r"shape \(5,\), expected \(6,\)"),
-        ({"x_train": x, "y_train": y % 2, "x_test": x, "y_test": y % 2}, r"labels out have shape \(2,\)"),
+        ({"x_train": x, "y_train": numpy.eye(2)[y % 2], "x_test": x, "y_test": y}, r"labels out have shape \(2,\)"),
     ]
     for arrays, message in cases:
         numpy.savez(tmp_path / "d.npz", **arrays)

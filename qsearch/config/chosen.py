@@ -1,0 +1,189 @@
+"""Losses and metrics in a configuration: a name, or a mapping with a name and the options of its class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import PlainSerializer, PlainValidator
+
+from qsearch.config.fields import PlacedError, is_import_path, one_of
+from qsearch.config.keras_options import (
+    CHOICES,
+    COUNTS,
+    LOSS_CLASSES,
+    METRIC_CLASSES,
+    SHARES,
+    SHORT,
+    SWITCHES,
+    KerasClass,
+)
+from qsearch.config.names import LOSSES, METRICS
+from qsearch.errors import did_you_mean
+
+_WHOLE_SET = "whole_set"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A loss or a metric.
+
+    Attributes:
+        name: Keras' name of it, or an import path.
+        options: what its class is made with, or its function is called with; empty for Keras' defaults.
+        whole_set: a function of all labels and predictions at once, not of batches.
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    whole_set: bool = False
+
+    @property
+    def own(self) -> bool:
+        """Whether it is of the user's own."""
+        return ":" in self.name
+
+    @property
+    def plain(self) -> Any:
+        """As a file has it."""
+        if self.whole_set:
+            return {_WHOLE_SET: self.name, **self.options}
+        return {"name": self.name, **self.options} if self.options else self.name
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _squashed(name: str) -> str:
+    return re.sub(r"[_\s]", "", name).lower()
+
+
+def _keras_name(value: Any, names: Sequence[str], classes: Mapping[str, KerasClass]) -> str:
+    """The name in the tables of a name, a class name, or Keras' spelling of it (mean_io_u)."""
+    if isinstance(value, str) and value not in names:
+        spelt = {_squashed(name): name for name in reversed(names)}
+        spelt |= {_squashed(known.class_name): name for name, known in classes.items()}
+        value = spelt.get(_squashed(value), value)
+    return one_of(names)(value)
+
+
+def _chosen(value: Any, names: Sequence[str], classes: Mapping[str, KerasClass]) -> Chosen:
+    if isinstance(value, Chosen):
+        return value
+    given = dict(value) if isinstance(value, Mapping) else {"name": value}
+    whole = given.pop("whole_set", None)
+    if isinstance(whole, str) and "name" not in given:
+        if not is_import_path(whole):
+            raise PlacedError(f"found {whole!r}, expected an import path such as 'my_module:function'", (_WHOLE_SET,))
+        given["name"], whole = whole, True
+    if whole not in (None, True, False):
+        raise PlacedError(f"found {whole!r}, expected an import path such as 'my_module:function'", (_WHOLE_SET,))
+    name, options = given.pop("name", None), given
+    if name is None:
+        near = did_you_mean(str(next(iter(given), "")), ("name", _WHOLE_SET))
+        raise ValueError(f"found no 'name', expected one and the options of its class{near}")
+    if is_import_path(name):
+        return Chosen(name, options, bool(whole))
+    try:
+        known = _keras_name(name, names, classes)
+        if whole:
+            raise ValueError(f"found {name!r}, expected an import path such as 'my_module:function'")
+    except ValueError as error:
+        raise PlacedError(str(error), ("name",) if isinstance(value, Mapping) else ()) from None
+    return Chosen(known, _options(known, options, classes))
+
+
+def _options(name: str, options: Mapping[str, Any], classes: Mapping[str, KerasClass]) -> dict[str, Any]:
+    """Options of a Keras class, checked; those that are null are its defaults."""
+    found = classes.get(SHORT.get(name, name), KerasClass(""))
+    for option, value in options.items():
+        if option not in found.options:
+            allowed = ", ".join(found.options) or "none"
+            raise PlacedError(
+                f"{name} has no option {option!r}, allowed: {allowed}{did_you_mean(option, found.options)}",
+                (option,),
+                key=True,
+            )
+        wrong = _wrong(option, value)
+        if wrong is not None:
+            raise PlacedError(wrong, (option,))
+    for option in found.required if options or found.required else ():
+        if options.get(option) is None:
+            example = ", ".join(f"{one}: {_EXAMPLES.get(one, 0.9)}" for one in found.required)
+            raise ValueError(f"{name} needs the option {option!r}, as in {{name: {name}, {example}}}")
+    return {option: value for option, value in options.items() if value is not None}
+
+
+_EXAMPLES: Mapping[str, Any] = {"num_classes": 3, "target_class_ids": [1]}
+
+
+def _wrong(option: str, value: Any) -> str | None:
+    """Why an option cannot have a value."""
+    if option in CHOICES:
+        if value is None and option in ("average", "class_aggregation"):
+            each = "class" if option == "average" else "output"
+            return f"null gives one value per {each}, expected one number: {option}: {CHOICES[option][0]}"
+        if value is not None and value not in CHOICES[option]:
+            near = did_you_mean(value, CHOICES[option]) if isinstance(value, str) else ""
+            return f"found {value!r}, allowed: {', '.join(CHOICES[option])}{near}"
+    if value is None:
+        return None
+    if option in SWITCHES and not isinstance(value, bool):
+        return f"found {value!r}, expected true or false"
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if option in COUNTS and (not number or isinstance(value, float) or value < COUNTS[option]):
+        return f"found {value!r}, expected a whole number >= {COUNTS[option]}"
+    if option in SHARES and (not number or not 0 <= value <= 1):
+        return f"found {value!r}, expected a number from 0 to 1"
+    return None
+
+
+def _loss(value: Any) -> Any:
+    """One loss, or one for each head.
+
+    A mapping whose `name` is a text is a loss with options; where a head itself is called `name`, its loss is written
+    as a mapping.
+    """
+    if not isinstance(value, Mapping) or isinstance(value.get("name"), str):
+        try:
+            return _chosen(value, LOSSES, LOSS_CLASSES)
+        except PlacedError as error:
+            if error.key and "has no option" in str(error):
+                hint = "; if it is a head, and one is called 'name', write that one's loss as {name: {name: ...}}"
+                if isinstance(value[error.path[0]], str | Mapping):
+                    raise PlacedError(f"{error}{hint}", error.path, key=True) from None
+            raise
+    found = {}
+    for head, loss in value.items():
+        if not isinstance(loss, str | Mapping | Chosen):
+            raise PlacedError(
+                f"found {loss!r}, expected a loss for each head; a loss with options is {{name: ..., {head}: {loss}}}",
+                (str(head),),
+            )
+        try:
+            found[str(head)] = _chosen(loss, LOSSES, LOSS_CLASSES)
+        except ValueError as error:
+            raise PlacedError.below(str(head), error) from None
+    if not found:
+        raise ValueError("found no loss, expected one for each head")
+    return found
+
+
+def _metric(value: Any) -> Chosen:
+    return _chosen(value, tuple(METRICS), METRIC_CLASSES)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        # a head called `name` must not look like the name of a loss
+        forced = "name" in value
+        return {head: {"name": loss.name, **loss.options} if forced else _plain(loss) for head, loss in value.items()}
+    return value.plain if isinstance(value, Chosen) else value
+
+
+Losses: TypeAlias = Annotated[
+    Chosen | Mapping[str, Chosen], PlainValidator(_loss), PlainSerializer(_plain, return_type=Any)
+]
+Metric: TypeAlias = Annotated[Chosen, PlainValidator(_metric), PlainSerializer(_plain, return_type=Any)]

@@ -1,0 +1,185 @@
+"""Streams as Keras' `fit` and `evaluate` take them: labels, weights and names as the model has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+from qsearch.datasets.dataset import Array, Split
+from qsearch.datasets.fitting import Fitting, Parts, arrays_of, cut, parts_of, single, stacked
+from qsearch.datasets.inspection import Inspected, element_parts
+from qsearch.datasets.labels import Change
+from qsearch.datasets.streams import SequenceStream, Stream, TensorStream, Window, read
+from qsearch.errors import DatasetError
+
+Trouble: TypeAlias = list[DatasetError]
+
+
+def packed(split: Split) -> tuple[Any, ...]:
+    """(x, y), or (x, y, sample_weight)."""
+    return (split.x, split.y) if split.weights is None else (split.x, split.y, split.weights)
+
+
+@contextmanager
+def noted(trouble: Trouble) -> Iterator[None]:
+    """Keep what goes wrong while TensorFlow reads Python code: it would come out as an error of TensorFlow's."""
+    try:
+        yield
+    except DatasetError as error:
+        trouble.append(error)
+        raise
+
+
+def python_feed(stream: Stream, found: Inspected, batch_size: int, steps: int, what: str, trouble: Trouble) -> Any:
+    """A tf.data.Dataset that reads a Python iterable, as Keras makes one of a generator.
+
+    Args:
+        trouble: where errors that occur in reading are put.
+    """
+    import keras
+    import tensorflow
+
+    example = packed(found.fitting.split(found.example))
+    kinds = keras.tree.map_structure(lambda array: array.dtype, example)
+
+    def batches() -> Iterator[Any]:
+        given = 0
+        with noted(trouble):
+            for batch in _python_batches(stream, found, batch_size, what):
+                yield keras.tree.map_structure(lambda array, kind: array.astype(kind, copy=False), batch, kinds)
+                given += 1
+            if given < steps:
+                raise DatasetError(f"{what}: {stream.kind} that gave {steps} batches at first, and {given} this time")
+
+    signature = keras.tree.map_structure(
+        lambda array: tensorflow.TensorSpec((None, *_open(array.shape[1:], found.fitting)), array.dtype), example
+    )
+    dataset = tensorflow.data.Dataset.from_generator(batches, output_signature=signature)
+    return _finished(dataset, steps)
+
+
+def _python_batches(stream: Stream, found: Inspected, batch_size: int, what: str) -> Iterator[Any]:
+    layout, window = found.fitting.layout, found.window
+    total = None if window.stop is None else window.stop - window.start
+    waiting: list[Parts] = []
+    for number, element in enumerate(read(stream, window, what), 1):
+        parts = element_parts(layout, element, what)
+        if found.batched:
+            arrays = arrays_of(parts, what)
+            last = window.last if number == total else None
+            yield packed(found.fitting.split(arrays if last is None else cut(arrays, last)))
+            continue
+        waiting.append(parts)
+        if len(waiting) == batch_size:
+            yield packed(found.fitting.split(arrays_of(stacked(waiting, what), what)))
+            waiting = []
+    if waiting:
+        yield packed(found.fitting.split(arrays_of(stacked(waiting, what), what)))
+
+
+def _open(shape: tuple[int, ...], fitting: Fitting) -> tuple[int | None, ...]:
+    """Axes that may differ from batch to batch are left open where the model leaves any open."""
+    layout = fitting.layout
+    shapes = [*layout.inputs.values(), *(head.shape for head in layout.heads if head.labels != "own")]
+    if all(side is not None for wanted in shapes for side in wanted):
+        return shape
+    return tuple(side if number == len(shape) - 1 and side > 1 else None for number, side in enumerate(shape))
+
+
+def sequence_feed(
+    stream: SequenceStream, found: Inspected, batch_size: int, steps: int, what: str, trouble: Trouble
+) -> Any:
+    """A keras.utils.PyDataset around the given one: its workers and what it does after an epoch stay."""
+    if not found.batched:
+        return python_feed(stream, found, batch_size, steps, what, trouble)
+    import keras
+
+    inner = stream.sequence
+    window, fitting = found.window, found.fitting
+
+    class Fed(keras.utils.PyDataset):  # type: ignore[misc]
+        @property
+        def num_batches(self) -> int:
+            return steps
+
+        def __getitem__(self, index: int) -> Any:
+            with noted(trouble):
+                element = next(read(stream, Window(window.start + index, window.start + index + 1), what))
+                arrays = arrays_of(element_parts(fitting.layout, element, what), what)
+                if window.last is not None and index == steps - 1:
+                    arrays = cut(arrays, window.last)
+                return packed(fitting.split(arrays))
+
+        def on_epoch_begin(self) -> None:
+            inner.on_epoch_begin()
+
+        def on_epoch_end(self) -> None:
+            inner.on_epoch_end()
+
+    return Fed(
+        workers=inner.workers, use_multiprocessing=inner.use_multiprocessing, max_queue_size=inner.max_queue_size
+    )
+
+
+def tensor_feed(stream: TensorStream, found: Inspected, batch_size: int, steps: int) -> Any:
+    """The tf.data.Dataset with its elements as the model takes them."""
+    import tensorflow
+
+    window, fitting = found.window, found.fitting
+    dataset = stream.dataset.skip(window.start) if window.start else stream.dataset
+    if window.stop is not None:
+        dataset = dataset.take(window.stop - window.start)
+    if window.last is not None:
+        final, rows = steps - 1, window.last
+
+        def shorter(number: Any, element: Any) -> Any:
+            most = tensorflow.where(number == final, rows, tensorflow.int32.max)
+            return tensorflow.nest.map_structure(lambda tensor: tensor[:most], element)
+
+        dataset = dataset.enumerate().map(lambda number, *element: shorter(number, _one(element)))
+    if not found.batched:
+        dataset = dataset.batch(batch_size)
+    change = tensor_change(fitting, found.example)
+    return _finished(dataset.map(lambda *element: change(_one(element))), steps)
+
+
+def _one(element: tuple[Any, ...]) -> Any:
+    """tf.data unpacks a tuple into arguments."""
+    return element[0] if len(element) == 1 else element
+
+
+def tensor_change(fitting: Fitting, example: Parts) -> Callable[[Any], Any]:
+    """What makes elements of a tf.data.Dataset those that the model takes."""
+    import tensorflow
+
+    def changed(name: str, change: Change, given: Any, like: Array) -> Any:
+        # shapes may be unknown to tf.data, never their number of axes
+        tensor = change.reshaped(tensorflow.ensure_shape(given, [None] * like.ndim))
+        if change.classes is not None:
+            return tensorflow.one_hot(tensorflow.cast(tensor, tensorflow.int64), change.classes)
+        if change.floats or tensor.dtype in (tensorflow.float64, tensorflow.float16):
+            return tensorflow.cast(tensor, tensorflow.float32)
+        return tensor
+
+    def change(element: Any) -> Any:
+        parts = parts_of(fitting.layout, element, "")
+        x = {name: changed(name, how, parts.inputs[name], example.inputs[name]) for name, how in fitting.inputs.items()}
+        x = {name: tensorflow.ensure_shape(x[name], (None, *shape)) for name, shape in fitting.layout.inputs.items()}
+        y = {name: changed(name, how, parts.labels[name], example.labels[name]) for name, how in fitting.labels.items()}
+        if parts.weights is None:
+            return single(x), single(y)
+        like = example.weights or {}
+        w = {name: changed(name, how, parts.weights[name], like[name]) for name, how in fitting.weights.items()}
+        return single(x), fitting.packed(y), fitting.packed(w)
+
+    return change
+
+
+def _finished(dataset: Any, steps: int) -> Any:
+    """With a known length, so that Keras need not find it, and one batch made ahead."""
+    import tensorflow
+
+    options = tensorflow.data.Options()
+    options.experimental_distribute.auto_shard_policy = tensorflow.data.experimental.AutoShardPolicy.DATA
+    return dataset.apply(tensorflow.data.experimental.assert_cardinality(steps)).with_options(options).prefetch(1)

@@ -1,0 +1,123 @@
+"""What a model takes: its inputs and heads, and which arrays of the user's own are meant for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy
+
+from qsearch.datasets.dataset import Array
+from qsearch.errors import DatasetError
+
+Shape: TypeAlias = tuple[int | None, ...]
+Labels: TypeAlias = Literal["classes", "categorical", "binary", "values", "own"]
+
+
+@dataclass(frozen=True)
+class Head:
+    """An output of a model, and what its loss compares it with.
+
+    Attributes:
+        shape: of the output, without the samples' axis.
+        labels: class numbers; one-hot labels (class numbers become so); 0 to 1 for each unit; any numbers; or
+            whatever a loss of the user's own takes, which is not looked into.
+        ignored: a class number that the loss leaves out.
+        floats: make float32 of labels; else they stay in their own type.
+    """
+
+    name: str
+    shape: Shape
+    labels: Labels
+    ignored: int | None = None
+    floats: bool = False
+
+    @property
+    def units(self) -> int:
+        """Of the last axis; 0 where it is not known."""
+        return (self.shape[-1] or 0) if self.shape else 1
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The inputs and heads of a model, in its order.
+
+    Attributes:
+        by_name: whether the model's outputs are a dictionary; where they are a list, Keras takes weights in a list.
+    """
+
+    model: str
+    inputs: Mapping[str, Shape]
+    heads: tuple[Head, ...]
+    by_name: bool = False
+
+    @property
+    def head_names(self) -> list[str]:
+        return [head.name for head in self.heads]
+
+
+def is_array(value: Any) -> bool:
+    """Whether something is an array of any library, or a table."""
+    return hasattr(value, "shape") and not isinstance(value, type)
+
+
+def named(given: Any, names: Sequence[str], model: str, what: str, kinds: tuple[str, str]) -> dict[str, Any]:
+    """What is given for each name: a dictionary, a list in the model's order, or a single one.
+
+    Args:
+        what: how messages call it: "training set: samples".
+        kinds: what the names are of, one and several: ("input", "inputs").
+
+    Raises:
+        DatasetError: they are not as many as the model has, or have other names.
+    """
+    several = ", ".join(names)
+    has = f"{model} has {len(names)} {kinds[len(names) != 1]}: {several}"
+    if isinstance(given, Mapping):
+        found = {str(name): value for name, value in given.items()}
+        if found.keys() != set(names):
+            raise DatasetError(f"{what} are {', '.join(found) or 'none'}, expected {several}")
+        return {name: found[name] for name in names}
+    if isinstance(given, list | tuple) and (len(names) > 1 or (given and all(is_array(value) for value in given))):
+        if len(given) != len(names):
+            stack = "; make one array of a list of samples: numpy.stack" if len(given) > len(names) else ""
+            raise DatasetError(f"{what} are a list of {len(given)} arrays, {has}{stack}")
+        return dict(zip(names, given, strict=True))
+    if len(names) > 1:
+        raise DatasetError(f"{what} are one array, {has}; give a list of arrays in this order, or a dictionary by name")
+    return {names[0]: given}
+
+
+def numbers(given: Any, what: str) -> Array:
+    """An array of numbers of whatever is given for one; floats are float32.
+
+    Raises:
+        DatasetError: it is none.
+    """
+    try:
+        array = numpy.asarray(given)
+    except Exception as error:  # rows of different lengths, or whatever a class of the user's own raises
+        reason = str(error).strip().partition("\n")[0][:120]
+        raise DatasetError(f"{what}: is no array ({reason}); pad rows of different lengths to one") from None
+    if array.dtype.kind == "O" and array.ndim:
+        raise DatasetError(
+            f"{what}: is an array of Python objects of shape {array.shape}, expected arrays of numbers; pad rows of "
+            "different lengths to one, turn what is missing into numbers"
+        )
+    if array.ndim == 0 or array.dtype.kind not in "biuf":
+        dense = "; make a sparse matrix dense: .toarray()" if hasattr(given, "toarray") else ""
+        raise DatasetError(f"{what}: is {array.dtype} of shape {array.shape}, expected arrays of numbers{dense}")
+    return array.astype(numpy.float32) if array.dtype.kind == "f" and array.dtype != numpy.float32 else array
+
+
+def fits(found: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
+    """Whether shapes are the same where both are known."""
+    return len(found) == len(wanted) and all(
+        one is None or other is None or one == other for one, other in zip(found, wanted, strict=True)
+    )
+
+
+def shown(shape: Sequence[int | None]) -> str:
+    """A shape as Python writes it."""
+    return str(tuple(shape))

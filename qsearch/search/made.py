@@ -1,0 +1,223 @@
+"""Losses and metrics of a configuration as the objects that Keras takes."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from qsearch.config.chosen import Chosen
+from qsearch.config.keras_options import LOSS_CLASSES, METRIC_CLASSES, SHORT
+from qsearch.errors import ConfigError, QsearchError, did_you_mean
+from qsearch.imports import imported
+from qsearch.search.adapted import Adapted, SmoothedSparseCategoricalCrossentropy
+
+_F_SCORES = ("f1_score", "fbeta_score")
+_COUNTING = (
+    "auc",
+    "precision",
+    "recall",
+    "precision_at_recall",
+    "recall_at_precision",
+    "sensitivity_at_specificity",
+    "specificity_at_sensitivity",
+    "true_positives",
+    "true_negatives",
+    "false_positives",
+    "false_negatives",
+)
+_ONE_HOT = (
+    *_F_SCORES,
+    *_COUNTING,
+    "categorical_accuracy",
+    "top_k_categorical_accuracy",
+    "categorical_crossentropy",
+    "one_hot_iou",
+    "one_hot_mean_iou",
+)
+"""Metrics that compare outputs with one-hot labels."""
+_THRESHOLDS = (*_F_SCORES, *_COUNTING, "binary_accuracy", "binary_iou")
+"""Metrics that compare outputs with numbers between 0 and 1."""
+_CROSSENTROPIES = ("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
+_MADE = ("binary_iou",)
+"""Names that are not Keras' own spelling."""
+_FLAT = (*_F_SCORES, "r2_score")
+"""Metrics that take (samples, units) only."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a metric looks at: an output of a model, of some shape without the batch axis, and its loss."""
+
+    loss: Chosen
+    shape: tuple[int | None, ...]
+
+    @property
+    def units(self) -> int | None:
+        return self.shape[-1] if self.shape else None
+
+    @property
+    def binary(self) -> bool:
+        """Whether each unit is a question of its own."""
+        return self.loss.name.startswith("binary") or self.units == 1
+
+    @property
+    def logits(self) -> str | None:
+        """What makes probabilities of it, where its loss says that it is none."""
+        if not self.loss.options.get("from_logits") or self.loss.own:
+            return None
+        return "sigmoid" if self.loss.name.startswith("binary") else "softmax"
+
+
+def made_loss(loss: Chosen) -> Any:
+    """A loss as `compile` takes it.
+
+    Raises:
+        ConfigError: an import path that leads nowhere, or options that its class does not take.
+    """
+    if loss.own:
+        return own_object(loss, None)
+    if not loss.options:
+        return loss.name
+    name = SHORT.get(loss.name, loss.name)
+    options = dict(loss.options)
+    if name == "sparse_categorical_crossentropy" and "label_smoothing" in options:
+        if "ignore_class" in options:
+            raise ConfigError("label_smoothing and ignore_class do not go together; leave out one of them")
+        options.pop("axis", None)
+        return _constructed(SmoothedSparseCategoricalCrossentropy, options, loss.name)
+    return _constructed(getattr(keras.losses, LOSS_CLASSES[name].class_name), options, loss.name)
+
+
+def made_metric(metric: Chosen, output: Output, name: str) -> Any:
+    """A metric as `compile` takes it; a fresh one, as metrics keep a state.
+
+    Args:
+        name: what it is reported by.
+
+    Raises:
+        ConfigError: an import path that leads nowhere, or options that its class does not take.
+    """
+    if metric.own:
+        return own_object(metric, name)
+    canonical = SHORT.get(metric.name, metric.name)
+    if canonical == "accuracy":
+        if output.logits != "sigmoid":
+            return metric.name  # Keras finds out which accuracy it is
+        canonical = "binary_accuracy"
+    options = {**_defaults(canonical, output), **metric.options}
+    classes = output.loss.name.startswith("sparse") and canonical in _ONE_HOT and (output.units or 0) > 1
+    logits = output.logits if canonical in _THRESHOLDS and "from_logits" not in options else None
+    flat = canonical in _FLAT and len(output.shape) > 1
+    if not (options or classes or logits or flat) and name == metric.name and name not in _MADE:
+        return metric.name
+    made = _constructed(getattr(keras.metrics, METRIC_CLASSES[canonical].class_name), {**options, "name": name}, name)
+    return Adapted(made, classes, logits, flat) if classes or logits or flat else made
+
+
+def _defaults(name: str, output: Output) -> dict[str, Any]:
+    """Options that follow from what a metric looks at."""
+    if name in _F_SCORES:
+        # Keras' own default gives a value for each class, and calls the greatest unit of one a hit
+        return {"average": "macro", **({"threshold": 0.5} if output.binary else {})}
+    if name in _CROSSENTROPIES and output.logits is not None:
+        return {"from_logits": True}
+    return {}
+
+
+def own_object(chosen: Chosen, name: str | None) -> Any:
+    """A loss or metric of the user's own: a class is made, a function taken as it is, or with options filled in.
+
+    Args:
+        name: of a metric; None: leave it.
+
+    Raises:
+        ConfigError: there is none, or it does not take the options.
+    """
+    found = imported(chosen.name, ConfigError)
+    if isinstance(found, type):
+        options = dict(chosen.options)
+        if name is not None and _takes(found, "name"):
+            options["name"] = name
+        _check_options(found, chosen)
+        return _constructed(found, options, chosen.name)
+    if not callable(found):
+        raise ConfigError(f"{chosen.name}: found {found!r}, expected a class or a function (y_true, y_pred)")
+    if not chosen.options:
+        return found
+    _check_options(found, chosen)
+    return _filled(found, chosen.options)
+
+
+def own_name(path: str) -> str:
+    """The name that a loss or metric of the user's own is reported by.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = imported(path, ConfigError)
+    if not isinstance(found, type):
+        return str(getattr(found, "name", None) or getattr(found, "__name__", path))
+    if _takes(found, "name"):
+        default = _parameters(found)["name"].default
+        # without one, Keras counts the objects of a class
+        return default if isinstance(default, str) else _snake(found.__name__)
+    return str(getattr(_constructed(found, {}, path), "name", _snake(found.__name__)))
+
+
+def keras_name(path: str) -> str | None:
+    """The name in the tables of a class of Keras that is named by its import path."""
+    found = imported(path, ConfigError)
+    names = (name for name, known in METRIC_CLASSES.items() if getattr(keras.metrics, known.class_name) is found)
+    return next(names, None)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _filled(function: Callable[..., Any], options: Mapping[str, Any]) -> Callable[[Any, Any], Any]:
+    def filled(y_true: Any, y_pred: Any) -> Any:
+        return function(y_true, y_pred, **options)
+
+    filled.__name__ = getattr(function, "__name__", "function")
+    return filled
+
+
+def _parameters(found: Any) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(found).parameters
+    except (TypeError, ValueError):  # of something that is not written in Python
+        return {}
+
+
+def _takes(found: Any, option: str) -> bool:
+    return option in _parameters(found)
+
+
+def _check_options(found: Any, chosen: Chosen) -> None:
+    parameters = _parameters(found)
+    if not parameters or any(known.kind is inspect.Parameter.VAR_KEYWORD for known in parameters.values()):
+        return
+    reserved = ("name", "dtype") if isinstance(found, type) else tuple(parameters)[:2]
+    allowed = [name for name in parameters if name not in reserved]
+    for option in chosen.options:
+        if option not in allowed:
+            shown = ", ".join(allowed) or "none"
+            raise ConfigError(
+                f"{chosen.name} has no option {option!r}, allowed: {shown}{did_you_mean(option, allowed)}"
+            )
+
+
+def _constructed(kind: Any, options: Mapping[str, Any], name: str) -> Any:
+    try:
+        return kind(**options)
+    except QsearchError:
+        raise
+    except Exception as error:  # Keras, or a class of the user's own, on options that it does not take
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise ConfigError(f"{name} cannot be made with these options: {reason.strip()}") from None

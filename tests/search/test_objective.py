@@ -1,0 +1,160 @@
+"""Losses and metrics as Keras objects: on logits, class numbers, positions, and on all predictions at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy
+import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score, precision_score, roc_auc_score
+
+from qsearch.config.chosen import Chosen
+from qsearch.errors import ConfigError
+from qsearch.search.made import Output, made_loss, made_metric
+from qsearch.search.metrics import Objective
+
+SPARSE = Chosen("sparse_categorical_crossentropy", {"from_logits": True})
+BINARY = Chosen("binary_crossentropy", {"from_logits": True})
+
+
+def evaluated(loss: Chosen, metrics: tuple[Chosen, ...], labels: Any, outputs: Any) -> dict[str, float]:
+    """What a model reports whose outputs are its inputs."""
+    shape = outputs.shape[1:]
+    model = keras.Sequential([keras.Input(shape), keras.layers.Identity()])
+    model.compile(**Objective(loss, metrics, Output(loss, shape)).compiled())
+    found = model.evaluate(outputs, labels, batch_size=7, verbose=0, return_dict=True)
+    return {name: float(value) for name, value in found.items()}
+
+
+@pytest.fixture
+def random() -> numpy.random.Generator:
+    return numpy.random.default_rng(0)
+
+
+def softmax(x: NDArray[Any]) -> NDArray[Any]:
+    return numpy.asarray(numpy.exp(x) / numpy.exp(x).sum(axis=-1, keepdims=True))
+
+
+def test_metrics_of_logits_and_class_numbers(random: numpy.random.Generator) -> None:
+    logits, labels = random.normal(size=(50, 3)).astype("float32"), random.integers(0, 3, 50)
+    names = ("f1_score", "acc", "precision", "sparse_categorical_crossentropy", "auc")
+    metrics = (*map(Chosen, names), Chosen("f1_score", {"average": "weighted"}))
+    found = evaluated(SPARSE, metrics, labels, logits)
+    hits, hot = logits.argmax(axis=1), numpy.eye(3)[labels]
+    assert found["f1_score"] == pytest.approx(f1_score(labels, hits, average="macro"), abs=1e-5)
+    assert found["f1_score_2"] == pytest.approx(f1_score(labels, hits, average="weighted"), abs=1e-5)
+    assert found["acc"] == pytest.approx((hits == labels).mean())
+    assert found["precision"] == pytest.approx(precision_score(hot.ravel(), (softmax(logits) > 0.5).ravel()), abs=1e-5)
+    assert found["sparse_categorical_crossentropy"] == pytest.approx(found["loss"], rel=1e-5)
+    assert found["auc"] == pytest.approx(roc_auc_score(hot.ravel(), softmax(logits).ravel()), abs=0.01)
+
+
+@pytest.mark.parametrize("loss", [BINARY, Chosen("binary_crossentropy")])
+def test_metrics_of_one_unit(random: numpy.random.Generator, loss: Chosen) -> None:
+    logits, labels = random.normal(size=(60, 1)).astype("float32"), random.integers(0, 2, (60, 1))
+    outputs = logits if loss is BINARY else 1 / (1 + numpy.exp(-logits))
+    found = evaluated(loss, (Chosen("f1_score"), Chosen("acc"), Chosen("precision")), labels, outputs)
+    assert found["f1_score"] == pytest.approx(f1_score(labels, logits > 0), abs=1e-5)
+    assert found["acc"] == pytest.approx(((logits > 0) == labels).mean())
+    assert found["precision"] == pytest.approx(precision_score(labels, logits > 0), abs=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(8, 4, 4), (8, 4, 4, 1)])
+def test_f1_of_class_numbers_per_pixel(random: numpy.random.Generator, shape: tuple[int, ...]) -> None:
+    outputs, labels = softmax(random.normal(size=(8, 4, 4, 3))).astype("float32"), random.integers(0, 3, shape)
+    found = evaluated(Chosen("sparse_categorical_crossentropy"), (Chosen("f1_score"),), labels, outputs)
+    expected = f1_score(labels.ravel(), outputs.argmax(axis=-1).ravel(), average="macro")
+    assert found["f1_score"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_smoothing_of_class_numbers(random: numpy.random.Generator) -> None:
+    logits, labels = random.normal(size=(20, 3)).astype("float32"), random.integers(0, 3, 20)
+    loss = made_loss(Chosen("sparse_categorical_crossentropy", {"from_logits": True, "label_smoothing": 0.1}))
+    expected = made_loss(Chosen("categorical_crossentropy", {"from_logits": True, "label_smoothing": 0.1}))
+    for given in (labels, labels[:, None]):
+        assert float(loss(given, logits)) == pytest.approx(float(expected(numpy.eye(3)[labels], logits)), rel=1e-5)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert float(again(labels, logits)) == pytest.approx(float(loss(labels, logits)))
+
+
+def test_an_adapted_metric_is_saved() -> None:
+    made = made_metric(Chosen("f1_score"), Output(SPARSE, (3,)), "f1_score")
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(made))
+    assert again.get_config() == made.get_config()
+
+
+def test_names_without_options_stay_keras_own() -> None:
+    output = Output(Chosen("categorical_crossentropy"), (3,))
+    for name in ("acc", "mse", "auc", "precision", "categorical_crossentropy"):
+        assert made_metric(Chosen(name), output, name) == name
+    assert made_loss(Chosen("mse")) == "mse"
+
+
+MODULE = """
+import keras
+
+
+class Scaled(keras.losses.Loss):
+    def __init__(self, factor=1.0, name="scaled"):
+        super().__init__(name=name)
+        self.factor = factor
+
+    def call(self, y_true, y_pred):
+        return self.factor * keras.ops.mean((y_true - y_pred) ** 2, axis=-1)
+
+
+class CountedRows(keras.metrics.Sum):
+    def __init__(self, name=None):
+        super().__init__(name=name)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        super().update_state(keras.ops.ones(keras.ops.shape(y_pred)[:1]))
+
+
+def above(y_true, y_pred, limit=0.5):
+    return keras.ops.mean(keras.ops.cast(y_pred > limit, "float32"), axis=-1)
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "own_objective.py").write_text(MODULE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    sys.modules.pop("own_objective", None)
+    return "own_objective"
+
+
+def test_own_classes_and_functions_take_options(own: str, random: numpy.random.Generator) -> None:
+    outputs, labels = random.random((20, 3)).astype("float32"), random.random((20, 3))
+    loss = Chosen(f"{own}:Scaled", {"factor": 3.0})
+    metrics = (Chosen("mse"), Chosen(f"{own}:above", {"limit": 0.9}), Chosen(f"{own}:CountedRows"))
+    for _ in range(2):  # Keras would number the second object of a class
+        found = evaluated(loss, metrics, labels, outputs)
+        assert found["loss"] == pytest.approx(3 * found["mse"], rel=1e-5)
+        assert found["above"] == pytest.approx((outputs > 0.9).mean(), abs=1e-6)
+        assert found["counted_rows"] == 20
+    with pytest.raises(ConfigError, match="has no option 'facter', allowed: factor; did you mean 'factor'"):
+        made_loss(Chosen(f"{own}:Scaled", {"facter": 3.0}))
+    with pytest.raises(ConfigError, match="has no option 'limt', allowed: limit; did you mean 'limit'"):
+        made_metric(Chosen(f"{own}:above", {"limt": 3.0}), Output(loss, (3,)), "above")
+    with pytest.raises(ConfigError, match="recall cannot be made with these options: "):
+        made_metric(Chosen("recall", {"thresholds": [2.0]}), Output(loss, (3,)), "recall")
+
+
+def test_directions() -> None:
+    def target(metric: str, loss: str = "mse", direction: str | None = None) -> Any:
+        chosen = Chosen(loss)
+        objective = Objective(chosen, (Chosen(metric),), Output(chosen, (3,)), direction=direction)
+        return objective.target({objective.names[0]: 0.5, "loss": 1.0})
+
+    assert target("f1_score").maximize and target("f1_score").limit == 1.0
+    assert target("keras.metrics:F1Score").maximize and target("keras.metrics:F1Score").name == "val_f1_score"
+    assert not target("false_positives").maximize
+    assert target("true_positives").limit is None
+    assert target("loss").limit == 0.0
+    assert target("loss", "poisson").limit is None
