@@ -52,7 +52,7 @@ def apply_plan(model: keras.Model, plan: QuantizationPlan) -> keras.Model:
         return _absorbed(inner, {name: one.fold for name, one in found.items() if one is not None and one.fold})
 
     try:
-        copy = Rebuild(model, plans, _made, absorbed, _new_shapes(model, known, plan)).model(model)
+        copy = Rebuild(model, plans, _made, absorbed, _new_shapes(model, known, plan)).whole(model)
     except (ValueError, TypeError, CallError) as error:
         with_filters(read_model(model), plan)  # names the layers, where widths are to blame
         raise ModelError(f"plan does not fit {model.name}: {_first_line(error)}") from error
