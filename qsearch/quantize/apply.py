@@ -143,7 +143,8 @@ def quantized_layer(layer: Any, plan: LayerPlan, norm: Any = None) -> Any:
             return copied(layer, {"output_shape": (*layer.partial_output_shape[:-1], plan.filters)})
         return copied(layer, {kind.width: plan.filters})
     if kind.quantized is QActivation:
-        return _activation(base_config(layer), plan)
+        own = live_config(layer) if plan.adaptive and isinstance(layer, QAdaptiveActivation) else {}
+        return _activation({**own, **base_config(layer)}, plan)
     if kind.quantized is QBidirectional:
         return _bidirectional(layer, plan)
     if norm is not None:
