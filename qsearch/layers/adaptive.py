@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -161,7 +162,7 @@ class QAdaptiveActivation(keras.layers.Layer):  # type: ignore[misc]
 
     @property
     def plan(self) -> LayerPlan:
-        return plan_of({Role.ACTIVATION: self.quantizer})
+        return replace(plan_of({Role.ACTIVATION: self.quantizer}), adaptive=True)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape

@@ -52,7 +52,7 @@ def apply_plan(model: keras.Model, plan: QuantizationPlan) -> keras.Model:
         return _absorbed(inner, {name: one.fold for name, one in found.items() if one is not None and one.fold})
 
     try:
-        copy = Rebuild(model, plans, _made, absorbed, _new_shapes(model, known, plan)).model(model)
+        copy = Rebuild(model, plans, _made, absorbed, _new_shapes(model, known, plan)).whole(model)
     except (ValueError, TypeError, CallError) as error:
         with_filters(read_model(model), plan)  # names the layers, where widths are to blame
         raise ModelError(f"plan does not fit {model.name}: {_first_line(error)}") from error
@@ -143,7 +143,8 @@ def quantized_layer(layer: Any, plan: LayerPlan, norm: Any = None) -> Any:
             return copied(layer, {"output_shape": (*layer.partial_output_shape[:-1], plan.filters)})
         return copied(layer, {kind.width: plan.filters})
     if kind.quantized is QActivation:
-        return _activation(base_config(layer), plan)
+        own = live_config(layer) if plan.adaptive and isinstance(layer, QAdaptiveActivation) else {}
+        return _activation({**own, **base_config(layer)}, plan)
     if kind.quantized is QBidirectional:
         return _bidirectional(layer, plan)
     if norm is not None:

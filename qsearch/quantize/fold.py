@@ -21,7 +21,10 @@ def foldable(model: keras.Model) -> tuple[dict[str, str], dict[str, str]]:
         return {}, {}
     producers: dict[int, list[Any]] = defaultdict(list)
     uses: dict[int, int] = defaultdict(int)
+    resting: set[int] = set()
     for call in calls_of(model):
+        if False in (call.arguments.kwargs.get("training"), *call.arguments.args[1:2]):
+            resting.add(id(call.operation))
         for parent in call.parent_nodes:
             producers[id(call.operation)].append(parent.operation)
             uses[id(parent.operation)] += 1
@@ -33,7 +36,7 @@ def foldable(model: keras.Model) -> tuple[dict[str, str], dict[str, str]]:
         if type(norm) is not keras.layers.BatchNormalization:
             continue
         before = producers[id(norm)]
-        reason = _obstacle(norm, before, uses[id(before[0])] if before else 0)
+        reason = _at_rest(norm, before, resting) or _obstacle(norm, before, uses[id(before[0])] if before else 0)
         if reason is None:
             pairs[before[0].name] = norm.name
         else:
@@ -52,6 +55,14 @@ def foldable_paths(model: keras.Model, prefix: str = "") -> tuple[dict[str, str]
             inner = foldable_paths(nested, f"{prefix}{layer.name}/")
             pairs, reasons = pairs | inner[0], reasons | inner[1]
     return pairs, reasons
+
+
+def _at_rest(norm: Any, producers: list[Any], resting: set[int]) -> str | None:
+    """Why its statistics do not move in training; those of a folded layer would."""
+    # A layer that is frozen too keeps its statistics when it is folded.
+    if not norm.trainable and any(getattr(before, "trainable", False) for before in producers):
+        return "it is frozen"
+    return "it is called with training=False" if id(norm) in resting else None
 
 
 def _obstacle(norm: Any, producers: list[Any], uses: int) -> str | None:

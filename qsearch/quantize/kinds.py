@@ -157,6 +157,7 @@ KINDS: Mapping[type[Any], LayerKind] = MappingProxyType(
         layers.QGlobalAveragePooling2D: _GLOBAL_POOLING,
         layers.QBatchNormalization: _NORM,
         layers.QActivation: _FUNCTION,
+        layers.QAdaptiveActivation: _FUNCTION,
         layers.QConv2DBatchnorm: _kernel(layers.QConv2DBatchnorm, "filters"),
         layers.QDenseBatchnorm: _kernel(layers.QDenseBatchnorm, "units"),
         layers.QDepthwiseConv2DBatchnorm: replace(_DEPTHWISE, quantized=layers.QDepthwiseConv2DBatchnorm, folded=None),
@@ -184,4 +185,6 @@ def function_of(layer: Any) -> str:
         return "leakyrelu" if layer.negative_slope else "relu"
     if isinstance(layer, keras.layers.Bidirectional):
         layer = layer.forward_layer
+    if isinstance(layer, layers.QAdaptiveActivation):
+        return str(layer.activation)
     return getattr(getattr(layer, "activation", None), "__name__", "")

@@ -13,14 +13,11 @@ from qsearch.models.own import is_own
 _FUNCTIONAL = ("inputs", "outputs", "name", "trainable")
 _SEQUENTIAL = ("layers", "name", "trainable")
 
-_OF_TRAINING = ("history", "stop_training", "stop_evaluating", "stop_predicting")
-"""What Keras sets on a model that is trained."""
-
 
 def same_class(model: keras.Model, *parts: Any) -> keras.Model:
     """A model of the class of `model`, made of inputs and outputs, or of the layers of a Sequential one.
 
-    What was set on the original after it was made (a teacher that its train_step asks, say) is set on the copy.
+    What was set on the original after it was made is not set on the copy yet; see `attributes`.
 
     Raises:
         ModelError: the class has an __init__ of its own that takes something else.
@@ -30,15 +27,10 @@ def same_class(model: keras.Model, *parts: Any) -> keras.Model:
         return kind(*parts, name=model.name)
     _check_init(model)
     try:
-        copy = kind(*parts, name=model.name)
+        return kind(*parts, name=model.name)
     except Exception as error:  # the user's own code
         reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
         raise ModelError(f"{model.name}: {_cannot(model)}: {reason}; {_remedy(model)}") from None
-    for name, value in vars(model).items():
-        training = name in _OF_TRAINING or isinstance(value, keras.optimizers.Optimizer)
-        if not (training or name.startswith("_") or name in vars(copy)):
-            setattr(copy, name, value)
-    return copy
 
 
 def _check_init(model: keras.Model) -> None:

@@ -15,6 +15,7 @@ from qsearch.graph.model_graph import Shape
 from qsearch.graph.walk import inner_model, operations_by_path, time_axes
 from qsearch.layers import QActivation, QAdaptiveActivation
 from qsearch.plan import LayerPlan, output_layer
+from qsearch.quantize.attributes import Attributes
 from qsearch.quantize.copies import base_config, copied
 from qsearch.quantize.model_class import same_class
 
@@ -54,6 +55,15 @@ class Rebuild:
         self.shapes = shapes
         self.copies: dict[int, Any] = {}
         self.outputs: dict[int, Any] = {}
+        self.pairs: list[tuple[keras.Model, keras.Model]] = []
+        self.tensors: dict[int, Any] = {}
+        self.folded: dict[int, str] = {}
+
+    def whole(self, model: keras.Model) -> keras.Model:
+        """The copy, with what was set on the original and on models in it."""
+        copy = self.model(model)
+        Attributes(self.pairs, self.copies, self.tensors, self.folded).carry()
+        return copy
 
     def model(self, model: keras.Model, tensors: list[Any] | None = None) -> keras.Model:
         """The copy; `tensors`: what it is called with, where it is nested and widths before it may have changed."""
@@ -64,10 +74,16 @@ class Rebuild:
         else:
             raise ModelError(f"{model.name}: is a subclassed model, whose layers are not known; use the functional API")
         self.copies[id(model)] = copy
+        self.pairs.append((model, copy))
         return copy
 
-    def _functional(self, model: keras.Model, tensors: list[Any] | None) -> keras.Model:
+    def _absorbed(self, model: keras.Model) -> set[str]:
         absorbed = self.absorbed(model)
+        self.folded |= {id(layer): self._path(layer) for layer in model.layers if layer.name in absorbed}
+        return absorbed
+
+    def _functional(self, model: keras.Model, tensors: list[Any] | None) -> keras.Model:
+        absorbed = self._absorbed(model)
         fresh: dict[int, Any] = {}
         known: dict[int, Any] = {}
         given = tensors if tensors is not None and len(tensors) == len(model.inputs) else [None] * len(model.inputs)
@@ -80,6 +96,7 @@ class Rebuild:
                 outputs = self._call(call, known, model, absorbed)
                 for own, tensor in zip(call.outputs, keras.tree.flatten(outputs), strict=True):
                     known[id(own)] = tensor
+        self.tensors |= {**known, **fresh}
         inputs = keras.tree.map_structure(lambda tensor: fresh[id(tensor)], model.input)
         outputs = keras.tree.map_structure(lambda tensor: known[id(tensor)], model.output)
         return same_class(model, inputs, outputs)
@@ -105,7 +122,7 @@ class Rebuild:
             return self._handed_on(operation, outputs)
 
     def _sequential(self, model: keras.Sequential, tensors: list[Any] | None) -> keras.Sequential:
-        absorbed = self.absorbed(model)
+        absorbed = self._absorbed(model)
         layers: list[Any] = []
         tensor: Any = None
         if getattr(model, "_functional", None) is not None:
@@ -166,12 +183,13 @@ class Rebuild:
 
     def _raw(self, operation: Any) -> Any:
         """A twin of the same name: a call of the operation itself would tie the copy to the original for ever."""
+        shape = self.shapes.get(self._path(operation))
+        if shape is not None:
+            # Made anew, as files are written from the arguments that Keras noted when it was made.
+            return type(operation)((-1, *shape), name=operation.name)
         twin = object.__new__(type(operation))
         vars(twin).update(vars(operation))
         twin._inbound_nodes, twin._outbound_nodes = [], []
-        shape = self.shapes.get(self._path(operation))
-        if shape is not None:
-            twin.newshape = (-1, *shape)
         return twin
 
     def _input(self, layer: Any, tensor: Any) -> Any:

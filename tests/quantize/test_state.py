@@ -177,14 +177,15 @@ def test_a_model_that_is_frozen_as_a_whole() -> None:
     assert equal(copy, model)
 
 
-def test_a_frozen_normalization_is_folded_with_its_statistics() -> None:
+def test_a_normalization_is_folded_into_a_layer_that_is_frozen_too() -> None:
     inputs = keras.Input((6, 6, 2), name="in")
-    x = layers.BatchNormalization(name="n", trainable=False)(layers.Conv2D(3, 3, name="c")(inputs))
+    x = layers.BatchNormalization(name="n", trainable=False)(layers.Conv2D(3, 3, name="c", trainable=False)(inputs))
     model = settled(keras.Model(inputs, x))
     copy = apply_plan(model, QuantizationPlan({"c": LayerPlan({Role.KERNEL: FINE}, fold=Fold("n"))})).get_layer("c")
     for name in ("gamma", "beta", "moving_mean", "moving_variance"):
         numpy.testing.assert_array_equal(getattr(copy, name), getattr(model.get_layer("n"), name))
-    assert not numpy.array_equal(copy.kernel, model.get_layer("c").kernel)
+    numpy.testing.assert_array_equal(copy.kernel, model.get_layer("c").kernel)
+    assert not copy.trainable
     assert int(copy.iteration) == -1
 
 
