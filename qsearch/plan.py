@@ -38,6 +38,12 @@ def output_layer(layer: str) -> str:
     return f"{layer}_output"
 
 
+def beside(layer: str, name: str) -> str:
+    """The path of a layer that is in the same nested model as another: "outer/norm" beside "outer/conv"."""
+    folder, slash, _ = layer.rpartition("/")
+    return f"{folder}{slash}{name}"
+
+
 @dataclass(frozen=True)
 class Fold:
     """A batch normalization that becomes part of the layer before it.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 from keras import layers
 
-from qsearch.functions import SOFTMAX, Function
+from qsearch.functions import Function
 from qsearch.graph.activations import affine, function_of, recognised
 from qsearch.graph.call import Call
 from qsearch.graph.einsum import dense_units
@@ -164,10 +164,6 @@ def _activation_layer(layer: Any, call: Call) -> Operation:
     return Activation(function_of(layer))
 
 
-def _softmax(layer: Any, call: Call) -> Operation:
-    return Activation(Function(SOFTMAX))
-
-
 def _lambda(layer: Any, call: Call) -> Operation:
     """A function of the user's own: an activation where it is one of single values."""
     if len(call.shapes) == 1 and call.shapes[0] == call.output_shape:
@@ -275,8 +271,8 @@ _READERS: Mapping[type[Any], Reader] = {
     layers.ReLU: _activation_layer,
     layers.LeakyReLU: _activation_layer,
     layers.ELU: _activation_layer,
-    layers.PReLU: lambda layer, call: Activation(Function("prelu")),
-    layers.Softmax: _softmax,
+    layers.PReLU: _activation_layer,
+    layers.Softmax: _activation_layer,
     layers.Lambda: _lambda,
     layers.Add: _merge(MergeKind.ADD),
     layers.Subtract: _merge(MergeKind.SUBTRACT),

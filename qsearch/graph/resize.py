@@ -36,7 +36,7 @@ from qsearch.graph.model_graph import (
     TransposedConvolution,
     Unknown,
 )
-from qsearch.plan import Fold, QuantizationPlan
+from qsearch.plan import QuantizationPlan, beside
 
 
 def with_folds(graph: ModelGraph, plan: QuantizationPlan) -> ModelGraph:
@@ -51,7 +51,7 @@ def with_folds(graph: ModelGraph, plan: QuantizationPlan) -> ModelGraph:
     renamed: dict[str, str] = {}
     nodes: list[Node] = []
     layers = {node.name: node.layer for node in graph.nodes}
-    norms = {_norm(name, fold): name for name, fold in folds.items() if fold is not None}
+    norms = {beside(name, fold.norm): name for name, fold in folds.items() if fold is not None}
     for node in graph.nodes:
         before = norms.get(node.layer)
         if before is not None:
@@ -65,11 +65,6 @@ def with_folds(graph: ModelGraph, plan: QuantizationPlan) -> ModelGraph:
         inputs = tuple(renamed.get(name, name) for name in node.inputs)
         nodes.append(replace(node, operation=operation, inputs=inputs))
     return ModelGraph(graph.name, tuple(nodes), tuple(renamed.get(name, name) for name in graph.outputs))
-
-
-def _norm(layer: str, fold: Fold) -> str:
-    """The path of the normalization, which is in the same nested model."""
-    return f"{layer[: len(layer) - len(layer.rpartition('/')[2])]}{fold.norm}"
 
 
 def with_filters(graph: ModelGraph, plan: QuantizationPlan) -> ModelGraph:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -16,7 +16,7 @@ def layers_by_path(model: keras.Model) -> dict[str, keras.layers.Layer]:
     """
     found: dict[str, keras.layers.Layer] = {}
     seen: set[int] = set()
-    for path, layer in _walk(model, ""):
+    for path, layer in _walk(model, "", _layers):
         if id(layer) not in seen:
             seen.add(id(layer))
             found[path] = layer
@@ -30,33 +30,32 @@ def operations_by_path(model: keras.Model) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     seen: set[int] = set()
-    for path, operation in _walk_operations(model, ""):
+    for path, operation in _walk(model, "", _operations):
         if id(operation) not in seen:
             seen.add(id(operation))
             found.setdefault(path, operation)
     return {**found, **layers_by_path(model)}
 
 
-def _walk_operations(model: keras.Model, prefix: str) -> Iterator[tuple[str, Any]]:
-    # Sequential models hold layers alone.
+def _walk(model: keras.Model, prefix: str, parts: Callable[[keras.Model], list[Any]]) -> Iterator[tuple[str, Any]]:
+    """(path, part) of a model and those nested in it; parts: what of a model is looked at."""
+    for part in parts(model):
+        path = f"{prefix}{part.name}"
+        inner = inner_model(part)
+        if inner is not None:
+            yield from _walk(inner, f"{path}/", parts)
+        else:
+            yield path, part
+
+
+def _layers(model: keras.Model) -> list[Any]:
+    return list(model.layers)
+
+
+def _operations(model: keras.Model) -> list[Any]:
+    """Layers and raw operations; Sequential models hold layers alone."""
     sequential = isinstance(model, keras.Sequential) or not hasattr(model, "operations")
-    for operation in model.layers if sequential else model.operations:
-        path = f"{prefix}{operation.name}"
-        inner = inner_model(operation)
-        if inner is not None:
-            yield from _walk_operations(inner, f"{path}/")
-        else:
-            yield path, operation
-
-
-def _walk(model: keras.Model, prefix: str) -> Iterator[tuple[str, keras.layers.Layer]]:
-    for layer in model.layers:
-        path = f"{prefix}{layer.name}"
-        inner = inner_model(layer)
-        if inner is not None:
-            yield from _walk(inner, f"{path}/")
-        else:
-            yield path, layer
+    return _layers(model) if sequential else list(model.operations)
 
 
 def head_names(model: keras.Model) -> list[str]:
@@ -65,12 +64,19 @@ def head_names(model: keras.Model) -> list[str]:
 
 
 def calls_of(model: keras.Model) -> list[Any]:
-    """Keras' nodes of a functional or Sequential model: one for each call of a layer, inputs included."""
+    """Keras' nodes of a functional or Sequential model: one for each call, inputs included, producers first."""
     functional = model
     if isinstance(model, keras.Sequential):
         # A Sequential model holds its layers' graph in a functional model of its own.
         functional = keras.models.Model(model.inputs, model.outputs, name=model.name)
-    return [node for nodes in functional._nodes_by_depth.values() for node in nodes]
+    return [
+        node for depth in sorted(functional._nodes_by_depth, reverse=True) for node in functional._nodes_by_depth[depth]
+    ]
+
+
+def variable_name(variable: Any) -> str:
+    """What a layer calls its variable: kernel, bias, gamma, ..."""
+    return str(variable.path).rpartition("/")[2]
 
 
 def core_of(layer: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from qsearch.errors import ModelError
-from qsearch.graph.walk import calls_of
+from qsearch.graph.walk import calls_of, variable_name
 from qsearch.models.own import is_own
 from qsearch.quantize.model_class import same_class
 
@@ -117,12 +117,12 @@ class Attributes:
         if id(variable) not in self.owners:
             return variable
         layer, copy = self.owners[id(variable)]
-        names = [_name(weight) for weight in layer.weights]
+        names = [variable_name(weight) for weight in layer.weights]
         others = [] if copy is None else list(copy.weights)
-        if [_name(weight) for weight in others] == names:
+        if [variable_name(weight) for weight in others] == names:
             return others[next(place for place, weight in enumerate(layer.weights) if weight is variable)]
-        found = [weight for weight in others if _name(weight) == _name(variable)]
-        if len(found) != 1 or names.count(_name(variable)) != 1:
+        found = [weight for weight in others if variable_name(weight) == variable_name(variable)]
+        if len(found) != 1 or names.count(variable_name(variable)) != 1:
             raise ModelError(f"{what} is {variable.path}, which a quantized copy lacks; read it from its layer")
         return found[0]
 
@@ -137,7 +137,3 @@ def _layers(model: keras.Model) -> list[Any]:
 
 def _plain(value: Any) -> type[Any]:
     return next(kind for kind in (list, tuple, set) if isinstance(value, kind))
-
-
-def _name(weight: Any) -> str:
-    return str(weight.path).rpartition("/")[2]

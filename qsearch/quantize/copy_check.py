@@ -14,12 +14,11 @@ import keras
 import numpy
 
 from qsearch.errors import ModelError
-from qsearch.graph.walk import operations_by_path
+from qsearch.graph.walk import calls_of, operations_by_path
 from qsearch.models import load_model, own_objects
 from qsearch.models.own import is_own, own_parts
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
-from qsearch.quantize.rebuild import calls_in_order
 
 _SAMPLES = 2
 _OPEN = 8
@@ -157,7 +156,7 @@ def _calls(model: keras.Model, inputs: list[Any]) -> Iterator[tuple[Any, tuple[A
     def filled(value: Any) -> Any:
         return known.get(id(value)) if isinstance(value, keras.KerasTensor) else value
 
-    for call in calls_in_order(functional):
+    for call in calls_of(functional):
         if not call.input_tensors:
             continue
         args = keras.tree.map_structure(filled, call.arguments.args)

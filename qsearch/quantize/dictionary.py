@@ -14,7 +14,7 @@ from qsearch.graph.einsum import dense_units
 from qsearch.graph.walk import core_of, layers_by_path
 from qsearch.layers import QActivation
 from qsearch.layers.folded import FOLDING_MODES
-from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
+from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role, beside
 from qsearch.quantize.fold import foldable_paths
 from qsearch.quantize.kinds import LayerKind, function_of, kind_of
 from qsearch.quantizers.computed import automatic
@@ -114,8 +114,7 @@ class _Folds:
         self.norms, self.reasons = foldable_paths(model)
         if not options.enable_bn_folding:
             self.norms = {}
-        prefix = {path: path[: len(path) - len(path.rpartition("/")[2])] for path in self.norms}
-        self.absorbed = {f"{prefix[path]}{norm}": path for path, norm in self.norms.items()}
+        self.absorbed = {beside(path, norm): path for path, norm in self.norms.items()}
 
 
 class _Entry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from keras.src.ops.numpy import Reshape  # what `keras.ops.reshape` leaves in a 
 
 from qsearch.errors import ModelError, QsearchError
 from qsearch.graph.model_graph import Shape
-from qsearch.graph.walk import inner_model, operations_by_path, time_axes
+from qsearch.graph.walk import calls_of, inner_model, operations_by_path, time_axes
 from qsearch.layers import QActivation, QAdaptiveActivation
 from qsearch.plan import LayerPlan, output_layer
 from qsearch.quantize.attributes import Attributes
@@ -91,7 +91,7 @@ class Rebuild:
             layer = own._keras_history.operation
             fresh[id(own)] = self._input(layer, tensor).output
             known[id(own)] = self._handed_on(layer, fresh[id(own)])
-        for call in calls_in_order(model):
+        for call in calls_of(model):
             if call.input_tensors and all(id(tensor) in known for tensor in call.input_tensors):
                 outputs = self._call(call, known, model, absorbed)
                 for own, tensor in zip(call.outputs, keras.tree.flatten(outputs), strict=True):
@@ -226,12 +226,6 @@ class Rebuild:
 def reshapes(operation: Any) -> bool:
     """Whether it gives its tensor a shape that it was told when it was made."""
     return type(operation) in (keras.layers.Reshape, Reshape)
-
-
-def calls_in_order(model: keras.Model) -> Iterable[Any]:
-    """Keras' nodes of a functional model, producers before consumers."""
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        yield from model._nodes_by_depth[depth]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from qsearch.errors import ModelError
-from qsearch.graph.walk import inner_model, layers_by_path
+from qsearch.graph.walk import inner_model, layers_by_path, variable_name
 from qsearch.layers import (
     QAdaptiveActivation,
     QConv2DBatchnorm,
@@ -65,7 +65,7 @@ def carry_state(model: keras.Model, copy: keras.Model) -> None:
             return True
         if any(variable is one for one in owner._trainable_variables):
             return not variable.trainable
-        moving = str(variable.path).rpartition("/")[2].startswith("moving_")
+        moving = variable_name(variable).startswith("moving_")
         return not (moving or isinstance(owner, _TRAINED_STATE))
 
     originals = layers_by_path(model)

@@ -27,8 +27,8 @@ from qsearch.graph.model_graph import (
     TransposedConvolution,
 )
 from qsearch.graph.resize import with_folds
-from qsearch.graph.walk import layers_by_path
-from qsearch.plan import Fold, LayerPlan, QuantizationPlan
+from qsearch.graph.walk import layers_by_path, variable_name
+from qsearch.plan import Fold, LayerPlan, QuantizationPlan, beside
 
 Arrays = Mapping[str, Any]
 
@@ -139,7 +139,7 @@ class _Following:
         maps = self._maps
         if maps is not None and path in self._nodes and not _unchanged(self._nodes[path], maps):
             node = self._nodes[path]
-            value = _mapped(node, _name(origin.variable), value, maps[node.inputs[0]], maps[node.name])
+            value = _mapped(node, variable_name(origin.variable), value, maps[node.inputs[0]], maps[node.name])
         return value if value is not None and value.shape == tuple(weight.shape) else None
 
 
@@ -222,11 +222,7 @@ def _output(value: Any, channels: ChannelMap, axis: int) -> Any:
 
 
 def _arrays(layer: Any) -> dict[str, Any]:
-    return {_name(weight): numpy.asarray(weight) for weight in layer.weights}
-
-
-def _name(weight: Any) -> str:
-    return str(weight.path).rpartition("/")[2]
+    return {variable_name(weight): numpy.asarray(weight) for weight in layer.weights}
 
 
 _NOT_CALLED = -1
@@ -242,8 +238,7 @@ def _origins(path: str, layer: Any, sources: Mapping[str, Any]) -> list[Origin |
     norm = getattr(layer, "folded_norm", None)
     if norm is None or type(source) is type(layer):
         return [*origins]
-    place = path.rpartition("/")[0]
-    batch_norm = sources.get(f"{place}/{norm}" if place else norm)
+    batch_norm = sources.get(beside(path, norm))
     if batch_norm is None:
         return []
     parts = _of(batch_norm)

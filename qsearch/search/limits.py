@@ -26,7 +26,7 @@ from qsearch.graph.model_graph import (
     SeparableConvolution,
     TransposedConvolution,
 )
-from qsearch.plan import NO_QUANTIZERS, Fold, QuantizationPlan, Role, output_layer
+from qsearch.plan import NO_QUANTIZERS, Fold, QuantizationPlan, Role, beside, output_layer
 from qsearch.search.bottlenecks import linear_outputs
 from qsearch.search.choices import Choices, Part
 from qsearch.search.space import (
@@ -120,7 +120,7 @@ class _Builder:
                 self.keys[name] = key
         self.searched = [name for name in self.keys if self._obstacle(self.nodes[name]) is None]
         self.folds = {name: folds[name] for name in self.searched if name in folds}
-        self.norms = {f"{_folder(name)}{norm}": name for name, norm in self.folds.items()}
+        self.norms = {beside(name, norm): name for name, norm in self.folds.items()}
         self.widths = self._tunable()
 
     def build(self) -> SearchSpace:
@@ -302,8 +302,3 @@ def _class(node: Node) -> str:
     if ACTIVATION in node.classes:
         return ACTIVATION
     return node.classes[-1] if node.classes else node.class_name
-
-
-def _folder(layer: str) -> str:
-    """The path of the nested model that a layer is in: "outer/" of "outer/conv"."""
-    return layer[: len(layer) - len(layer.rpartition("/")[2])]
