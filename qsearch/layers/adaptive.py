@@ -19,7 +19,7 @@ from qsearch.quantizers import get
 from qsearch.quantizers.activation_functions import leaky, leaky_slope, relu_levels
 from qsearch.quantizers.base import Quantizer
 from qsearch.quantizers.fixed_point import Grid, fixed_point
-from qsearch.quantizers.tensors import power_of_two, straight_through, with_noise_factor
+from qsearch.quantizers.tensors import power_of_two, sign, straight_through, with_noise_factor
 
 _KINDS = ("quantized_bits", "quantized_relu")
 _OPTIONS = (
@@ -117,6 +117,8 @@ class QAdaptiveActivation(keras.layers.Layer):  # type: ignore[misc]
         return leaky(x, self.relu_neg_slope, self.relu_upper_bound)
 
     def _quantized(self, x: Any, reach: Any, noise: Any) -> Any:
+        if self.activation == "quantized_bits" and self.total_bits == 1:
+            return straight_through(x, lambda v: with_noise_factor(sign(v), v, noise), None)
         if self.activation == "quantized_bits":
             steps = 2.0 ** (self.total_bits - 1)
             grid = Grid(reach / steps, steps / reach, float(self.symmetric) - steps, steps - 1.0)

@@ -47,6 +47,8 @@ class QuantizedCell(QuantizedLayer):
         kernels = {name: quantizers[name] for name in ("kernel", "recurrent")}
         others = {name: quantizers[name] for name in ("bias", "state")}
         initializers = {"kernel": "glorot_uniform", "recurrent": "orthogonal", "bias": "zeros"}
+        if rest.get("implementation") == 0:
+            rest = {**rest, "implementation": 1}  # old files have the first one's number, which Keras 2 dropped
         found = suited(kernels, others, rest, initializers)
         read = {name: activation_of(identifier) for name, identifier in functions.items()}
         super().__init__(units, **read, **found.arguments)  # type: ignore[call-arg]

@@ -54,7 +54,7 @@ class QAveragePooling2D(_QuantizedAverage, keras.layers.AveragePooling2D):  # ty
         super().__init__(pool_size=pool_size, **kwargs)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        average = super().call(inputs)
+        average = super().call(ops.cast(inputs, self.compute_dtype))
         return apply_activation(
             self.activation, self._quantized_average(average, math.prod(self.pool_size), training), training
         )
@@ -76,6 +76,6 @@ class QGlobalAveragePooling2D(_QuantizedAverage, keras.layers.GlobalAveragePooli
         height, width = inputs.shape[1:3] if self.data_format == "channels_last" else inputs.shape[2:4]
         if self.average_quantizer is not None and (height is None or width is None):
             raise ConfigError(f"layer {self.name!r}: average_quantizer needs a fixed height and width")
-        average = super().call(inputs)
+        average = super().call(ops.cast(inputs, self.compute_dtype))
         area = 1 if height is None or width is None else height * width
         return apply_activation(self.activation, self._quantized_average(average, area, training), training)

@@ -105,6 +105,15 @@ class QuantizedLayer:
     def bias_quantizer(self) -> Quantizer | None:
         return self._given("bias")
 
+    @property
+    def quantizers(self) -> list[Quantizer | None]:
+        """Of kernels, bias and state, in this order, as the layer uses them."""
+        return list(self.suited.in_use.values())
+
+    def get_quantizers(self) -> list[Quantizer | None]:
+        """`quantizers`, as QKeras calls it."""
+        return self.quantizers
+
     def _given(self, name: str) -> Quantizer | None:
         return self.suited.given.get(name)
 

@@ -62,6 +62,16 @@ class _Recurrent(keras.layers.RNN):  # type: ignore[misc]
         plan: LayerPlan = self.cell.plan
         return plan
 
+    @property
+    def quantizers(self) -> list[Quantizer | None]:
+        """The kernel's, the recurrent kernel's, the bias' and the state's, as the cell uses them."""
+        quantizers: list[Quantizer | None] = self.cell.quantizers
+        return quantizers
+
+    def get_quantizers(self) -> list[Quantizer | None]:
+        """`quantizers`, as QKeras calls it."""
+        return self.quantizers
+
     def weight_parts(self) -> dict[str, WeightPart]:
         """The cell's weights by name, each with its quantizer."""
         parts: dict[str, WeightPart] = self.cell.weight_parts()
@@ -160,8 +170,8 @@ class QBidirectional(keras.layers.Bidirectional):  # type: ignore[misc]
     @property
     def quantizers(self) -> list[Quantizer | None]:
         """Kernel, recurrent, bias and state quantizers, forward then backward."""
-        return [
-            quantizer
-            for layer in (self.forward_layer, self.backward_layer)
-            for quantizer in layer.cell.suited.given.values()
-        ]
+        return [*self.forward_layer.quantizers, *self.backward_layer.quantizers]
+
+    def get_quantizers(self) -> list[Quantizer | None]:
+        """`quantizers`, as QKeras calls it."""
+        return self.quantizers

@@ -66,6 +66,13 @@ class Quantizer(ABC):
     def number_format(self) -> NumberFormat:
         return number_format(self._spec)
 
+    def __getattr__(self, name: str) -> Any:
+        """Parameters are attributes too: `quantizer.bits`."""
+        spec = self.__dict__.get("_spec")
+        if spec is not None and name in spec.arguments:
+            return _thawed(spec.arguments[name])
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
     def argument(self, name: str) -> Any:
         """The value of a parameter, its default included."""
         return self._spec.arguments[name]

@@ -129,3 +129,33 @@ def test_a_folded_dense_layer_averages_the_variance_as_keras_3_does() -> None:
     folded(x, training=True)
     norm(x @ numpy.ones((3, 2), "float32"), training=True)
     numpy.testing.assert_allclose(folded.moving_variance, norm.moving_variance, rtol=1e-5)
+
+
+def test_what_qkeras_users_ask_of_a_layer() -> None:
+    dense = layers.QDense(3, kernel_quantizer=BITS, bias_quantizer="quantized_bits(6,2)")
+    kernel, bias = dense.get_quantizers()
+    assert (kernel.alpha, bias.bits, bias.integer) == ("auto_po2", 6, 2)
+    assert dense.kernel_quantizer.alpha is None
+    lstm = layers.QLSTM(2, kernel_quantizer=BITS, recurrent_quantizer="binary", implementation=0)
+    assert [None if one is None else type(one).__name__ for one in lstm.get_quantizers()] == [
+        "quantized_bits",
+        "binary",
+        None,
+        None,
+    ]
+    assert lstm.implementation == 1
+    assert len(layers.QBidirectional(lstm).get_quantizers()) == 8
+    with pytest.raises(AttributeError, match="'quantized_bits' has no attribute 'bit'"):
+        _ = bias.bit
+
+
+def test_one_adaptive_bit_is_a_sign() -> None:
+    layer = layers.QAdaptiveActivation("quantized_bits", 1)
+    x = numpy.array([[-0.3, 0.2, 4.0]], "float32")
+    numpy.testing.assert_array_equal(layer(x), [[-1.0, 1.0, 1.0]])
+    numpy.testing.assert_array_equal(layer(x), layer.quantizer(x))
+
+
+def test_whole_numbers_are_averaged() -> None:
+    image = numpy.arange(4).reshape(1, 2, 2, 1)
+    numpy.testing.assert_array_equal(layers.QAveragePooling2D()(image), [[[[1.5]]]])
