@@ -57,6 +57,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 def room(module: str) -> str | None:
     """`energy` for `qsearch.energy.memory`; None for the package itself."""
     parts = module.split(".")
+    if parts[1:] == ["__main__"]:
+        return "cli"
     return parts[1] if len(parts) > 1 else None
 
 

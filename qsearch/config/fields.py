@@ -105,6 +105,14 @@ def _quantizer(value: Any) -> QuantizerSpec:
         raise ValueError(str(error)) from None
 
 
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+AsNamed = BeforeValidator(_named)
+"""Of a section with a name and options: a bare name is one without options."""
+
+
 class _QuantizerField:
     """Quantizer strings are checked by the grammar, and written back as strings."""
 

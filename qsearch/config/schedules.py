@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import BeforeValidator, PlainSerializer, model_validator
 
-from qsearch.config.fields import Bool, Count, NotNegative, PlacedError, Positive, Share, Text, Whole, one_of
+from qsearch.config.fields import AsNamed, Bool, Count, NotNegative, PlacedError, Positive, Share, Text, Whole, one_of
 from qsearch.config.section import Section
 from qsearch.errors import did_you_mean
 
@@ -97,14 +97,10 @@ def check_warmup(schedule: ScheduleConfig, epochs: int) -> None:
         raise PlacedError(f"found {warmup}, must be below the number of epochs, {epochs}", where)
 
 
-def _named(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
-
-
 def _short(value: ScheduleConfig) -> Any:
     return (
         value.name if not value.options() else {"name": value.name, **value.model_dump(mode="json", exclude_none=True)}
     )
 
 
-Schedule: TypeAlias = Annotated[ScheduleConfig, BeforeValidator(_named), PlainSerializer(_short, return_type=Any)]
+Schedule: TypeAlias = Annotated[ScheduleConfig, AsNamed, PlainSerializer(_short, return_type=Any)]

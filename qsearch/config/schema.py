@@ -20,6 +20,7 @@ from pydantic import (
 from qsearch.config.augment import Augment, AugmentConfig
 from qsearch.config.chosen import Chosen, Losses, Metric
 from qsearch.config.fields import (
+    AsNamed,
     Bool,
     Count,
     Energy,
@@ -167,6 +168,9 @@ class OptimizerConfig(Section):
         return self.model_dump(exclude={"name"}, exclude_none=True)
 
 
+Optimizer = Annotated[OptimizerConfig, AsNamed]
+
+
 def _class_weight(value: Any) -> Any:
     if value is None or value == "balanced":
         return value
@@ -187,7 +191,7 @@ class ReferenceConfig(Section):
     does not.
     """
 
-    optimizer: OptimizerConfig = OptimizerConfig()
+    optimizer: Optimizer = OptimizerConfig()
     loss: Losses = Chosen("categorical_crossentropy")
     loss_weights: Mapping[str, NotNegative] | None = None
     metrics: tuple[Metric, ...] = (Chosen("acc"),)
@@ -309,7 +313,7 @@ class RunConfig(Section):
 class FinalTrainingConfig(Section):
     """The best model, trained longer from its trained weights."""
 
-    optimizer: OptimizerConfig = OptimizerConfig()
+    optimizer: Optimizer = OptimizerConfig()
     epochs: Whole = 0
     batch_size: Count = 32
     learning_rate_schedule: Schedule = ScheduleConfig()

@@ -47,4 +47,5 @@ def output_node(node: Node) -> Node:
         input_shapes=(node.output_shape,),
         output_shape=node.output_shape,
         classes=("Activation",),
+        channel_axis=node.channel_axis,
     )

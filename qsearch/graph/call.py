@@ -22,6 +22,8 @@ class Call:
         shapes: theirs, without the batch axis.
         outputs: its results; output_shape: of the first.
         args, kwargs: all arguments, tensors and constants.
+        channel_axis: of the first tensor, the batch axis counted, as Keras has it; in `shapes` channels are last.
+        output_channel_axis: of the first result.
     """
 
     operation: Any
@@ -31,6 +33,8 @@ class Call:
     output_shape: Shape
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
+    channel_axis: int
+    output_channel_axis: int
 
     @property
     def rank(self) -> int:
@@ -41,7 +45,25 @@ class Call:
         """The call of what is applied along so many axes of time: that of one step."""
         if not axes:
             return self
-        return replace(self, shapes=tuple(shape[axes:] for shape in self.shapes), output_shape=self.output_shape[axes:])
+        return replace(
+            self,
+            shapes=tuple(shape[axes:] for shape in self.shapes),
+            output_shape=self.output_shape[axes:],
+            channel_axis=self.channel_axis - axes,
+            output_channel_axis=self.output_channel_axis - axes,
+        )
+
+    def on_channels(self, axis: Any) -> bool:
+        """Whether an axis of the first tensor, or one of several, is that of the channels."""
+        given = axis if isinstance(axis, list | tuple) else (axis,)
+        return any(one is None or one % self.rank == self.channel_axis for one in given)
+
+    def in_order(self, axis: int) -> int:
+        """An axis of the first tensor where channels are last: -1 for theirs, others as in Keras, batch counted."""
+        place = axis % self.rank
+        if place == self.channel_axis:
+            return -1
+        return place - (self.channel_axis < place) if self.channel_axis < self.rank - 1 else axis
 
     def argument(self, place: int, name: str) -> Any:
         """An argument by its position or its name; None where it is left out."""
@@ -68,12 +90,15 @@ def call_of(node: Any, path: str) -> Call:
         ModelError: a size that is not known before the model runs, or is zero.
     """
     tensors = data_tensors(node)
+    shapes, output_shape = tuple(shape_of(tensor, path) for tensor in tensors), shape_of(node.outputs[0], path)
     return Call(
         operation=node.operation,
         tensors=tensors,
-        shapes=tuple(shape_of(tensor, path) for tensor in tensors),
+        shapes=shapes,
         outputs=tuple(node.outputs),
-        output_shape=shape_of(node.outputs[0], path),
+        output_shape=output_shape,
+        channel_axis=len(shapes[0]) if shapes else 0,
+        output_channel_axis=len(output_shape),
         args=tuple(node.arguments.args),
         kwargs=dict(node.arguments.kwargs),
     )

@@ -67,7 +67,7 @@ class ChannelMap:
         return ChannelMap(numpy.tile(self.source, times) + offsets, numpy.tile(self.share, times))
 
     def multiplied(self, multiplier: int) -> ChannelMap:
-        """Behind a depthwise kernel, which makes `multiplier` channels of each."""
+        """Of a depthwise kernel's output, `multiplier` channels for each; of a tensor flattened channel by channel."""
         source = self.source[:, None] * multiplier + numpy.arange(multiplier)
         return ChannelMap(source.reshape(-1), numpy.repeat(self.share, multiplier))
 
@@ -128,9 +128,10 @@ def _passed(node: Node, inputs: Sequence[ChannelMap]) -> ChannelMap:
     match node.operation:
         case DepthwiseConvolution(depth_multiplier=multiplier):
             return inputs[0].multiplied(multiplier)
-        case DataMover(move=Move.FLATTEN | Move.RESHAPE) if len(node.output_shape) == 1:
+        case DataMover(move=Move.FLATTEN | Move.RESHAPE, keeps_channels=keeps) if len(node.output_shape) == 1:
             *positions, channels = node.input_shapes[0]
-            return inputs[0].repeated(math.prod(positions), channels)
+            times = math.prod(positions)
+            return inputs[0].repeated(times, channels) if keeps else inputs[0].multiplied(times)
         case Merge(kind=MergeKind.CONCATENATE, axis=axis) if axis in (-1, len(node.output_shape)):
             starts = numpy.cumsum([0, *(shape[-1] for shape in node.input_shapes)])
             parts = [part.source + start for part, start in zip(inputs, starts, strict=False)]

@@ -10,6 +10,7 @@ import keras
 
 from qsearch.errors import ModelError
 from qsearch.graph.call import Call, call_of, data_tensors, shape_of
+from qsearch.graph.channels_first import ChannelAxes, channel_axes, is_channels_first, laid_out, with_channels_last
 from qsearch.graph.layer_readers import layer_operation
 from qsearch.graph.limit_classes import limit_classes
 from qsearch.graph.model_graph import (
@@ -33,14 +34,17 @@ def read_model(model: keras.Model) -> ModelGraph:
 
     Nested models are entered: their layers are named "outer/inner". A layer that is called several times gives
     one node per call, the later ones named `name:1`, `name:2`, ... Raw operations (`x + y`) are nodes as layers are.
-    What Keras computes for masks alone is left out.
+    What Keras computes for masks alone is left out. Shapes have their channels last, also where the model has not.
 
     Raises:
         ModelError: the model is not built, has a size that is not known before it runs or is zero, or is a
             subclassed model, which has no layer-by-layer graph.
     """
-    functional = _functional(model)
-    reader = _Reader({id(operation): path for path, operation in operations_by_path(model).items()})
+    operations = operations_by_path(model)
+    reader = _Reader({id(operation): path for path, operation in operations.items()})
+    functional = reader.functional(model)
+    if any(map(is_channels_first, operations.values())):
+        reader.axes = channel_axes(functional, _calls_in_order, reader.inner, _operation)
     reader.read(functional, "")
     outputs = tuple(dict.fromkeys(reader.produced[id(tensor)] for tensor in functional.outputs))
     return ModelGraph(model.name, tuple(reader.nodes), outputs)
@@ -54,8 +58,19 @@ class _Reader:
         self.calls: Counter[str] = Counter()
         self.produced: dict[int, str] = {}
         self.nodes: list[Node] = []
-        self.kept: list[Any] = []
-        """Models made on the way: as long as they live, no other tensor has their tensors' identity."""
+        self.axes: ChannelAxes = {}
+        self.functionals: dict[int, tuple[keras.Model, Any]] = {}
+        """By nested model, which lives as long as this does, so that no other object has its identity."""
+
+    def functional(self, model: keras.Model) -> Any:
+        """The model with a graph that a model is or holds: the same for every call of it."""
+        if id(model) not in self.functionals:
+            self.functionals[id(model)] = model, _functional(model)
+        return self.functionals[id(model)][1]
+
+    def inner(self, operation: Any) -> Any:
+        """`functional` of the model inside an operation."""
+        return self.functional(inner_model(operation))
 
     def read(self, functional: Any, prefix: str, time: Shape = ()) -> None:
         """Args: prefix: the path of the nested model; time: sizes of the axes of time that it is run over."""
@@ -69,8 +84,7 @@ class _Reader:
 
     def _nested(self, call: Any, prefix: str, time: Shape) -> None:
         """A model inside: its layers run over the time steps of those around it, too."""
-        inner = _functional(inner_model(call.operation))
-        self.kept.append(inner)
+        inner = self.inner(call.operation)
         steps = shape_of(call.input_tensors[0], call.operation.name)[: time_axes(call.operation)]
         for own, given in zip(inner.inputs, data_tensors(call), strict=True):
             self.produced[id(own)] = self.produced[id(given)]
@@ -83,14 +97,12 @@ class _Reader:
     def _called(self, keras_node: Any, prefix: str, time: Shape) -> None:
         layer = keras_node.operation
         path = self.paths.get(id(layer), f"{prefix}{layer.name}")
-        if getattr(layer, "data_format", None) == "channels_first":
-            raise ModelError(f"layer {path!r}: has channels first; build the model with channels_last")
         name = path if self.calls[path] == 0 else f"{path}:{self.calls[path]}"
         self.calls[path] += 1
         call = call_of(keras_node, path)
+        call, read = self._read(call)
         steps = call.shapes[0][: time_axes(layer)] if call.shapes else ()
-        once = call.without(len(steps))
-        operation = over_time(_operation(core_of(layer), once), once, (*time, *steps))
+        operation = over_time(read, call.without(len(steps)), (*time, *steps))
         # a square is a product of a tensor with itself
         times = 2 if operation == Merge(MergeKind.MULTIPLY) and len(call.tensors) == 1 else 1
         node = Node(
@@ -104,10 +116,20 @@ class _Reader:
             weights=_weights(layer, operation) | _constants(call, operation),
             classes=limit_classes(layer, operation),
             results=len(call.outputs),
+            channel_axis=-1 if call.output_channel_axis == len(call.output_shape) else call.output_channel_axis - 1,
         )
         self.nodes.append(node)
         for tensor in call.outputs:
             self.produced[id(tensor)] = name
+
+    def _read(self, call: Call) -> tuple[Call, Operation]:
+        """The call with channels last, and what is done in one step of it."""
+        core, steps = core_of(call.operation), time_axes(call.operation)
+        operation = _operation(core, call.without(steps))
+        last = with_channels_last(call, self.axes, operation)
+        if last is call:
+            return call, operation
+        return last, laid_out(_operation(core, last.without(steps)), last.without(steps))
 
 
 def _operation(layer: Any, call: Call) -> Operation:

@@ -138,7 +138,7 @@ def _mover(move: Move) -> Reader:
 
 
 def _merge(kind: MergeKind) -> Reader:
-    return lambda layer, call: Merge(kind, layer.axis if kind is MergeKind.CONCATENATE else -1)
+    return lambda layer, call: Merge(kind, call.in_order(layer.axis) if kind is MergeKind.CONCATENATE else -1)
 
 
 def _dot(layer: Any, call: Call) -> Operation:
@@ -223,7 +223,11 @@ def _places(call: Call, names: tuple[str, str, str]) -> tuple[int, int, int]:
 
 
 def _batch_norm(layer: Any, call: Call) -> Operation:
-    return BatchNormalization(layer.scale, layer.center, layer.axis % call.rank == call.rank - 1)
+    return BatchNormalization(layer.scale, layer.center, call.on_channels(layer.axis))
+
+
+def _permuted(layer: Any, call: Call) -> Operation:
+    return DataMover(Move.REORDER, layer.dims[call.output_channel_axis - 1] == call.channel_axis)
 
 
 def _normalization(layer: Any, call: Call) -> Operation:
@@ -307,7 +311,7 @@ _READERS: Mapping[type[Any], Reader] = {
     layers.Flatten: _mover(Move.FLATTEN),
     layers.Reshape: _mover(Move.RESHAPE),
     **dict.fromkeys((layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D), _mover(Move.UP_SAMPLING)),
-    layers.Permute: lambda layer, call: DataMover(Move.REORDER, layer.dims[-1] == len(layer.dims)),
+    layers.Permute: _permuted,
     layers.RepeatVector: _mover(Move.REORDER),
     **dict.fromkeys((layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D), _mover(Move.PADDING)),
     **dict.fromkeys(

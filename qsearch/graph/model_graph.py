@@ -235,7 +235,10 @@ class Move(Enum):
 
 @dataclass(frozen=True)
 class DataMover:
-    """A layer that hands on the numbers it gets. `keeps_channels`: its output has its input's last axis."""
+    """A layer that hands on the numbers it gets.
+
+    `keeps_channels`: its output has its input's last axis; where it lays out several axes as one, this varies fastest.
+    """
 
     move: Move
     keeps_channels: bool = True
@@ -292,6 +295,7 @@ class Node:
         output_shape: shape of its (first) output.
         weights: shapes of its variables by name (kernel, bias, gamma, ...).
         results: how many tensors it gives; `output_shape` is that of the first.
+        channel_axis: of the first result in Keras, the batch axis not counted; in `output_shape` channels are last.
     """
 
     name: str
@@ -304,6 +308,7 @@ class Node:
     weights: Mapping[str, Shape] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     results: int = 1
+    channel_axis: int = -1
 
 
 @dataclass(frozen=True)

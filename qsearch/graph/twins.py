@@ -98,28 +98,28 @@ def _power(call: Call) -> Operation:
 
 
 def _item(call: Call) -> Operation:
-    """x[...]: the last axis stays what it is where nothing, or a whole slice, is asked of it."""
+    """x[...]: the channels stay what they are where nothing, or a whole slice, is asked of them."""
     key = call.argument(1, "key")
     keys = [part for part in (key if isinstance(key, tuple | list) else (key,)) if part is not None]
-    whole = keys[-1] is Ellipsis or (isinstance(keys[-1], slice) and keys[-1] == slice(None)) if keys else True
-    reaches = Ellipsis in [part for part in keys if part is Ellipsis] or len(keys) == call.rank
-    return DataMover(Move.CROPPING, whole or not reaches)
+    open_at = next((place for place, part in enumerate(keys) if part is Ellipsis), len(keys))
+    open_axes = call.rank - len([part for part in keys if part is not Ellipsis])
+    asked = [*keys[:open_at], *[slice(None)] * open_axes, *keys[open_at + 1 :]]
+    of_channels = asked[call.channel_axis]
+    return DataMover(Move.CROPPING, isinstance(of_channels, slice) and of_channels == slice(None))
 
 
 def _along(move: Move) -> Twin:
     """Operations along one axis, or along all."""
 
     def read(call: Call) -> Operation:
-        axis = getattr(call.operation, "axis", None)
-        axes = axis if isinstance(axis, list | tuple) else (axis,)
         keeps = bool(call.output_shape) and call.shapes[0][-1] == call.output_shape[-1]
-        return DataMover(move, keeps and not any(one in (None, -1, call.rank - 1) for one in axes))
+        return DataMover(move, keeps and not call.on_channels(getattr(call.operation, "axis", None)))
 
     return read
 
 
 def _joined(call: Call) -> Operation:
-    return Merge(MergeKind.CONCATENATE, call.operation.axis)
+    return Merge(MergeKind.CONCATENATE, call.in_order(call.operation.axis))
 
 
 def _stacked(call: Call) -> Operation:
@@ -135,28 +135,20 @@ def _mover(move: Move) -> Twin:
 
 
 def _moved_axes(call: Call) -> Operation:
-    """Permutations: the last axis stays where the operation leaves it."""
+    """Permutations: the channels stay where the operation leaves them."""
     axes = getattr(call.operation, "axes", None)
-    stays = axes is not None and axes[-1] in (-1, len(axes) - 1)
+    stays = axes is not None and axes[call.output_channel_axis] % call.rank == call.channel_axis
     return DataMover(Move.REORDER, stays)
 
 
 def _reduced(call: Call) -> Operation:
     """Means and sums: additions, as in average pooling."""
     area = math.ceil(math.prod(call.shapes[0]) / math.prod(call.output_shape))
-    return AveragePooling((area,), _keeps_last(call))
+    return AveragePooling((area,), not call.on_channels(call.operation.axis))
 
 
 def _greatest(call: Call) -> Operation:
-    return DataMover(Move.GLOBAL_MAX_POOLING, _keeps_last(call))
-
-
-def _keeps_last(call: Call) -> bool:
-    axis, last = call.operation.axis, call.rank - 1
-    if axis is None:
-        return False
-    axes = axis if isinstance(axis, list | tuple) else (axis,)
-    return not any(one in (-1, last) for one in axes)
+    return DataMover(Move.GLOBAL_MAX_POOLING, not call.on_channels(call.operation.axis))
 
 
 def _window(call: Call) -> Operation:

@@ -8,9 +8,10 @@ from typing import Any
 import keras
 
 from qsearch.errors import ModelError
+from qsearch.graph.call import shape_of
 from qsearch.graph.einsum import dense_units
 from qsearch.graph.from_keras import read_model
-from qsearch.graph.model_graph import Shape
+from qsearch.graph.model_graph import Node, Shape
 from qsearch.graph.resize import with_filters
 from qsearch.graph.walk import core_of, operations_by_path
 from qsearch.layers import QActivation, QAdaptiveActivation, QBidirectional
@@ -90,10 +91,17 @@ def _new_shapes(model: keras.Model, known: dict[str, Any], plan: QuantizationPla
         return {}
     pairs = zip(before.nodes, after.nodes, strict=True)
     return {
-        old.layer: new.output_shape
+        old.layer: _widened(known[old.layer], new)
         for old, new in pairs
         if old.layer in reshaping and old.output_shape != new.output_shape
     }
+
+
+def _widened(operation: Any, node: Node) -> Shape:
+    """The shape that it gives, with the node's channels: without axes of time, and in the model's order."""
+    shape = list(shape_of(operation._inbound_nodes[0].outputs[0], node.layer))
+    shape[node.channel_axis] = node.output_shape[-1]
+    return tuple(shape)
 
 
 def _made(operation: Any, plan: LayerPlan | None, model: keras.Model) -> Any:

@@ -34,7 +34,7 @@ def qsearch(
     *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "qsearch.cli.main", *arguments],
+        [sys.executable, "-m", "qsearch", *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,
@@ -101,7 +101,7 @@ def test_a_run_prints_a_line_per_trial_and_where_the_results_are(tmp_path: Path)
 def test_a_terminated_run_keeps_its_trials_and_says_so(tmp_path: Path) -> None:
     arguments = ["run", str(quick(tmp_path)), "--set", "run.max_trials=500", "--output-dir", str(tmp_path / "out")]
     process = subprocess.Popen(
-        [sys.executable, "-m", "qsearch.cli.main", *arguments],
+        [sys.executable, "-m", "qsearch", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -73,6 +73,12 @@ def test_schedules_and_augmentation(tmp_path: Path) -> None:
         assert len(load_config(path).config.dataset.augmentations) == count
 
 
+def test_an_optimizer_may_be_a_bare_name(tmp_path: Path) -> None:
+    found = loaded(tmp_path, "reference: {optimizer: sgd}\nfinal_training: {optimizer: lion}")
+    assert (found.reference.optimizer.name, found.final_training.optimizer.name) == ("sgd", "lion")
+    assert found.reference.optimizer.learning_rate == 0.001
+
+
 LOSS, METRIC, RATE = "{loss: %s}", "{metrics: [%s]}", "{learning_rate_schedule: %s}"
 
 
