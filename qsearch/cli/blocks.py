@@ -70,7 +70,7 @@ def _suggest(loaded: LoadedConfig) -> None:
         raise loaded.error(("limit",), "names no layer of the model, so that there is nothing to cut into blocks")
     run = loaded.config.run.model_copy(update={"blocks": tuple(block.pattern for block in found)})
     proposed = replace(experiment, loaded=replace(loaded, config=loaded.config.model_copy(update={"run": run})))
-    for line in _pasteable(found, experiment):
+    for line in (*_pasteable(found, experiment), *_left_out(found, experiment)):
         click.echo(line)
     click.echo(f"# {_sizes(schedule_of(proposed))}")
 
@@ -89,6 +89,21 @@ def _pasteable(found: Sequence[SuggestedBlock], experiment: Experiment) -> list[
         )
         lines.append(f"    - {pattern:<{width}}  # {share:.1%} of the cost: {told}")
     return lines
+
+
+def _left_out(found: Sequence[SuggestedBlock], experiment: Experiment) -> list[str]:
+    """What is in no block, as comments; nothing of it is searched."""
+    costs, total = experiment.layer_costs, experiment.reference.total
+    inside = {name for block in found for name in block.layers}
+    outside = [name for name in costs if name not in inside]
+    if not outside:
+        return []
+    share = sum(costs[name] for name in outside) / total if total else 0.0
+    told = ", ".join(outside) if len(outside) <= 10 else f"{outside[0]} to {outside[-1]}"
+    return [
+        f"# in no block, as nothing of it is searched: {len(outside)} layers, {share:.1%} of the cost: {told}",
+        *(f"# {note}" for note in experiment.unsearched),
+    ]
 
 
 def _debug(loaded: LoadedConfig, timed: bool) -> None:

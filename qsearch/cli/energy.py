@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qsearch.cli.model_file import ModelFileOptions, model_file_options
 from qsearch.cli.quiet import quiet_start
 from qsearch.config.names import MEMORIES, MODELS, NUMBER_TYPES, PROCESSES
 from qsearch.errors import ConfigError
@@ -71,10 +72,7 @@ _FORMATS = ("table", "json", "csv", "md")
     help="Price a change, e.g. conv2d_1.kernel=ternary or conv2d_1.filters=24; repeat for more.",
 )
 @click.option("--sort", type=click.Choice(tables.SORTS), default="model", show_default=True)
-@click.option("--allow-code", is_flag=True, help="Load Lambda layers, which run code from the file.")
-@click.option(
-    "--custom-object", "custom", multiple=True, metavar="MODULE:CLASS", help="A layer class that the file needs."
-)
+@model_file_options
 @click.option("--format", "output", type=click.Choice(_FORMATS), default="table", show_default=True)
 def energy(
     model: str,
@@ -82,21 +80,23 @@ def energy(
     other: str | None,
     changes: tuple[str, ...],
     sort: str,
-    allow_code: bool,
-    custom: tuple[str, ...],
     output: str,
     sources: tuple[str, ...],
+    load_weights: str | None,
+    allow_code: bool,
+    custom_objects: tuple[str, ...],
     **design: Any,
 ) -> None:
-    """Print the energy of one inference of MODEL, a .keras or .h5 file or a registry name, layer by layer."""
+    """Print the energy of one inference of MODEL, a .keras, .h5 or .json file or a registry name, layer by layer."""
     if other is not None and changes:
         raise ConfigError("--compare and --what-if: give one of the two")
     design["source_quantizers"] = list(sources) or None
-    first = _priced(model, reference, allow_code, custom, design)
+    loading = ModelFileOptions(load_weights, allow_code, custom_objects)
+    first = _priced(model, reference, loading, design)
     if changes:
         _print_comparison(*_what_if(first, changes), output)
     elif other is not None:
-        _print_comparison(first, _priced(other, reference, allow_code, custom, design), output)
+        _print_comparison(first, _priced(other, reference, replace(loading, load_weights=None), design), output)
     else:
         _print_report(first, sort, output)
 
@@ -113,20 +113,18 @@ class _Priced:
     ebops: int | None
 
 
-def _priced(
-    name: str, reference: str | None, allow_code: bool, custom: tuple[str, ...], design: Mapping[str, Any]
-) -> _Priced:
+def _priced(name: str, reference: str | None, loading: ModelFileOptions, design: Mapping[str, Any]) -> _Priced:
     with quiet_start():
         from qsearch.energy.estimate import price_plan, price_reference
         from qsearch.energy.metrics import model_metrics
         from qsearch.energy.public import energy_settings
         from qsearch.export.ebops import effective_bit_operations
         from qsearch.graph.from_keras import read_model, read_plan
-        from qsearch.models import build_model, import_objects, load_model
+        from qsearch.models import build_model
         from qsearch.plan import QuantizationPlan
 
     named = name in MODELS and not Path(name).exists()
-    model = build_model(name) if named else load_model(name, allow_code, import_objects(custom))
+    model = build_model(name) if named else loading.load(name)
     graph, plan = read_model(model), read_plan(model)
     if reference is None and not plan.layers:
         reference = "int8"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from qsearch.cli.model_file import ModelFileOptions, model_file_options
 from qsearch.cli.quiet import quiet_start
 from qsearch.errors import OutputError, VerificationError
 
@@ -20,21 +21,17 @@ if TYPE_CHECKING:
 @click.option("--stored", is_flag=True, help="Also fail where the file holds trained floats instead of levels.")
 @click.option("--weights", type=click.Path(), help="Write values, integer codes and scales to this .npz file.")
 @click.option("--write", type=click.Path(), help="Write a copy of the model whose stored weights are levels.")
-@click.option("--allow-code", is_flag=True, help="Load Lambda layers, which run code from the file.")
-@click.option(
-    "--custom-object", "custom", multiple=True, metavar="MODULE:CLASS", help="A layer class that the file needs."
-)
+@model_file_options
 @click.option("--format", "output", type=click.Choice(("table", "json")), default="table", show_default=True)
 def verify(
     model: str,
     stored: bool,
     weights: str | None,
     write: str | None,
-    allow_code: bool,
-    custom: tuple[str, ...],
     output: str,
+    **loading: Any,
 ) -> None:
-    """Check that every weight of MODEL, a .keras or .h5 file, is on its quantizer's grid.
+    """Check that every weight of MODEL, a .keras, .h5 or .json file, is on its quantizer's grid.
 
     A trained model holds floats, which its layers quantize in every call: the values that they compute with are
     checked. Exit code 7 when a weight is off its grid.
@@ -43,9 +40,8 @@ def verify(
         from qsearch.export.verify import on_grid
         from qsearch.export.verify import verify as check
         from qsearch.export.weights import arrays, quantized_weights
-        from qsearch.models import import_objects, load_model
 
-        loaded = load_model(model, allow_code, import_objects(custom))
+        loaded = ModelFileOptions(**loading).load(model)
         found = check(loaded)
     _print(found, output)
     if weights is not None:

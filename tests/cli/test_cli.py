@@ -229,6 +229,34 @@ def test_suggested_blocks_can_be_pasted(tmp_path: Path) -> None:
     assert size in shown.stdout
 
 
+def test_suggestions_count_what_they_leave_out() -> None:
+    path = str(ROOT / "configs" / "mnist_flat.yaml")
+    done = qsearch("blocks", path, "--suggest", "--set", "limit={Dense: [8, 8, 8]}")
+    assert done.returncode == 0, done.stderr
+    left = next(line for line in done.stdout.splitlines() if line.startswith("# in no block"))
+    assert left.startswith("# in no block, as nothing of it is searched: ")
+    assert re.search(r": \d+ layers, 9\d\.\d% of the cost: ", left)
+    assert "no entry of limit matches it" in done.stdout
+
+
+def test_an_architecture_with_weights_of_its_own_file(tmp_path: Path) -> None:
+    import keras
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    (tmp_path / "net.json").write_text(model.to_json(), encoding="utf-8")
+    model.save_weights(tmp_path / "net.weights.h5")
+    model.save(tmp_path / "net.keras")
+    pair = ("net.json", "--load-weights", "net.weights.h5")
+    one, other = (qsearch("energy", *which, "--format", "json", cwd=tmp_path) for which in (pair, ("net.keras",)))
+    assert json.loads(one.stdout)["total"] == json.loads(other.stdout)["total"]
+    assert "has no quantized layer" in qsearch("verify", *pair, cwd=tmp_path).stderr
+    alone = qsearch("energy", "net.json", cwd=tmp_path)
+    assert (alone.returncode, alone.stderr) == (
+        3,
+        "error: net.json: holds an architecture without weights; give --load-weights FILE too\n",
+    )
+
+
 def test_layers_in_two_blocks_are_named() -> None:
     done = qsearch(
         "blocks", str(ROOT / "configs" / "mnist_blocks.yaml"), "--debug", "--set", 'run.blocks=["conv", ".*_1"]'

@@ -1,0 +1,59 @@
+"""A model file on the command line: its options, and how it is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qsearch.cli.quiet import quiet_start
+from qsearch.errors import ModelError
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class ModelFileOptions:
+    """How files are loaded. `load_weights` belongs to an architecture in a .json file."""
+
+    load_weights: str | None
+    allow_code: bool
+    custom_objects: tuple[str, ...]
+
+    def load(self, path: str) -> keras.Model:
+        """The model in a file.
+
+        Raises:
+            ModelError: as `qsearch.load_model`.
+        """
+        with quiet_start():
+            from qsearch.models import import_objects, load_model
+        if Path(path).suffix == ".json" and Path(path).is_file() and self.load_weights is None:
+            raise ModelError(f"{path}: holds an architecture without weights; give --load-weights FILE too")
+        return load_model(path, self.allow_code, import_objects(self.custom_objects), self.load_weights)
+
+
+def model_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of a command that loads a model file; it gets `load_weights`, `allow_code` and `custom_objects`."""
+    for option in (
+        click.option(
+            "--custom-object",
+            "custom_objects",
+            multiple=True,
+            metavar="MODULE:CLASS",
+            help="A layer class that the file needs.",
+        ),
+        click.option("--allow-code", is_flag=True, help="Load Lambda layers, which run code from the file."),
+        click.option(
+            "--load-weights",
+            type=click.Path(),
+            metavar="FILE",
+            help="Of a MODEL that is a .json architecture: the .h5 file of save_weights.",
+        ),
+    ):
+        command = option(command)
+    return command
