@@ -6,6 +6,7 @@ exits with `exit_code`; anything else is a bug in qsearch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar
@@ -65,3 +66,22 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the nearest allowed name, or an empty string."""
     match = nearest(name, allowed)
     return f"; did you mean {match!r}?" if match else ""
+
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_GRAPH_NODES = re.compile(r"\{\{.*?\}\}\s*")
+_WRAPPED = "Exception encountered"
+
+
+def reason_of(error: BaseException, length: int = 200) -> str:
+    """What an error of Keras, TensorFlow or the user's own code says, in one line; its class where it says nothing.
+
+    Keras wraps what a layer raises in "Exception encountered when calling ...", with the cause in a line of its own,
+    or behind a whole configuration.
+    """
+    text = _GRAPH_NODES.sub("", _COLOURS.sub("", str(error)))
+    _, found, inner = text.rpartition(f"{_WRAPPED}:")
+    lines = [line.strip() for line in (inner if found else text).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith(_WRAPPED):
+        lines = lines[1:]
+    return lines[0][:length] if lines else type(error).__name__

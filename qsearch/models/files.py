@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qsearch.errors import ModelError, did_you_mean
+from qsearch.errors import ModelError, did_you_mean, reason_of
 from qsearch.models.packages import refuse_packages
 from qsearch.models.stored import Stored, read_stored, refuse_foreign
 
@@ -156,8 +156,7 @@ def _others(path: Path, endings: Sequence[str]) -> str:
 
 
 def _reason(error: Exception, version: str) -> str:
-    inner = str(error).rpartition("Exception encountered:")[2]  # Keras puts the cause last, after whole configurations
-    first = inner.strip().partition("\n")[0][:200] or type(error).__name__
+    first = reason_of(error)
     if version.startswith("2."):
         return (
             f"was written by Keras {version}, and Keras 3 cannot rebuild it; "

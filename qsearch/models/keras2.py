@@ -10,7 +10,7 @@ import h5py
 import keras
 import numpy
 
-from qsearch.errors import ModelError
+from qsearch.errors import ModelError, reason_of
 from qsearch.models.keras2_layers import NotRebuiltError, layer_of
 from qsearch.models.keras2_names import with_plain_names
 
@@ -150,8 +150,7 @@ class _Graph:
         try:
             given = layer(tensors if len(tensors) > 1 else tensors[0], **arguments)
         except (TypeError, ValueError) as error:
-            text = str(error).strip().partition("\n")[0]
-            raise ModelError(f"{self.builder.path}: layer {name!r} cannot be called: {text[:200]}") from None
+            raise ModelError(f"{self.builder.path}: layer {name!r} cannot be called: {reason_of(error)}") from None
         self.outputs[name].append(keras.tree.flatten(given))
         return True
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from qsearch.errors import QsearchError, did_you_mean
+from qsearch.errors import QsearchError, did_you_mean, reason_of
 from qsearch.layers.functions import keras2_hard_sigmoid
 from qsearch.layers.registry import custom_objects
 from qsearch.quantizers import SIGNATURES
@@ -63,8 +63,7 @@ def layer_of(stored: Mapping[str, Any], allow_code: bool) -> Any:
         # Keras' wrappers read back only what Keras serialized itself.
         return kind(**config) if any(key in config for key in _WRAPPED) else kind.from_config(config)
     except (TypeError, ValueError) as error:
-        text = str(error).rpartition("Exception encountered:")[2].strip().partition("\n")[0]
-        raise NotRebuiltError(f"Keras 3 cannot rebuild this {name}: {text[:200]}") from None
+        raise NotRebuiltError(f"Keras 3 cannot rebuild this {name}: {reason_of(error)}") from None
 
 
 def _class(name: str) -> Any:

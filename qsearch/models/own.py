@@ -7,7 +7,7 @@ from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from qsearch.errors import ModelError
+from qsearch.errors import ModelError, reason_of
 from qsearch.imports import imported
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ def build_own(factory: str, arguments: Mapping[str, Any]) -> keras.Model:
     try:
         model = function(**arguments)
     except Exception as error:  # the user's own code
-        reason = str(error).strip().partition("\n")[0]
-        raise ModelError(f"{factory}: failed with {type(error).__name__}: {reason}") from None
+        raise ModelError(f"{factory}: failed with {type(error).__name__}: {reason_of(error)}") from None
     if not isinstance(model, keras.Model):
         raise ModelError(f"{factory}: gave a {type(model).__name__}, expected a keras.Model")
     return model

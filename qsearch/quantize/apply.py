@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from qsearch.errors import ModelError
+from qsearch.errors import ModelError, reason_of
 from qsearch.graph.call import shape_of
 from qsearch.graph.einsum import dense_units
 from qsearch.graph.from_keras import read_model
@@ -56,7 +56,7 @@ def apply_plan(model: keras.Model, plan: QuantizationPlan) -> keras.Model:
         copy = Rebuild(model, plans, _made, absorbed, _new_shapes(model, known, plan)).whole(model)
     except (ValueError, TypeError, CallError) as error:
         with_filters(read_model(model), plan)  # names the layers, where widths are to blame
-        raise ModelError(f"plan does not fit {model.name}: {_first_line(error)}") from error
+        raise ModelError(f"plan does not fit {model.name}: {reason_of(error)}") from error
     carry_flags(model, copy)
     carry_state(model, copy)
     return copy
@@ -228,7 +228,3 @@ def _bidirectional(layer: Any, plan: LayerPlan) -> Any:
 def _spec(plan: LayerPlan, role: Role) -> str | None:
     spec = plan.quantizers.get(role)
     return None if spec is None else str(spec)
-
-
-def _first_line(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

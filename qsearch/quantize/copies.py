@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Any
 
 import keras
 
-from qsearch.errors import ModelError
+from qsearch.errors import ModelError, reason_of
 from qsearch.models.own import is_given, is_own, name_of_keras, named_parts
 
 Config = dict[str, Any]
@@ -54,8 +55,15 @@ def live_config(layer: Any) -> Config:
             warnings.simplefilter("ignore")  # about lambdas, which are not read from it
             config = dict(layer.get_config())
     except Exception as error:  # the user's own code, or an argument that Keras cannot write down
+        partial = next((name for name, value in vars(layer).items() if isinstance(value, functools.partial)), None)
+        if partial is not None:
+            raise ModelError(
+                f"layer {layer.name!r}: its {partial} is a functools.partial, which Keras cannot write down; "
+                "make it a function with a name"
+            ) from None
         raise ModelError(
-            f"layer {layer.name!r}: {_what(layer)} has no get_config that works: {_reason(error)}"
+            f"layer {layer.name!r}: {_what(layer)} has no get_config that works: "
+            f"{type(error).__name__}: {reason_of(error)}"
         ) from None
     if is_own(type(layer).from_config):
         return config  # which reads what its own get_config has written
@@ -88,8 +96,8 @@ def made(layer: Any, kind: type[Any], config: Config) -> Any:
             if not is_own(kind) and isinstance(error, ValueError | TypeError) and not _has_own(layer):
                 raise
             raise ModelError(
-                f"layer {layer.name!r}: {_what(layer)} cannot be copied: {_reason(error)}; its get_config must return "
-                "every argument of its __init__, which must take **kwargs for name, trainable and dtype"
+                f"layer {layer.name!r}: {_what(layer)} cannot be copied: {type(error).__name__}: {reason_of(error)}; "
+                "its get_config must return every argument of its __init__, which must take **kwargs for name, trainable and dtype"
             ) from None
     if found.name != layer.name:
         found.name = layer.name  # a get_config that leaves the name out
@@ -158,9 +166,3 @@ def carry_assets(layer: Any, copy: Any) -> None:
 
 def _what(layer: Any) -> str:
     return f"its class {type(layer).__name__}"
-
-
-def _reason(error: Exception) -> str:
-    inner = str(error).rpartition("Exception encountered:")[2]  # behind the whole configuration
-    lines = [line.strip() for line in inner.splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

@@ -13,8 +13,8 @@ from typing import Any
 import keras
 import numpy
 
-from qsearch.errors import ModelError
-from qsearch.graph.walk import calls_of, operations_by_path
+from qsearch.errors import ModelError, reason_of
+from qsearch.graph.walk import calls_of, layers_by_path, operations_by_path
 from qsearch.models import load_model, own_objects
 from qsearch.models.own import is_own, own_parts
 from qsearch.plan import QuantizationPlan
@@ -66,6 +66,7 @@ def _undisturbed(model: keras.Model) -> Iterator[None]:
 
 
 def _give_weights(model: keras.Model, copy: keras.Model) -> None:
+    _check_sharing(model)
     copies = operations_by_path(copy)
     for path, layer in operations_by_path(model).items():
         if not isinstance(layer, keras.layers.Layer):
@@ -74,6 +75,19 @@ def _give_weights(model: keras.Model, copy: keras.Model) -> None:
         if other is None or [w.shape for w in layer.weights] != [w.shape for w in other.weights]:
             raise ModelError(_differs(path, layer, "has other weights in a copy"))
     copy.set_weights(model.get_weights())
+
+
+def _check_sharing(model: keras.Model) -> None:
+    """Copies of two layers do not share what the layers share inside: an activation with weights, a layer of theirs."""
+    owners: dict[int, str] = {}
+    for path, layer in layers_by_path(model).items():
+        for part in layer._flatten_layers():
+            first = owners.setdefault(id(part), path)
+            if first != path and (part.weights or not part.built):
+                raise ModelError(
+                    f"layers {first!r} and {path!r} share the weights of {type(part).__name__} {part.name!r}, which "
+                    f"copies would not; give each a {type(part).__name__} of its own"
+                )
 
 
 def _compare(model: keras.Model, copy: keras.Model) -> None:
@@ -86,16 +100,22 @@ def _compare(model: keras.Model, copy: keras.Model) -> None:
         return
     if not _equal(expected, again):
         return  # random at inference
-    found = _computed(copy, inputs)
-    if _equal(expected, found):
-        return
+    try:
+        if _equal(expected, _computed(copy, inputs)):
+            return
+    except Exception:  # of a layer that the loop below finds
+        pass
     copies = operations_by_path(copy)
     paths = {id(layer): path for path, layer in operations_by_path(model).items()}
     last: tuple[str, Any] | None = None
     for layer, args, kwargs, outputs in _calls(model, inputs):
         path = paths.get(id(layer), str(layer.name))
         last = path, layer
-        if not _equal(outputs, copies[path](*args, **kwargs)):
+        try:
+            same = _equal(outputs, copies[path](*args, **kwargs))
+        except Exception as error:  # of the user's own code, whatever it may be
+            raise ModelError(_differs(path, layer, f"fails in a copy ({reason_of(error)})")) from error
+        if not same:
             raise ModelError(_differs(path, layer, "computes something else in a copy"))
     path, layer = last or (model.name, model)
     raise ModelError(_differs(path, layer, "computes something else in a copy"))
@@ -183,7 +203,7 @@ def _check_file(model: keras.Model, own: Mapping[str, Any]) -> None:
             else:
                 load_model(path, allow_code=True, custom_objects=own)
         except Exception as error:  # layers of the user's own, functions without a name
-            reason = str(error).replace(f"{path}: ", "").strip().partition("\n")[0] or type(error).__name__
+            reason = reason_of(error).replace(f"{path}: ", "")
             raise ModelError(f"{model.name}: cannot be saved and loaded again: {reason}{_hint(model)}") from None
 
 

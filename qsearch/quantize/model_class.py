@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from qsearch.errors import ModelError
+from qsearch.errors import ModelError, reason_of
 from qsearch.models.own import is_own
 
 _FUNCTIONAL = ("inputs", "outputs", "name", "trainable")
@@ -29,7 +29,7 @@ def same_class(model: keras.Model, *parts: Any) -> keras.Model:
     try:
         return kind(*parts, name=model.name)
     except Exception as error:  # the user's own code
-        reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
+        reason = reason_of(error)
         raise ModelError(f"{model.name}: {_cannot(model)}: {reason}; {_remedy(model)}") from None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras.src.ops.numpy import Reshape  # what `keras.ops.reshape` leaves in a graph, under no public name
 
-from qsearch.errors import ModelError, QsearchError
+from qsearch.errors import ModelError, QsearchError, reason_of
 from qsearch.graph.model_graph import Shape
 from qsearch.graph.walk import calls_of, inner_model, operations_by_path, time_axes
 from qsearch.layers import QActivation, QAdaptiveActivation
@@ -27,7 +27,7 @@ class CallError(Exception):
     """A copied layer does not take what the layers before it give."""
 
     def __init__(self, path: str, cause: Exception) -> None:
-        super().__init__(f"layer {path!r}: {_first_line(cause)}")
+        super().__init__(f"layer {path!r}: {reason_of(cause)}")
 
 
 class Rebuild:
@@ -239,7 +239,3 @@ def _errors_of(path: str) -> Iterator[None]:
             raise
         except Exception as error:  # of Keras, TensorFlow, or a layer of the user's own
             raise CallError(path, error) from error
-
-
-def _first_line(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from qsearch.errors import ModelError
+from qsearch.errors import ModelError, reason_of
 from qsearch.graph.walk import inner_model, layers_by_path, variable_name
 from qsearch.layers import (
     QAdaptiveActivation,
@@ -91,7 +91,7 @@ def _carry_own(path: str, layer: Any, copy: Any) -> None:
         try:
             carry_assets(part, other)
         except Exception as error:  # hooks of the user's own
-            reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
+            reason = reason_of(error)
             raise ModelError(
                 f"layer {path!r}: what {type(part).__name__} saves cannot be loaded into a copy: {reason}; "
                 "make its load_assets take what its save_assets writes"

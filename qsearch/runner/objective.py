@@ -12,7 +12,7 @@ import numpy
 from qsearch.config import LoadedConfig
 from qsearch.config.chosen import Chosen
 from qsearch.datasets import Dataset, Source, Split
-from qsearch.errors import ConfigError, DatasetError, did_you_mean
+from qsearch.errors import ConfigError, DatasetError, did_you_mean, reason_of
 from qsearch.goal.target import Target
 from qsearch.graph.walk import head_names
 from qsearch.runner.data import class_weights
@@ -125,7 +125,7 @@ def recipe_of(experiment: Experiment, objective: Objective, data: Dataset) -> Re
     except ConfigError as error:
         raise loaded.error(("reference", "metrics"), str(error)) from None
     except Exception as error:  # Keras, or a loss or metric of the user's own, on data that it does not fit
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        reason = reason_of(error)
         raise DatasetError(f"{data.name}: loss and metrics of {experiment.model.name} fail on it: {reason}") from None
     for head, text in wrong.items():
         raise loaded.error(("reference", "loss", *([head] if isinstance(objective.loss, Mapping) else [])), text)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from qsearch.errors import ModelError
+from qsearch.errors import ModelError, reason_of
 from qsearch.models import load_model
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
@@ -24,6 +24,6 @@ def reloaded(path: Path, reference: keras.Model, plan: QuantizationPlan) -> kera
     try:
         model.load_weights(path)
     except Exception as error:  # Keras raises whatever a broken file makes it stumble over
-        reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
+        reason = reason_of(error)
         raise ModelError(f"{path}: its weights do not fit the model of this run: {reason}") from None
     return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -528,6 +529,20 @@ class Silent(layers.Layer):  # type: ignore[misc]
         return x + self.values
 
 
+class Breaks(layers.Layer):  # type: ignore[misc]
+    made = 0
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        Breaks.made += 1
+        self.broken = Breaks.made > 1
+
+    def call(self, x: Any) -> Any:
+        if self.broken and hasattr(x, "numpy"):
+            raise RuntimeError("only the first works")
+        return x
+
+
 class Nameless(layers.Layer):  # type: ignore[misc]
     def __init__(self, units: int) -> None:
         super().__init__()
@@ -551,11 +566,31 @@ def around(layer: Any) -> keras.Model:
         (lambda: Silent(numpy.ones(4), name="s"), "'s': its class Silent has no get_config that works"),
         (lambda: Nameless(3), r"Nameless cannot be copied: .*'trainable'.*take \*\*kwargs"),
         (lambda: layers.Dense(2, activation=lambda x: x, name="l"), "'l': its activation is a lambda"),
+        (
+            lambda: layers.Dense(2, activation=functools.partial(keras.activations.relu, max_value=6), name="p"),
+            "'p': its activation is a functools.partial",
+        ),
+        (lambda: Breaks(name="b"), r"'inner/b': Breaks fails in a copy \(only the first works\)"),
     ],
 )
 def test_what_cannot_be_copied_is_named(layer: Callable[[], Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         check_copies(around(layer()), QuantizationPlan({"d": KERNEL}))
+
+
+@pytest.mark.parametrize("called", [False, True])
+def test_activations_with_weights_that_layers_share_are_named(called: bool) -> None:
+    shared = layers.PReLU(name="p")
+    inputs = keras.Input((4,))
+    model = keras.Model(
+        inputs, layers.Dense(4, activation=shared, name="b")(layers.Dense(4, activation=shared, name="a")(inputs))
+    )
+    if called:
+        model(numpy.ones((2, 4)))
+    with pytest.raises(ModelError, match=r"layers 'a' and 'b' share the weights of PReLU 'p'.*give each a PReLU"):
+        check_copies(model, EMPTY)
+    activation = layers.ReLU(6.0)
+    check_copies(keras.Sequential([inputs, *(layers.Dense(4, activation=activation) for _ in range(2))]), EMPTY)
 
 
 def test_what_can_be_copied_passes() -> None:
