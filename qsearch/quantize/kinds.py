@@ -186,5 +186,5 @@ def function_of(layer: Any) -> str:
     if isinstance(layer, keras.layers.Bidirectional):
         layer = layer.forward_layer
     if isinstance(layer, layers.QAdaptiveActivation):
-        return str(layer.activation)
+        return str(layer.kind)
     return getattr(getattr(layer, "activation", None), "__name__", "")

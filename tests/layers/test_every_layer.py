@@ -243,6 +243,7 @@ def test_d28_adaptive_averages_rest_at_inference_and_are_saved(tmp_path: Path) -
     averages = [layer.ema_max.numpy()[0] for _ in range(6) if layer(x, training=True) is not None]
     assert averages[3] == averages[5] > averages[0]
     assert layer.step.numpy() == 5
+    assert layer.activation == layer.quantizer and layer.kind == layer.get_config()["activation"]
     assert layer.plan.to_dict()["activation"].startswith("quantized_bits(6,")
     model.save(tmp_path / "m.keras")
     again = qsearch.load_model(tmp_path / "m.keras")
