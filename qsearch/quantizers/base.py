@@ -82,8 +82,8 @@ class Quantizer(ABC):
         return self
 
     def _with(self, **changes: Value) -> Self:
-        changed = QuantizerSpec.of(self._spec.name, {**self._spec.arguments, **changes})
-        return type(self)(**dict(changed.kwargs))
+        changed = self._spec.replaced(changes)
+        return type(self)(*changed.args, **dict(changed.kwargs))
 
     def get_config(self) -> dict[str, Any]:
         """Every parameter, defaults included."""

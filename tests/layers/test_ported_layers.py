@@ -107,8 +107,8 @@ def test_scale_and_shift() -> None:
     y = set_and_run(layer, [[[0.4375]], [[-0.5]]], x)
     numpy.testing.assert_array_equal(y, [[[0.0, 0.1875], [0.0, 0.0], [0.0, 0.0]]])
     assert [str(item) for item in layer.get_quantizers()] == [
-        "quantized_bits(bits=4,symmetric=True,alpha='auto_po2')",
-        "quantized_bits(bits=4,integer=1,symmetric=True,alpha='auto_po2')",
+        "quantized_bits(4,0,1,alpha='auto_po2')",  # as QKeras prints them
+        "quantized_bits(4,1,1,alpha='auto_po2')",
     ]
     assert layer.plan.to_dict() == {
         "kernel": BITS,
