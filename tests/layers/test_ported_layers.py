@@ -13,7 +13,8 @@ from qsearch import layers
 from qsearch.errors import ConfigError
 from qsearch.export.verify import State
 from qsearch.goal.bits import stored_parameters
-from qsearch.graph.from_keras import read_model
+from qsearch.graph.from_keras import read_model, read_plan
+from qsearch.quantize.apply import apply_plan
 
 BITS1, BITS = "quantized_bits(4,0,1,alpha=1.0)", "quantized_bits(4,0,1)"
 
@@ -190,3 +191,24 @@ def test_models_with_them_are_copied_with_their_quantizers() -> None:
     copy = qsearch.quantize_model(original, {}, transfer_weights=True)
     x = numpy.random.default_rng(0).normal(size=(2, 4, 4, 6)).astype("float32")
     numpy.testing.assert_array_equal(copy(x), original(x))
+    planned = apply_plan(original, read_plan(original))  # as every trial of a search is made
+    assert read_plan(planned) == read_plan(original)
+    planned.set_weights(original.get_weights())
+    numpy.testing.assert_array_equal(planned(x), original(x))
+
+
+def test_other_quantizers_by_a_dictionary() -> None:
+    entries = {
+        "d": {"depthwise_kernel_quantizer": "binary", "depthwise_activation": "quantized_relu(4,1)"},
+        "QSeparableConv2DTranspose": {"kernel_quantizer": "quantized_bits(3)", "pointwise_activation": "ternary"},
+        "QScaleShift": {"weight_quantizer": "quantized_po2(4)"},
+    }
+    plan = read_plan(qsearch.quantize_model(model(), entries)).to_dict()
+    assert plan["d"] == {"kernel": "binary", "activation": "quantized_relu(4,1)"}
+    assert plan["m"] == {"kernel": "quantized_po2(4)", "activation": "quantized_bits(6,2)"}
+    assert plan["s"] == {
+        "kernel": "quantized_bits(3)",
+        "pointwise": "quantized_bits(3)",
+        "depthwise_activation": "quantized_bits(6,2)",
+        "activation": "ternary",
+    }
