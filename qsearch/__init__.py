@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qsearch import layers as layers
     from qsearch import quantizers as quantizers
     from qsearch.datasets import load_dataset as load_dataset
+    from qsearch.energy.bias import bias_from_accumulators as bias_from_accumulators
     from qsearch.energy.public import estimate_energy as estimate_energy
     from qsearch.export.verify import verify as verify
     from qsearch.export.weights import quantized_weights as quantized_weights
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "QNoiseScheduler": "qsearch.layers.noise",
+    "bias_from_accumulators": "qsearch.energy.bias",
     "build_model": "qsearch.models",
     "estimate_energy": "qsearch.energy.public",
     "load_dataset": "qsearch.datasets",
@@ -51,6 +53,7 @@ _ROOMS = ("layers", "quantizers")
 
 __all__ = [
     "QNoiseScheduler",
+    "bias_from_accumulators",
     "build_model",
     "estimate_energy",
     "layers",

@@ -23,6 +23,7 @@ class Role(Enum):
     BIAS = "bias"
     STATE = "state"
     ACTIVATION = "activation"
+    DEPTHWISE_ACTIVATION = "depthwise_activation"
     RECURRENT_ACTIVATION = "recurrent_activation"
     AVERAGE = "average"
     GAMMA = "gamma"

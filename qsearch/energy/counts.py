@@ -12,6 +12,7 @@ from qsearch.graph.model_graph import (
     DataMover,
     Dense,
     DepthwiseConvolution,
+    DepthwiseTransposed,
     EinsumDense,
     Embedding,
     Merge,
@@ -21,7 +22,9 @@ from qsearch.graph.model_graph import (
     Node,
     Normalization,
     Recurrent,
+    ScaleShift,
     SeparableConvolution,
+    SeparableTransposed,
     TransposedConvolution,
     Unknown,
 )
@@ -34,7 +37,11 @@ def operation_count(node: Node) -> int:
     match node.operation:
         case Dense() | Convolution() | DepthwiseConvolution() | TransposedConvolution() | EinsumDense():
             return mac_count(node)
+        case DepthwiseTransposed():
+            return mac_count(node)
         case SeparableConvolution() | Recurrent() | Embedding() | Attention() | Normalization() | Unknown():
+            return 0
+        case SeparableTransposed() | ScaleShift():
             return 0
         case AveragePooling():
             return values * pooling_area(node)
@@ -60,8 +67,14 @@ def mac_count(node: Node) -> int:
             return values * math.prod(node.weights["kernel"][:-2])
         case TransposedConvolution(kernel_size=size, filters=filters):
             return math.prod(node.input_shapes[0]) * math.prod(size) * filters
+        case DepthwiseTransposed(kernel_size=size, group_size=group):
+            return math.prod(node.input_shapes[0]) * math.prod(size) * group
         case EinsumDense(terms=terms):
             return values * terms
+        case SeparableTransposed(kernel_size=size):
+            return math.prod(node.input_shapes[0]) * math.prod(size) + values * node.input_shapes[0][-1]
+        case ScaleShift():
+            return values
         case SeparableConvolution():
             window, channels = node.weights["depthwise_kernel"], node.weights["pointwise_kernel"][-2]
             return math.prod(node.output_shape[:-1]) * channels * math.prod(window[:-2]) + values * channels

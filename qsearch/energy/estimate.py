@@ -24,6 +24,7 @@ from qsearch.graph.model_graph import (
     DataMover,
     Dense,
     DepthwiseConvolution,
+    DepthwiseTransposed,
     EinsumDense,
     Idle,
     Input,
@@ -32,7 +33,9 @@ from qsearch.graph.model_graph import (
     ModelGraph,
     Move,
     Node,
+    ScaleShift,
     SeparableConvolution,
+    SeparableTransposed,
     TransposedConvolution,
     Unknown,
 )
@@ -100,8 +103,8 @@ def price_plan(graph: ModelGraph, plan: QuantizationPlan, settings: EnergySettin
     return _Pricer(*built(graph, plan), settings, reference=False).report()
 
 
-_MULTIPLY_ADD = (Dense, Convolution, DepthwiseConvolution, TransposedConvolution, EinsumDense)
-_WITH_ACTIVATION = (*_MULTIPLY_ADD, SeparableConvolution)
+_MULTIPLY_ADD = (Dense, Convolution, DepthwiseConvolution, TransposedConvolution, DepthwiseTransposed, EinsumDense)
+_WITH_ACTIVATION = (*_MULTIPLY_ADD, SeparableConvolution, SeparableTransposed, ScaleShift)
 
 
 class NodePricer:

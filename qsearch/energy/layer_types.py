@@ -8,7 +8,13 @@ from typing import Literal
 
 from qsearch.energy.operators import Operator
 from qsearch.functions import Function
-from qsearch.graph.model_graph import DepthwiseConvolution, EinsumDense, Node, TransposedConvolution
+from qsearch.graph.model_graph import (
+    DepthwiseConvolution,
+    DepthwiseTransposed,
+    EinsumDense,
+    Node,
+    TransposedConvolution,
+)
 from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers.formats import DEFAULT_FORMAT, NumberFormat, number_format
 
@@ -100,7 +106,7 @@ def terms(node: Node) -> int:
     match node.operation:
         case DepthwiseConvolution():
             return math.prod(kernel[:-2])
-        case TransposedConvolution():
+        case TransposedConvolution() | DepthwiseTransposed():
             return math.prod(kernel[:-2]) * kernel[-1]
         case EinsumDense(terms=count):
             return count

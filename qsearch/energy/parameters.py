@@ -9,6 +9,7 @@ from qsearch.graph.model_graph import (
     Convolution,
     Dense,
     DepthwiseConvolution,
+    DepthwiseTransposed,
     Node,
     Recurrent,
 )
@@ -19,6 +20,7 @@ _ROLES: dict[str, Role | None] = {
     "depthwise_kernel": Role.KERNEL,
     "pointwise_kernel": Role.POINTWISE,
     "recurrent_kernel": Role.RECURRENT,
+    "weight": Role.KERNEL,
     "bias": Role.BIAS,
     "embeddings": None,
 }
@@ -36,5 +38,7 @@ def stored_parameters(node: Node) -> list[tuple[int, Role | None]]:
         return [(math.prod(shape), roles[name]) for name, shape in node.weights.items() if name in roles]
     if isinstance(operation, Dense | Convolution | DepthwiseConvolution) and operation.folded:
         return [(math.prod(node.weights["kernel"]), Role.KERNEL), (node.output_shape[-1], Role.BIAS)]
+    if isinstance(operation, DepthwiseTransposed):
+        return [(math.prod(node.weights["kernel"]), Role.KERNEL)]  # its bias is never used
     sides = operation.directions if isinstance(operation, Recurrent) else 1
     return [(sides * math.prod(shape), _ROLES.get(name)) for name, shape in node.weights.items()]

@@ -8,6 +8,7 @@ from qsearch.energy.composite import folded_types, recurrent_types, separable_ty
 from qsearch.energy.counts import pooling_area
 from qsearch.energy.layer_types import Charge, LayerTypes, Unquantized, format_of, handed_on, terms
 from qsearch.energy.operators import Operator, accumulate, add, divide, merge_common, merge_sum, multiply
+from qsearch.energy.ported import scale_shift_types, separable_transposed_types
 from qsearch.energy.unquantized import affine_types, attention_types, normalization_types
 from qsearch.graph.model_graph import (
     Activation,
@@ -19,6 +20,7 @@ from qsearch.graph.model_graph import (
     DataMover,
     Dense,
     DepthwiseConvolution,
+    DepthwiseTransposed,
     EinsumDense,
     Embedding,
     Merge,
@@ -26,7 +28,9 @@ from qsearch.graph.model_graph import (
     Node,
     Normalization,
     Recurrent,
+    ScaleShift,
     SeparableConvolution,
+    SeparableTransposed,
     TransposedConvolution,
 )
 from qsearch.plan import LayerPlan, Role
@@ -49,10 +53,14 @@ def layer_types(
             return folded_types(node, inputs, plan, rest)
         case Dense() | Convolution() | DepthwiseConvolution():
             return _weights(node, inputs, plan, rest)
-        case TransposedConvolution() | EinsumDense():
+        case TransposedConvolution() | DepthwiseTransposed() | EinsumDense():
             return _weights(node, inputs, plan, rest)
         case SeparableConvolution():
             return separable_types(node, inputs, plan, rest)
+        case SeparableTransposed():
+            return separable_transposed_types(node, inputs, plan, rest)
+        case ScaleShift():
+            return scale_shift_types(node, inputs, plan, rest)
         case Recurrent():
             return recurrent_types(node, inputs, plan, rest)
         case Embedding():
@@ -100,9 +108,13 @@ def _average(
 def _weights(node: Node, inputs: tuple[NumberFormat, ...], plan: LayerPlan | None, rest: Unquantized) -> LayerTypes:
     x = inputs[0]
     operation = node.operation
-    assert isinstance(operation, Dense | Convolution | DepthwiseConvolution | TransposedConvolution | EinsumDense)
+    assert isinstance(
+        operation,
+        Dense | Convolution | DepthwiseConvolution | TransposedConvolution | DepthwiseTransposed | EinsumDense,
+    )
     weight = format_of(plan, Role.KERNEL, rest.internal)
-    bias = format_of(plan, Role.BIAS, rest.internal) if operation.use_bias else None
+    use_bias = not isinstance(operation, DepthwiseTransposed) and operation.use_bias
+    bias = format_of(plan, Role.BIAS, rest.internal) if use_bias else None
     product = multiply(weight, x)
     if plan is None:
         carried = rest.accumulator

@@ -9,9 +9,17 @@ import numpy
 
 from qsearch.energy.report import EnergyReport
 from qsearch.export.weights import QuantizedWeight, quantized_weights
-from qsearch.graph.model_graph import ModelGraph, Node, Recurrent, TransposedConvolution
+from qsearch.graph.model_graph import (
+    DepthwiseTransposed,
+    ModelGraph,
+    Node,
+    Recurrent,
+    ScaleShift,
+    SeparableTransposed,
+    TransposedConvolution,
+)
 
-_KERNELS = ("kernel", "depthwise", "pointwise", "recurrent")
+_KERNELS = ("kernel", "depthwise", "pointwise", "recurrent", "weight")
 
 
 def effective_bit_operations(model: keras.Model, graph: ModelGraph, report: EnergyReport) -> int:
@@ -26,7 +34,7 @@ def effective_bit_operations(model: keras.Model, graph: ModelGraph, report: Ener
         for name, weight in weights.get(node.layer, {}).items():
             kind = name.removeprefix("forward_").removeprefix("backward_")
             if kind in _KERNELS and node.name in report.layers:
-                total += int(_bits(weight).sum()) * _input_bits(node, kind, report) * _uses(node)
+                total += int(_bits(weight).sum()) * _input_bits(node, kind, report) * _uses(node, kind)
     return total
 
 
@@ -52,12 +60,16 @@ def _input_bits(node: Node, kind: str, report: EnergyReport) -> int:
     return form.bits - form.signed
 
 
-def _uses(node: Node) -> int:
+def _uses(node: Node, kind: str) -> int:
     """How many values each weight is multiplied with."""
     match node.operation:
         case Recurrent():
             return node.input_shapes[0][-2]
-        case TransposedConvolution():
+        case ScaleShift():
+            return math.prod(node.output_shape)
+        case SeparableTransposed() if kind == "pointwise":
+            return math.prod(node.output_shape[:-1])
+        case TransposedConvolution() | DepthwiseTransposed() | SeparableTransposed():
             return math.prod(node.input_shapes[0][:-1])
         case _:
             return math.prod(node.output_shape[:-1])

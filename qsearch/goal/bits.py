@@ -17,11 +17,14 @@ from qsearch.graph.model_graph import (
     Convolution,
     Dense,
     DepthwiseConvolution,
+    DepthwiseTransposed,
     Input,
     ModelGraph,
     Node,
     Recurrent,
+    ScaleShift,
     SeparableConvolution,
+    SeparableTransposed,
     TransposedConvolution,
 )
 from qsearch.plan import NO_QUANTIZERS, LayerPlan, QuantizationPlan, Role
@@ -114,6 +117,10 @@ class BitsGoal:
             case Dense(activation=function) | Convolution(activation=function):
                 return values * self._function_bits(function, plan)
             case DepthwiseConvolution(activation=function) | TransposedConvolution(activation=function):
+                return values * self._function_bits(function, plan)
+            case DepthwiseTransposed(activation=function) | SeparableTransposed(activation=function):
+                return values * self._function_bits(function, plan)
+            case ScaleShift(activation=function):
                 return values * self._function_bits(function, plan)
             case SeparableConvolution(activation=function) | Recurrent(activation=function):
                 return values * self._function_bits(function, plan)

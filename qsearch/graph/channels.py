@@ -29,6 +29,7 @@ from qsearch.graph.model_graph import (
     Node,
     Recurrent,
     SeparableConvolution,
+    SeparableTransposed,
     TransposedConvolution,
     Unknown,
 )
@@ -173,6 +174,8 @@ def _owners(graph: ModelGraph) -> dict[str, str]:
                 makers[node.name] = node.layer
                 parents.setdefault(node.layer, node.layer)
             case Merge(kind=MergeKind.DOT | MergeKind.STACK) | Attention() | EinsumDense() | Unknown():
+                makers[node.name] = None
+            case SeparableTransposed():
                 makers[node.name] = None
             case DataMover(keeps_channels=False) | AveragePooling(keeps_channels=False):
                 makers[node.name] = None

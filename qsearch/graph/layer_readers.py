@@ -25,6 +25,7 @@ from qsearch.graph.model_graph import (
     DataMover,
     Dense,
     DepthwiseConvolution,
+    DepthwiseTransposed,
     EinsumDense,
     Embedding,
     Idle,
@@ -35,7 +36,9 @@ from qsearch.graph.model_graph import (
     Normalization,
     Operation,
     Recurrent,
+    ScaleShift,
     SeparableConvolution,
+    SeparableTransposed,
     TransposedConvolution,
     Unknown,
 )
@@ -47,6 +50,9 @@ from qsearch.layers import (
     QConv2DBatchnorm,
     QDenseBatchnorm,
     QDepthwiseConv2DBatchnorm,
+    QDepthwiseConv2DTranspose,
+    QScaleShift,
+    QSeparableConv2DTranspose,
     QSimpleRNN,
 )
 
@@ -93,6 +99,19 @@ def _transposed(layer: Any, call: Call) -> Operation:
 
 def _separable(layer: Any, call: Call) -> Operation:
     return SeparableConvolution(layer.filters, tuple(layer.kernel_size), layer.use_bias, _function(layer))
+
+
+def _depthwise_transposed(layer: Any, call: Call) -> Operation:
+    return DepthwiseTransposed(tuple(layer.kernel_size), layer.group_size, function_of(layer.depthwise_activation))
+
+
+def _separable_transposed(layer: Any, call: Call) -> Operation:
+    first, last = function_of(layer.depthwise_activation), function_of(layer.pointwise_activation)
+    return SeparableTransposed(layer.filters, tuple(layer.kernel_size), layer.use_bias, last, first)
+
+
+def _scale_shift(layer: Any, call: Call) -> Operation:
+    return ScaleShift(layer.use_bias, _function(layer))
 
 
 def _einsum(layer: Any, call: Call) -> Operation:
@@ -243,6 +262,9 @@ _READERS: Mapping[type[Any], Reader] = {
     layers.Conv3D: _convolution,
     layers.DepthwiseConv1D: _depthwise,
     layers.DepthwiseConv2D: _depthwise,
+    QDepthwiseConv2DTranspose: _depthwise_transposed,
+    QSeparableConv2DTranspose: _separable_transposed,
+    QScaleShift: _scale_shift,
     layers.Conv1DTranspose: _transposed,
     layers.Conv2DTranspose: _transposed,
     layers.Conv3DTranspose: _transposed,

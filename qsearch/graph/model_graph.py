@@ -75,6 +75,38 @@ class SeparableConvolution:
     activation: Function = IDENTITY
 
 
+@dataclass(frozen=True)
+class DepthwiseTransposed:
+    """QDepthwiseConv2DTranspose: as many channels as it gets, each from `group_size` of them; kernel shape
+    (*kernel_size, in, group_size). It adds no bias."""
+
+    kernel_size: tuple[int, ...]
+    group_size: int = 1
+    activation: Function = IDENTITY
+
+
+@dataclass(frozen=True)
+class SeparableTransposed:
+    """QSeparableConv2DTranspose: a depthwise transposed convolution, then one of size 1.
+
+    Kernel shapes (*kernel_size, 1, in) and (1, 1, filters, in).
+    """
+
+    filters: int
+    kernel_size: tuple[int, ...]
+    use_bias: bool
+    activation: Function = IDENTITY
+    depthwise_activation: Function = IDENTITY
+
+
+@dataclass(frozen=True)
+class ScaleShift:
+    """QScaleShift: one trained number to multiply all values with, one to add."""
+
+    use_bias: bool
+    activation: Function = IDENTITY
+
+
 class Cell(Enum):
     """Kinds of recurrent layers: (gates, element-wise products of one step and unit)."""
 
@@ -263,6 +295,9 @@ Operation = (
     | DepthwiseConvolution
     | TransposedConvolution
     | SeparableConvolution
+    | DepthwiseTransposed
+    | SeparableTransposed
+    | ScaleShift
     | Recurrent
     | Embedding
     | BatchNormalization

@@ -19,6 +19,7 @@ from qsearch.graph.model_graph import (
     DataMover,
     Dense,
     DepthwiseConvolution,
+    DepthwiseTransposed,
     EinsumDense,
     Embedding,
     Idle,
@@ -31,7 +32,9 @@ from qsearch.graph.model_graph import (
     Normalization,
     Operation,
     Recurrent,
+    ScaleShift,
     SeparableConvolution,
+    SeparableTransposed,
     Shape,
     TransposedConvolution,
     Unknown,
@@ -147,7 +150,7 @@ def resize(node: Node, inputs: tuple[Shape, ...], filters: int | None) -> Node:
             weights = dict.fromkeys(weights, (channels,)) if by_channel else weights
         case Activation() if not any(node.weights.values()):
             output = inputs[0]
-        case Idle() | Input() | Affine(constants=1):
+        case Idle() | Input() | Affine(constants=1) | ScaleShift():
             output = inputs[0]
         case Normalization(groups=groups) if _by_channel(node) and (groups is None or channels % groups == 0):
             output = inputs[0]
@@ -164,7 +167,7 @@ def resize(node: Node, inputs: tuple[Shape, ...], filters: int | None) -> Node:
             output = (*node.output_shape[:-1], channels)
         case (
             Unknown() | Embedding() | Activation() | Affine() | Normalization() | Attention() | EinsumDense()
-            | AveragePooling() | DataMover()
+            | AveragePooling() | DataMover() | DepthwiseTransposed() | SeparableTransposed()
         ):  # fmt: skip
             kind = node.class_name
             raise _error(

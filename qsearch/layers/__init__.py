@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from qsearch.layers.recurrent import QLSTM as QLSTM
     from qsearch.layers.recurrent import QBidirectional as QBidirectional
     from qsearch.layers.recurrent import QSimpleRNN as QSimpleRNN
+    from qsearch.layers.scale_shift import QScaleShift as QScaleShift
     from qsearch.layers.separable import QSeparableConv1D as QSeparableConv1D
     from qsearch.layers.separable import QSeparableConv2D as QSeparableConv2D
+    from qsearch.layers.transposed import QDepthwiseConv2DTranspose as QDepthwiseConv2DTranspose
+    from qsearch.layers.transposed import QSeparableConv2DTranspose as QSeparableConv2DTranspose
     from qsearch.layers.weights import QConv1D as QConv1D
     from qsearch.layers.weights import QConv2D as QConv2D
     from qsearch.layers.weights import QConv2DTranspose as QConv2DTranspose
@@ -43,13 +46,16 @@ _MODULES = {
     "QDenseBatchnorm": "folded",
     "QDepthwiseConv2D": "weights",
     "QDepthwiseConv2DBatchnorm": "folded",
+    "QDepthwiseConv2DTranspose": "transposed",
     "QGRU": "recurrent",
     "QGRUCell": "cells",
     "QGlobalAveragePooling2D": "pooling",
     "QLSTM": "recurrent",
     "QLSTMCell": "cells",
+    "QScaleShift": "scale_shift",
     "QSeparableConv1D": "separable",
     "QSeparableConv2D": "separable",
+    "QSeparableConv2DTranspose": "transposed",
     "QSimpleRNN": "recurrent",
     "QSimpleRNNCell": "cells",
 }
@@ -70,11 +76,14 @@ __all__ = [
     "QDenseBatchnorm",
     "QDepthwiseConv2D",
     "QDepthwiseConv2DBatchnorm",
+    "QDepthwiseConv2DTranspose",
     "QGRUCell",
     "QGlobalAveragePooling2D",
     "QLSTMCell",
+    "QScaleShift",
     "QSeparableConv1D",
     "QSeparableConv2D",
+    "QSeparableConv2DTranspose",
     "QSimpleRNN",
     "QSimpleRNNCell",
 ]

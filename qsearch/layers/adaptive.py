@@ -69,7 +69,7 @@ class QAdaptiveActivation(keras.layers.Layer):  # type: ignore[misc]
             raise ConfigError(
                 f"QAdaptiveActivation: activation: found {activation!r}, allowed: {', '.join(_KINDS)}{near}"
             )
-        self.activation = activation
+        self.kind = activation
         self.total_bits = total_bits
         self.symmetric = bool(symmetric)
         self.quantization_delay = quantization_delay
@@ -84,7 +84,7 @@ class QAdaptiveActivation(keras.layers.Layer):  # type: ignore[misc]
 
     @property
     def _keeps_negative(self) -> bool:
-        return self.activation == "quantized_bits" or self.relu_neg_slope != 0.0
+        return self.kind == "quantized_bits" or self.relu_neg_slope != 0.0
 
     def build(self, input_shape: Any) -> None:
         channels = int(input_shape[-1]) if self.per_channel else 1
@@ -112,14 +112,14 @@ class QAdaptiveActivation(keras.layers.Layer):  # type: ignore[misc]
         return self._quantized(x, reach, noise)
 
     def _unquantized(self, x: Any) -> Any:
-        if self.activation == "quantized_bits":
+        if self.kind == "quantized_bits":
             return x
         return leaky(x, self.relu_neg_slope, self.relu_upper_bound)
 
     def _quantized(self, x: Any, reach: Any, noise: Any) -> Any:
-        if self.activation == "quantized_bits" and self.total_bits == 1:
+        if self.kind == "quantized_bits" and self.total_bits == 1:
             return straight_through(x, lambda v: with_noise_factor(sign(v), v, noise), None)
-        if self.activation == "quantized_bits":
+        if self.kind == "quantized_bits":
             steps = 2.0 ** (self.total_bits - 1)
             grid = Grid(reach / steps, steps / reach, float(self.symmetric) - steps, steps - 1.0)
             return straight_through(x, lambda v: with_noise_factor(fixed_point(v, grid, tf.round), v, noise), None)
@@ -148,7 +148,7 @@ class QAdaptiveActivation(keras.layers.Layer):  # type: ignore[misc]
         return integer_bits(low, high, self.total_bits, self._keeps_negative, self.symmetric, self.po2_rounding)
 
     def _static(self, integer: int) -> Quantizer:
-        if self.activation == "quantized_bits":
+        if self.kind == "quantized_bits":
             text = f"quantized_bits({self.total_bits!r},{integer},{int(self.symmetric)},alpha=1.0)"
         else:
             options = f",relu_upper_bound={self.relu_upper_bound},is_quantized_clip=False"
@@ -163,6 +163,11 @@ class QAdaptiveActivation(keras.layers.Layer):  # type: ignore[misc]
         return self._static(int(numpy.max(self._integers().numpy())) if self.built else 0)
 
     @property
+    def activation(self) -> Quantizer:
+        """The quantizer, as QKeras calls it too; the configuration has its name, `kind`."""
+        return self.quantizer
+
+    @property
     def plan(self) -> LayerPlan:
         return replace(plan_of({Role.ACTIVATION: self.quantizer}), adaptive=True)
 
@@ -170,8 +175,8 @@ class QAdaptiveActivation(keras.layers.Layer):  # type: ignore[misc]
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        names = ("activation", "total_bits", *_OPTIONS)
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        return {**super().get_config(), "activation": self.kind, "total_bits": self.total_bits, **options}
 
 
 def integer_bits(low: Any, high: Any, total_bits: int, keep_negative: bool, symmetric: bool, po2_rounding: bool) -> Any:

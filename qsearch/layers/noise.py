@@ -15,10 +15,12 @@ _KINDS = ("epoch", "step")
 
 
 class QNoiseScheduler(keras.callbacks.Callback):  # type: ignore[misc]
-    """Moves the qnoise_factor n of every quantizer made with `use_variables=True` from 0 to 1 during `fit`.
+    """Moves the qnoise_factor n of every quantizer that has one from 0 to 1 during `fit`.
 
     n = 1 − (1 − (t − start)/(finish − start))^exponent between start and finish, 0 before, 1 from finish on;
     t counts epochs or steps from `initial_step_or_epoch`. Baskin et al. 2019 (arXiv:1903.01061).
+    Where a quantizer was made without `use_variables=True`, n becomes a variable, and the model's functions are
+    compiled anew.
 
     Args:
         freq_type: "epoch" or "step": what start, finish and update_freq count.
@@ -67,13 +69,22 @@ class QNoiseScheduler(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: Any = None) -> None:
         found = {id(one): one for layer in self.model._flatten_layers() for one in noisy_of(layer)}
-        self.quantizers = [one for one in found.values() if one.can_change]
+        self.quantizers = list(found.values())
         if not self.quantizers:
-            raise ConfigError("QNoiseScheduler: no quantizer of the model was made with use_variables=True")
+            raise ConfigError("QNoiseScheduler: no quantizer of the model has a qnoise_factor")
         for one in self.quantizers:
             if one.spec.arguments.get("use_ste", self.use_ste) != self.use_ste:
                 raise ConfigError(f"QNoiseScheduler: use_ste: found {self.use_ste}, but the model has {one.spec}")
+        self._make_variables()
         self._set()
+
+    def _make_variables(self) -> None:
+        if all(one.can_change for one in self.quantizers):
+            return
+        for one in self.quantizers:
+            one.make_variable()
+        for compiled in ("make_train_function", "make_test_function", "make_predict_function"):
+            getattr(self.model, compiled)(force=True)  # a number is part of what they were compiled to
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if not self.by_step:

@@ -124,9 +124,10 @@ class QuantizedLayer:
 
     def weight_parts(self) -> dict[str, WeightPart]:
         """The layer's weights by name, each with its quantizer."""
-        names = {"kernel": "kernel", "depthwise": "depthwise_kernel", "pointwise": "pointwise_kernel", "bias": "bias"}
+        names = {"kernel": "kernel", "weight": "weight", "bias": "bias"}
         parts: dict[str, WeightPart] = {}
-        for prefix, quantizer in self.suited.in_use.items():
+        for key, quantizer in self.suited.in_use.items():
+            prefix = key.removesuffix("_kernel")
             variable = getattr(self, names.get(prefix, f"{prefix}_kernel"), None)
             if variable is None and prefix == "depthwise":
                 variable = getattr(self, "kernel", None)  # Keras 3 calls a depthwise layer's kernel so

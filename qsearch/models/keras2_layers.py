@@ -110,7 +110,7 @@ def _cleaned(name: str, config: Config, allow_code: bool) -> Config:
     config = {key: value for key, value in config.items() if not _is_gone(key, value, name)}
     if name.removeprefix("Q").startswith(_NO_GROUPS) and config.get("groups", 1) == 1:
         config.pop("groups", None)
-    if "SeparableConv" in name or "DepthwiseConv" in name:
+    if ("SeparableConv" in name or "DepthwiseConv" in name) and not name.endswith("Transpose"):
         config = {key: value for key, value in config.items() if key not in _PARTS_OF_A_KERNEL}
     if name in _IMPLEMENTATION:
         config.pop("implementation", None)

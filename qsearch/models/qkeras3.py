@@ -56,7 +56,9 @@ def _object(part: dict[str, Any]) -> Any:
 
 
 def _argument(key: str, value: Any, config: Config) -> Any:
-    """A Clip that a quantizer called for is made anew from it."""
+    """A Clip that a quantizer called for is made anew from it; an activation that is a bare function is Keras' own."""
+    if key == "activation" and isinstance(value, Mapping) and value.get("class_name") == "function":
+        return {**value, "module": "keras.activations"}
     clip = isinstance(value, Mapping) and value.get("class_name") == "Clip"
     follows = key.endswith("_constraint") and config.get(key.replace("_constraint", "_quantizer")) is not None
     return None if clip and follows else value

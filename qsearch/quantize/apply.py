@@ -175,7 +175,7 @@ def _configured(layer: Any, kind: LayerKind, plan: LayerPlan) -> Config:
         config = {key: value for key, value in config.items() if key in _OF_EINSUM}
         config |= {"units": units, "use_bias": layer.bias_axes is not None}
     config |= {name: _spec(plan, role) for role, name in kind.arguments.items()}
-    for name, role in (("activation", Role.ACTIVATION), ("recurrent_activation", Role.RECURRENT_ACTIVATION)):
+    for name, role in kind.functions.items():
         if hasattr(layer, name):
             function = getattr(layer, name)
             # Written as Q layers read it: the field's hard_sigmoid is not Keras'.

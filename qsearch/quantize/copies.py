@@ -97,7 +97,8 @@ def made(layer: Any, kind: type[Any], config: Config) -> Any:
                 raise
             raise ModelError(
                 f"layer {layer.name!r}: {_what(layer)} cannot be copied: {type(error).__name__}: {reason_of(error)}; "
-                "its get_config must return every argument of its __init__, which must take **kwargs for name, trainable and "
+                "its get_config must return every argument of its __init__, which must take **kwargs for name, "
+                "trainable and dtype"
             ) from None
     if found.name != layer.name:
         found.name = layer.name  # a get_config that leaves the name out

@@ -23,6 +23,7 @@ _NORM_PARTS = {
     "variance_quantizer": Role.VARIANCE,
     "inverse_quantizer": Role.INVERSE,
 }
+_FUNCTIONS = {"activation": Role.ACTIVATION, "recurrent_activation": Role.RECURRENT_ACTIVATION}
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class LayerKind:
         arguments: the Q class' argument of each role.
         width: the argument that holds the number of output channels.
         folded: the Q class that takes in a batch normalization.
+        functions: the arguments that hold an activation, and its role.
     """
 
     quantized: type[Any]
@@ -44,6 +46,7 @@ class LayerKind:
     arguments: Mapping[Role, str] = field(default_factory=dict)
     width: str | None = None
     folded: type[Any] | None = None
+    functions: Mapping[str, Role] = field(default_factory=lambda: _FUNCTIONS)
 
 
 def _kernel(quantized: type[Any], width: str, folded: type[Any] | None = None) -> LayerKind:
@@ -115,6 +118,32 @@ def _average(quantized: type[Any]) -> LayerKind:
     return LayerKind(quantized, keys, (Role.AVERAGE,), {Role.AVERAGE: "average_quantizer"})
 
 
+def _only_quantized(quantized: type[Any], arguments: Mapping[Role, str], functions: Mapping[str, Role]) -> LayerKind:
+    """Of a layer that Keras does not have. Its width stays."""
+    keys = {**{name: role for role, name in arguments.items()}, "kernel_quantizer": Role.KERNEL, **functions}
+    needed = tuple(role for role in arguments if role is not Role.BIAS)
+    return LayerKind(quantized, keys, needed, arguments, functions=functions)
+
+
+_DEPTHWISE_TRANSPOSED = _only_quantized(
+    layers.QDepthwiseConv2DTranspose,
+    {Role.KERNEL: "depthwise_kernel_quantizer"},
+    {"depthwise_activation": Role.ACTIVATION},
+)
+_SEPARABLE_TRANSPOSED = _only_quantized(
+    layers.QSeparableConv2DTranspose,
+    {
+        Role.KERNEL: "depthwise_kernel_quantizer",
+        Role.POINTWISE: "pointwise_kernel_quantizer",
+        Role.BIAS: "bias_quantizer",
+    },
+    {"depthwise_activation": Role.DEPTHWISE_ACTIVATION, "pointwise_activation": Role.ACTIVATION},
+)
+_SCALE_SHIFT = _only_quantized(
+    layers.QScaleShift,
+    {Role.KERNEL: "weight_quantizer", Role.BIAS: "bias_quantizer"},
+    {"activation": Role.ACTIVATION},
+)
 _SEPARABLE_1D, _SEPARABLE_2D = _separable(layers.QSeparableConv1D), _separable(layers.QSeparableConv2D)
 _SIMPLE_RNN, _LSTM, _GRU = (_recurrent(kind) for kind in (layers.QSimpleRNN, layers.QLSTM, layers.QGRU))
 _BIDIRECTIONAL = _recurrent(layers.QBidirectional)
@@ -149,6 +178,9 @@ KINDS: Mapping[type[Any], LayerKind] = MappingProxyType(
         layers.QDepthwiseConv2D: _DEPTHWISE,
         layers.QSeparableConv1D: _SEPARABLE_1D,
         layers.QSeparableConv2D: _SEPARABLE_2D,
+        layers.QDepthwiseConv2DTranspose: _DEPTHWISE_TRANSPOSED,
+        layers.QSeparableConv2DTranspose: _SEPARABLE_TRANSPOSED,
+        layers.QScaleShift: _SCALE_SHIFT,
         layers.QSimpleRNN: _SIMPLE_RNN,
         layers.QLSTM: _LSTM,
         layers.QGRU: _GRU,
@@ -186,5 +218,5 @@ def function_of(layer: Any) -> str:
     if isinstance(layer, keras.layers.Bidirectional):
         layer = layer.forward_layer
     if isinstance(layer, layers.QAdaptiveActivation):
-        return str(layer.activation)
+        return str(layer.kind)
     return getattr(getattr(layer, "activation", None), "__name__", "")

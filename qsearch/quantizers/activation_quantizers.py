@@ -45,9 +45,10 @@ class quantized_relu(Noisy):
 
     def _is_plain(self, stochastic: bool) -> bool:
         """Whether one kernel computes it."""
-        options = ("negative_slope", "use_sigmoid", "use_variables")
+        options = ("negative_slope", "use_sigmoid")
         return (
             not stochastic
+            and not self.can_change
             and not any(self.argument(name) for name in options)
             and bool(self.argument("is_quantized_clip") and self.argument("use_ste"))
             and self.argument("qnoise_factor") == 1.0

@@ -82,8 +82,8 @@ class Quantizer(ABC):
         return self
 
     def _with(self, **changes: Value) -> Self:
-        changed = QuantizerSpec.of(self._spec.name, {**self._spec.arguments, **changes})
-        return type(self)(**dict(changed.kwargs))
+        changed = self._spec.replaced(changes)
+        return type(self)(*changed.args, **dict(changed.kwargs))
 
     def get_config(self) -> dict[str, Any]:
         """Every parameter, defaults included."""
@@ -112,14 +112,22 @@ class Quantizer(ABC):
 class Noisy(Quantizer):
     """A quantizer with `qnoise_factor` n: y = x̂ + n · (q − x̂), x̂ what its gradient is taken of.
 
-    With `use_variables` n is a variable, which `update_qnoise_factor` changes between training steps; a model
-    file keeps the value that the quantizer was made with.
+    With `use_variables`, or after `make_variable`, n is a variable, which `update_qnoise_factor` changes between
+    training steps; a model file keeps the value that the quantizer was made with.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._noise: tf.Variable | None = None
         if self.argument("use_variables"):
+            self.make_variable()
+
+    def make_variable(self) -> None:
+        """Let n change from now on, also where the quantizer was made without `use_variables`.
+
+        What was compiled before keeps the number that n was.
+        """
+        if self._noise is None:
             name = self.argument("var_name") or type(self).__name__
             with tf.init_scope():  # a variable outlives the function in which a quantizer happens to be made
                 self._noise = tf.Variable(
@@ -127,12 +135,17 @@ class Noisy(Quantizer):
                 )
 
     def noise(self) -> Number:
-        """The current factor: a number, or a tensor with `use_variables`."""
+        """The current factor: a number, or a tensor where it is a variable."""
         return float(self.argument("qnoise_factor")) if self._noise is None else tf.identity(self._noise)
 
     @property
+    def qnoise_factor(self) -> Number:
+        """`noise()`, as QKeras calls it."""
+        return self.noise()
+
+    @property
     def can_change(self) -> bool:
-        """Whether the quantizer was made with `use_variables=True`."""
+        """Whether n is a variable."""
         return self._noise is not None
 
     def _with(self, **changes: Value) -> Self:
@@ -141,7 +154,7 @@ class Noisy(Quantizer):
         return changed
 
     def update_qnoise_factor(self, qnoise_factor: float) -> None:
-        """Set the factor of a quantizer made with `use_variables=True`, and of those that layers made from it.
+        """Set the factor, where it is a variable, and that of the quantizers that layers made from this one.
 
         Raises:
             ConfigError: a quantizer without a variable, which cannot change.

@@ -52,7 +52,7 @@ def fitted(spec: QuantizerSpec, function: Function) -> QuantizerSpec | None:
         changed["negative_slope"] = function.slope
     if function.upper is not None:
         changed |= _bounded(spec, function.upper)
-    return spec if not changed else _with(spec, changed)
+    return spec if not changed else spec.replaced(changed)
 
 
 def candidates(specs: Iterable[QuantizerSpec], function: Function) -> tuple[QuantizerSpec, ...]:
@@ -103,11 +103,3 @@ def _bounded(spec: QuantizerSpec, upper: float) -> dict[str, Value]:
     if reach <= upper or (own is not None and own <= upper and not spec.arguments["is_quantized_clip"]):
         return {}
     return {"relu_upper_bound": upper, "is_quantized_clip": False}
-
-
-def _with(spec: QuantizerSpec, changed: Mapping[str, Value]) -> QuantizerSpec:
-    """The spec with some arguments changed, written as shortly as it was."""
-    names = list(spec.arguments)[: len(spec.args)]
-    args = tuple(changed.get(name, value) for name, value in zip(names, spec.args, strict=True))
-    rest = {**dict(spec.kwargs), **{name: value for name, value in changed.items() if name not in names}}
-    return QuantizerSpec(spec.name, args, tuple(rest.items()))

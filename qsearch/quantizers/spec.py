@@ -65,13 +65,13 @@ class QuantizerSpec:
     def __reduce__(self) -> tuple[type[QuantizerSpec], tuple[object, ...]]:
         return (QuantizerSpec, (self.name, self.args, self.kwargs))
 
-    @classmethod
-    def of(cls, name: str, arguments: Mapping[str, Value]) -> QuantizerSpec:
-        """The shortest spec with these arguments: those equal to their defaults are left out."""
-        defaults = {parameter.name: parameter.default for parameter in _signature(name)}
-        given = {key: _freeze(value) for key, value in arguments.items()}
-        changed = [(key, value) for key, value in given.items() if key not in defaults or value != defaults[key]]
-        return cls(name, (), tuple(changed))
+    def replaced(self, changes: Mapping[str, Value]) -> QuantizerSpec:
+        """The spec with some arguments changed, written as shortly as it was; equal values stay as they are written."""
+        new = {name: value for name, value in changes.items() if value != self.arguments[name]}
+        names = list(self.arguments)[: len(self.args)]
+        args = tuple(new.get(name, value) for name, value in zip(names, self.args, strict=True))
+        rest = {**dict(self.kwargs), **{name: value for name, value in new.items() if name not in names}}
+        return QuantizerSpec(self.name, args, tuple(rest.items()))
 
 
 @lru_cache(maxsize=4096)
@@ -110,12 +110,6 @@ def _bind(name: str, args: tuple[Value, ...], kwargs: tuple[tuple[str, Value], .
         if parameter.name in given:
             check_value(name, parameter, given[parameter.name])
     return {parameter.name: given.get(parameter.name, parameter.default) for parameter in parameters}
-
-
-def _freeze(value: object) -> Value:
-    if isinstance(value, list | tuple):
-        return tuple(_freeze(item) for item in value)
-    return value  # type: ignore[return-value]
 
 
 def _format(value: Value) -> str:

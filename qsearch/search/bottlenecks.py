@@ -14,6 +14,7 @@ from qsearch.graph.model_graph import (
     DataMover,
     Dense,
     DepthwiseConvolution,
+    DepthwiseTransposed,
     EinsumDense,
     Idle,
     Merge,
@@ -22,7 +23,9 @@ from qsearch.graph.model_graph import (
     Node,
     Normalization,
     Recurrent,
+    ScaleShift,
     SeparableConvolution,
+    SeparableTransposed,
     TransposedConvolution,
 )
 
@@ -32,6 +35,9 @@ _WITH_ACTIVATION = (
     DepthwiseConvolution,
     TransposedConvolution,
     SeparableConvolution,
+    DepthwiseTransposed,
+    SeparableTransposed,
+    ScaleShift,
     EinsumDense,
 )
 _SUMS = (MergeKind.ADD, MergeKind.SUBTRACT, MergeKind.MULTIPLY, MergeKind.AVERAGE)

@@ -30,6 +30,24 @@ QUANTIZED: dict[str, tuple[tuple[int, ...], Make]] = {
     "QConv2D": (IMAGE, lambda: layers.QConv2D(4, 3, activation="quantized_relu_po2(4)", mask=numpy.eye(3), **KERNEL)),
     "QConv2DTranspose": (IMAGE, lambda: layers.QConv2DTranspose(2, 3, strides=2, output_padding=1, **KERNEL)),
     "QDepthwiseConv2D": (IMAGE, lambda: layers.QDepthwiseConv2D(3, depthwise_quantizer="binary", depth_multiplier=2)),
+    "QDepthwiseConv2DTranspose": (
+        IMAGE,
+        lambda: layers.QDepthwiseConv2DTranspose(
+            3, 2, 3, 2, depthwise_kernel_quantizer=BITS, depthwise_activation="quantized_relu(6,2)"
+        ),
+    ),
+    "QSeparableConv2DTranspose": (
+        IMAGE,
+        lambda: layers.QSeparableConv2DTranspose(
+            *(2, 3, 2, "same", 1),
+            depthwise_activation="quantized_bits(6,2)",
+            pointwise_activation="quantized_relu(6,2)",
+            depthwise_kernel_quantizer=BITS,
+            pointwise_kernel_quantizer="ternary",
+            bias_quantizer=BITS,
+        ),
+    ),
+    "QScaleShift": (SERIES, lambda: layers.QScaleShift("quantized_bits(4,0,1)", BITS, activation="quantized_tanh(5)")),
     "QSeparableConv1D": (SERIES, lambda: layers.QSeparableConv1D(3, 2, activation="quantized_relu(4,1)", **SEPARABLE)),
     "QSeparableConv2D": (IMAGE, lambda: layers.QSeparableConv2D(3, 2, strides=2, **SEPARABLE)),
     "QActivation": (IMAGE, lambda: layers.QActivation("quantized_hswish(6,2)")),
@@ -225,6 +243,7 @@ def test_d28_adaptive_averages_rest_at_inference_and_are_saved(tmp_path: Path) -
     averages = [layer.ema_max.numpy()[0] for _ in range(6) if layer(x, training=True) is not None]
     assert averages[3] == averages[5] > averages[0]
     assert layer.step.numpy() == 5
+    assert layer.activation == layer.quantizer and layer.kind == layer.get_config()["activation"]
     assert layer.plan.to_dict()["activation"].startswith("quantized_bits(6,")
     model.save(tmp_path / "m.keras")
     again = qsearch.load_model(tmp_path / "m.keras")

@@ -77,6 +77,26 @@ def test_in_training(kind: str, every: int, expected: list[float]) -> None:
     assert len(schedule.quantizers) == 2
 
 
+def test_quantizers_that_were_made_without_a_variable() -> None:
+    """Also after the model was compiled and trained with their constant."""
+    relu = layers.QActivation("quantized_relu(3,1)")
+    dense = layers.QDense(2, kernel_quantizer="quantized_bits(2,0,1)", bias_quantizer="quantized_bits(4,0,1)")
+    model = keras.Sequential([keras.Input((4,)), dense, relu])
+    model.compile("sgd", "mse")
+    train: dict[str, Any] = {"batch_size": 4, "epochs": 1, "verbose": 0}
+    model.fit(X, X[:, :2], **train)
+    before = model.get_config()
+    schedule = qsearch.QNoiseScheduler(5, 6)
+    model.fit(X, X[:, :2], callbacks=[schedule], **train)
+    assert len(schedule.quantizers) == 3
+    assert [float(one.qnoise_factor) for one in schedule.quantizers] == [0.0] * 3
+    floats = numpy.maximum(X @ dense.kernel.numpy() + dense.bias.numpy(), 0.0)
+    numpy.testing.assert_allclose(model.predict(X, verbose=0), numpy.minimum(floats, 1.75), atol=1e-6)
+    model.fit(X, X[:, :2], callbacks=[qsearch.QNoiseScheduler(0, 0)], **train)
+    assert [float(one.qnoise_factor) for one in schedule.quantizers] == [1.0] * 3
+    assert model.get_config() == before
+
+
 def test_messages() -> None:
     with pytest.raises(
         ConfigError, match=r"freq_type: found 'steps', allowed: 'epoch', 'step', did you mean 'step'\?|step"
@@ -84,9 +104,9 @@ def test_messages() -> None:
         qsearch.QNoiseScheduler(0, 2, "steps")
     with pytest.raises(ConfigError, match="expected finish >= start and update_freq >= 1"):
         qsearch.QNoiseScheduler(3, 2)
-    model = keras.Sequential([keras.Input((4,)), layers.QDense(2, kernel_quantizer="quantized_bits(2)")])
+    model = keras.Sequential([keras.Input((4,)), layers.QDense(2, kernel_quantizer="binary")])
     model.compile("sgd", "mse")
-    with pytest.raises(ConfigError, match="no quantizer of the model was made with use_variables=True"):
+    with pytest.raises(ConfigError, match="no quantizer of the model has a qnoise_factor"):
         model.fit(X, X[:, :2], verbose=0, callbacks=[qsearch.QNoiseScheduler(0, 2)])
     model = keras.Sequential([keras.Input((4,)), layers.QDense(2, kernel_quantizer=CHANGING)])
     model.compile("sgd", "mse")

@@ -23,7 +23,7 @@ from qsearch import layers
 from qsearch.errors import ModelError
 from qsearch.models.qkeras3 import translated
 
-MODELS = ("conv", "folded", "series")
+MODELS = ("conv", "folded", "series", "ported")
 
 
 @lru_cache(maxsize=1)

@@ -29,6 +29,6 @@ def test_other_bits_and_a_fixed_quantizer() -> None:
     spec = parse("quantized_relu(4,2)")
     plan = LayerPlan({Role.ACTIVATION: spec}, adaptive=True)
     found = apply_plan(model(), QuantizationPlan({"q": plan})).get_layer("q")
-    assert (found.activation, found.total_bits, found.per_channel) == ("quantized_relu", 4, True)
+    assert (found.kind, found.total_bits, found.per_channel) == ("quantized_relu", 4, True)
     fixed = apply_plan(model(), QuantizationPlan({"q": LayerPlan({Role.ACTIVATION: spec})})).get_layer("q")
     assert type(fixed) is QActivation

@@ -123,4 +123,4 @@ def test_adaptive_activations_take_their_bits() -> None:
     _, found = quantized(next(item for item in CASES if item["id"] == "adaptive_preferred"))
     layer = found.get_layer("a1")
     assert isinstance(layer, layers.QAdaptiveActivation)
-    assert (layer.activation, layer.total_bits) == ("quantized_relu", 6)
+    assert (layer.kind, layer.total_bits) == ("quantized_relu", 6)

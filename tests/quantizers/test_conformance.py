@@ -296,7 +296,17 @@ def test_parse_reads_what_str_writes(spec: QuantizerSpec) -> None:
     assert again == spec
     assert hash(again) == hash(spec)
     assert str(again) == str(spec)
-    assert QuantizerSpec.of(spec.name, spec.arguments) == spec
+    assert QuantizerSpec(spec.name, (), tuple(spec.arguments.items())) == spec
+
+
+def test_a_changed_spec_is_written_as_it_was() -> None:
+    spec = parse("quantized_bits(4,0,1)")
+    assert str(spec.replaced({"symmetric": True, "alpha": "auto_po2"})) == "quantized_bits(4,0,1,alpha='auto_po2')"
+    assert (
+        str(parse("quantized_bits(bits=4)").replaced({"bits": 3, "integer": 1})) == "quantized_bits(bits=3,integer=1)"
+    )
+    assert str(spec.replaced({"integer": 2})) == "quantized_bits(4,2,1)"
+    assert spec.replaced({}) == spec == parse("quantized_bits(4,0,1)")
 
 
 @given(st.text(max_size=30))

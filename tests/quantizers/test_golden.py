@@ -48,7 +48,7 @@ def text_of(case: dict[str, Any]) -> str:
     """The quantizer as a string of ours: QKeras' global choice of the sigmoid is an argument here."""
     if "string" not in case:
         given = {key: _tuple(value) for key, value in case["kwargs"].items()}
-        return str(QuantizerSpec.of(case["class"], given))
+        return str(QuantizerSpec(case["class"], (), tuple(given.items())))
     text: str = case["string"]
     mode = case.get("internal_sigmoid")
     return text if mode is None else f"{text[:-1]},internal_sigmoid={mode})"
