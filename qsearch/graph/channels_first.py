@@ -27,6 +27,7 @@ from qsearch.graph.model_graph import (
     Move,
     Normalization,
     Operation,
+    ScaleShift,
     Shape,
 )
 from qsearch.graph.walk import core_of, inner_model, time_axes
@@ -123,8 +124,8 @@ def _follows(operation: Operation) -> bool:
         case Merge(kind=MergeKind.DOT | MergeKind.STACK):
             return False
         case (
-            Input() | Activation() | Affine() | Idle() | BatchNormalization() | Normalization() | Merge()
-            | AveragePooling() | DataMover()
+            Input() | Activation() | Affine() | ScaleShift() | Idle() | BatchNormalization() | Normalization()
+            | Merge() | AveragePooling() | DataMover()
         ):  # fmt: skip
             return True
         case _:
