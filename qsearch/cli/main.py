@@ -53,6 +53,9 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
+    except SystemExit as error:  # click raises none here, so that it is of a module that the configuration names
+        click.echo(f"error: code that the configuration names called sys.exit({error.code!r})", err=True)
+        sys.exit(ConfigError.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
