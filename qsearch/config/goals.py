@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from qsearch.config.fields import AsPair, Bool, Count, NotNegative, Positive, Real, Text, Whole, one_of
+from qsearch.config.fields import AsPair, Bool, Count, MemoryBits, NotNegative, Positive, Real, Text, one_of
 from qsearch.config.names import BITS_CLASSES, MEMORIES, NUMBER_TYPES, PROCESSES
 from qsearch.config.section import Section
-from qsearch.errors import ConfigError
+from qsearch.errors import ConfigError, shown
 from qsearch.quantizers.spec import parse
 
 Memory = Annotated[Literal["fixed", "sram", "dram"], BeforeValidator(one_of(MEMORIES))]
@@ -23,7 +23,9 @@ def _source(value: str) -> str:
         try:
             parse(value)
         except ConfigError as error:
-            raise ValueError(f"found {value!r}, allowed: {', '.join(NUMBER_TYPES)} or a quantizer; {error}") from None
+            raise ValueError(
+                f"found {shown(value)}, allowed: {', '.join(NUMBER_TYPES)} or a quantizer; {error}"
+            ) from None
     return value
 
 
@@ -33,7 +35,9 @@ def _listed(value: Any) -> Any:
 
 def _rate(value: float) -> float:
     if value <= 1:
-        raise ValueError(f"found {value!r}, must be greater than 1: the factor in cost that is worth delta percent")
+        raise ValueError(
+            f"found {shown(value)}, must be greater than 1: the factor in cost that is worth delta percent"
+        )
     return value
 
 
@@ -50,7 +54,17 @@ class Forgiveness(Section):
 
 ProcessName = Annotated[Text, BeforeValidator(one_of(PROCESSES))]
 Coefficients = Annotated[tuple[Real, ...], Field(min_length=1)]
-Widths = dict[Literal[16, 32], NotNegative]
+_WIDTHS: Mapping[Any, int] = {16: 16, 32: 32, "16": 16, "32": 32}
+
+
+def _widths(value: Any) -> Any:
+    """Keys of a file are texts."""
+    if not isinstance(value, Mapping):
+        return value
+    return {_WIDTHS.get(key, key): energy for key, energy in value.items()}
+
+
+Widths = Annotated[dict[Literal[16, 32], NotNegative], BeforeValidator(_widths)]
 
 
 class OwnProcess(Section):
@@ -75,7 +89,7 @@ class EnergyParams(Forgiveness):
     parameters_on_memory: Annotated[tuple[Memory, Memory], AsPair] = ("fixed", "fixed")
     activations_on_memory: Annotated[tuple[Memory, Memory], AsPair] = ("dram", "dram")
     rd_wr_on_io: Annotated[tuple[Bool, Bool], AsPair] = (True, True)
-    min_sram_size: Annotated[tuple[Whole, Whole], AsPair] = (0, 0)
+    min_sram_size: Annotated[tuple[MemoryBits, MemoryBits], AsPair] = (0, 0)
     source_quantizers: Annotated[
         tuple[Annotated[Text, AfterValidator(_source)], ...] | None, BeforeValidator(_listed)
     ] = None

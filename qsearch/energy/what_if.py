@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -63,8 +64,8 @@ def with_changes(
 
 
 def _number(value: str, text: str) -> int:
-    if not value.isdigit() or int(value) < 1:
-        raise ConfigError(f"{text!r}: found {value!r}, expected a whole number >= 1")
+    if re.fullmatch(r"[0-9]{1,6}", value) is None or int(value) < 1:
+        raise ConfigError(f"{text!r}: found {value!r}, expected a whole number from 1 to 999999")
     return int(value)
 
 

@@ -75,8 +75,8 @@ def indexed_layers(model: str, layers: Sequence[str], loaded: LoadedConfig) -> t
         return tuple(layers)
     if isinstance(indexes, IndexRange):
         start, stop = indexes.start, count if indexes.stop is None else indexes.stop
-        positions = range(start + count * (start < 0), stop + count * (stop < 0))
-        chosen = tuple(layers[index] for index in positions if 0 <= index < count)
+        first, end = start + count * (start < 0), stop + count * (stop < 0)
+        chosen = tuple(layers[max(first, 0) : max(end, 0)])
         if not chosen:
             raise loaded.error(
                 ("run", "layer_indexes"), f"selects no layer of {model}, which has layers 0 to {count - 1}"
