@@ -25,16 +25,20 @@ def overridden(source: Source, overrides: Sequence[str]) -> Source:
             raise ConfigError(f"--set {shown(text)}: expected key=value, e.g. --set run.max_trials=3")
         if len(keys) > bounds.DEPTH:
             raise ConfigError(f"--set {shown(text)}: found {len(keys)} keys inside each other")
-        called = f"--set {printable(dotted_key.strip(), _LONGEST)}"
+        called = f"--set {_in_a_line(dotted_key.strip())}"
         found = parse_source(value_text.strip() or "null", called, "found no value")
         # A mistake inside of the value is told with the option, as the file's are with the file.
         told = tuple(replace(problem, path=(*keys, *problem.path)) for problem in found.problems)
-        source = _placed(source, keys, found.data, f"--set {printable(text, _LONGEST)}", shown(text))
+        source = _placed(source, keys, found.data, f"--set {_in_a_line(text)}", shown(text))
         source = replace(source, problems=(*source.problems, *told))
     return source
 
 
 _LONGEST = 200
+
+
+def _in_a_line(text: str) -> str:
+    return printable(text.replace("\n", r"\n"), _LONGEST)
 
 
 def given(source: Source, keys: tuple[str, ...], text: str, option: str) -> Source:
@@ -45,7 +49,7 @@ def given(source: Source, keys: tuple[str, ...], text: str, option: str) -> Sour
     """
     if any("\ud800" <= one <= "\udfff" for one in text):
         raise ConfigError(f"{option}: found {shown(text)}, which is not UTF-8")
-    return _placed(source, keys, text, f"{option} {printable(text, _LONGEST)}", shown(text))
+    return _placed(source, keys, text, f"{option} {_in_a_line(text)}", shown(text))
 
 
 def _placed(source: Source, keys: tuple[str, ...], value: Any, option: str, text: str) -> Source:

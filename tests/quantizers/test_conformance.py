@@ -19,18 +19,20 @@ from qsearch.quantizers.formats import Kind, NumberFormat
 from qsearch.quantizers.signatures import (
     ALPHA,
     AXES,
+    BINARY_POINT,
     ELEMENTS,
     EXPONENT,
+    FIXED_BITS,
     FLAG,
-    INTEGER,
     LOG2_ROUNDING,
     NUMBER,
-    POSITIVE_INTEGER,
+    POWER_BITS,
     ROUNDING,
     SCALE,
     SIGMOID,
     SLOPE,
     TEXT,
+    UNROLLS,
 )
 from qsearch.quantizers.spec import QuantizerSpec
 from qsearch.quantizers.tensors import power_of_two
@@ -234,7 +236,10 @@ def test_gradients(text: str, slope: object) -> None:
         ),
         ("quantized_bits(4,0,2)", "symmetric must be True or False, found 2"),
         ("quantized_relu(4,negative_slope=0.3)", "negative_slope must be 0 or a power of two, found 0.3"),
-        ("quantized_bits(4,alpha='auto_po')", "alpha must be None, a number, a list of numbers, 'auto' or 'auto_po2'"),
+        (
+            "quantized_bits(4,alpha='auto_po')",
+            "alpha must be None, a number other than 0, a list of such numbers, 'auto' or 'auto_po2'",
+        ),
         ("binary(False,None,False,None,None,None,None,9)", "takes at most 7 arguments"),
         ("quantized_bits(4,bits=3)", "argument 'bits' is given twice"),
         ("quantized_po2(4,0)", "max_value must be a number > 0 or None, found 0"),
@@ -251,17 +256,20 @@ def test_messages(identifier: object, message: str) -> None:
 
 def _values(parameter: object) -> st.SearchStrategy[object]:
     numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
+    scales = numbers.filter(bool)
     table: dict[int, st.SearchStrategy[object]] = {
-        id(POSITIVE_INTEGER): st.integers(1, 16),
-        id(INTEGER): st.integers(-8, 8),
+        id(FIXED_BITS): st.integers(1, 16),
+        id(POWER_BITS): st.integers(1, 16),
+        id(UNROLLS): st.integers(1, 16),
+        id(BINARY_POINT): st.integers(-8, 8),
         id(NUMBER): numbers,
         id(FLAG): st.sampled_from([True, False, 0, 1]),
         id(SLOPE): st.sampled_from([0, 0.0, 0.25, 1, 2.0**-7]),
         id(ALPHA): st.one_of(
             st.none(),
             st.sampled_from(["auto", "auto_po2"]),
-            numbers,
-            st.lists(numbers, min_size=1, max_size=3).map(tuple),
+            scales,
+            st.lists(scales, min_size=1, max_size=3).map(tuple),
         ),
         id(AXES): st.one_of(st.none(), st.integers(-3, 3), st.lists(st.integers(0, 3), min_size=1).map(tuple)),
         id(LOG2_ROUNDING): st.sampled_from(["rnd", "floor"]),
