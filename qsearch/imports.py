@@ -27,7 +27,7 @@ def imported(path: str, error: Callable[[str], QsearchError]) -> Any:
         sys.path.append(folder)  # last, so that it hides nothing that is installed
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as problem:  # whatever the user's module raises while it is imported
+    except (Exception, SystemExit) as problem:  # whatever the user's module does while it is imported
         reason = reason_of(problem)
         raise error(f"{path}: {module_name} cannot be imported ({type(problem).__name__}: {reason})") from None
     for name in names.split("."):

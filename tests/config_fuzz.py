@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of what is tried
 """Mutated configurations, and what becomes of them: `scripts/fuzz_configs.py`, and a small run of it as a test.
 
 What is mutated are the shipped files, and every key that the schema has, so that a new key is fuzzed by itself. A
@@ -146,7 +147,7 @@ def _used(loaded: LoadedConfig) -> Outcome:
     searched = {layer.filters_dimension for layer in space.layers}
     plan = space.plan({one.name: 1.0 if one.name in searched else one.options[0] for one in space.dimensions})
     price = costs.price(plan)
-    if not math.isfinite(price.energy):
+    if not math.isfinite(price.energy) or not math.isfinite(price.delta):
         return Outcome("not finite", f"a trial costs {price.energy}")
     if config.run.blocks:
         layers = [node.layer for node in _GRAPH.nodes]
@@ -251,12 +252,25 @@ def _mutated(chance: random.Random, data: Any) -> Any:
         if what < 0.3:
             return {**data, _key(chance): _value(chance)}
         return {**data, key: _mutated(chance, data[key])}
+    if isinstance(data, int | float | str) and chance.random() < 0.4:
+        return _near(chance, data)
     if isinstance(data, list) and data and chance.random() < 0.85:
         index = chance.randrange(len(data))
         if chance.random() < 0.3:
             return [*data[:index], _value(chance), *data[index:]]
         return [*data[:index], _mutated(chance, data[index]), *data[index + 1 :]]
     return chance.choice((_value(chance), [data], {"name": data}, [data] * 5))
+
+
+def _near(chance: random.Random, value: float | str) -> Any:
+    """Something like it, which may be right."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return chance.choice(
+            (value + 1, value - 1, value * 2, value / 2, value * 10**6, -value, float(value), str(value))
+        )
+    return chance.choice((value.upper(), value + " ", value[:-1], value[1:], value * 2, value.replace("0", "9")))
 
 
 def _text_mutated(chance: random.Random, text: str) -> str:

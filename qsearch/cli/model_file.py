@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from qsearch.cli.quiet import quiet_start
 from qsearch.errors import ModelError
+from qsearch.paths import expanded
 
 if TYPE_CHECKING:
     import keras
@@ -32,7 +32,7 @@ class ModelFileOptions:
         """
         with quiet_start():
             from qsearch.models import import_objects, load_model
-        if Path(path).suffix == ".json" and Path(path).is_file() and self.load_weights is None:
+        if expanded(path).suffix == ".json" and expanded(path).is_file() and self.load_weights is None:
             raise ModelError(f"{path}: holds an architecture without weights; give --load-weights FILE too")
         return load_model(path, self.allow_code, import_objects(self.custom_objects), self.load_weights)
 

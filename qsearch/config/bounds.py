@@ -24,6 +24,10 @@ TABLE = 10_000
 """Classes and thresholds of a metric, which keeps a table of their squares."""
 SEED = 2**32 - 1
 """NumPy takes no greater one."""
+FACTOR = 1e9
+"""Factors and percentages of a goal."""
+PICOJOULES = 1e9
+"""Of one operation or one access: a millijoule."""
 BITS = 32
 """Of a quantizer that a search may choose: more than float32 can tell apart saves nothing."""
 PROBLEMS = 50

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qsearch.errors import ModelError, did_you_mean, reason_of
 from qsearch.models.packages import refuse_packages
 from qsearch.models.stored import Stored, read_stored, refuse_foreign
+from qsearch.paths import expanded
 
 if TYPE_CHECKING:
     import keras
@@ -41,8 +42,8 @@ def load_model(
         ModelError: no such file, no model file, a model with layers that are not known here, or weights that are not
             the model's.
     """
-    path = Path(path)
-    weights_path = _checked_pair(path, None if weights is None else Path(weights))
+    path = expanded(path)
+    weights_path = _checked_pair(path, None if weights is None else expanded(weights))
     from qsearch.layers.registry import custom_objects as registered_objects
 
     own = custom_objects or {}

@@ -96,11 +96,11 @@ def _is_scale(value: Value) -> bool:
 
 
 POSITIVE_INTEGER = Kind(lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 1, "a whole number >= 1")
-FIXED_BITS = _between(1, 1024)
+FIXED_BITS = _between(1, 1023)
 """The widest accumulators of powers of two have some hundred bits, and biases may have as many."""
 POWER_BITS = _between(1, 32)
 """Exponents of up to 2^31; none of float32's is above 127."""
-BINARY_POINT = _between(-126, 1024)
+BINARY_POINT = _between(-126, 1023)
 AXIS = _between(-8, 7)
 UNROLLS = _between(1, 100)
 """Each is a part of the graph of its own."""

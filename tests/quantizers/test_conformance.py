@@ -238,7 +238,7 @@ def test_gradients(text: str, slope: object) -> None:
         ("quantized_relu(4,negative_slope=0.3)", "negative_slope must be 0 or a power of two, found 0.3"),
         (
             "quantized_bits(4,alpha='auto_po')",
-            "alpha must be None, a number other than 0, a list of such numbers, 'auto' or 'auto_po2'",
+            "alpha must be None, a number other than 0, a list of such numbers, 'auto'",
         ),
         ("binary(False,None,False,None,None,None,None,9)", "takes at most 7 arguments"),
         ("quantized_bits(4,bits=3)", "argument 'bits' is given twice"),
