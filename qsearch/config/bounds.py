@@ -34,7 +34,7 @@ PROBLEMS = 50
 """Told of one file."""
 NAME_CHARACTERS = 100
 """The length of a layer's name that patterns are measured by."""
-PATTERN_WAYS = 10_000_000
-"""In which a pattern may try to match a name of that length; about a second."""
+PATTERN_WAYS = 100_000_000
+"""In which a pattern may try to match a name of that length; some seconds."""
 PIPE_SECONDS = 10.0
 """Without anything to read from a pipe."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from qsearch.config import bounds
-from qsearch.config.yaml_reader import parse_source
+from qsearch.config.yaml_reader import parse_source, wrong_character
 from qsearch.config.yaml_source import Path, Place, Source, dotted
 from qsearch.errors import ConfigError, printable, shown
 
@@ -45,10 +45,10 @@ def given(source: Source, keys: tuple[str, ...], text: str, option: str) -> Sour
     """The source with the text of an option of its own, which is no YAML, at `keys`.
 
     Raises:
-        ConfigError: a name that is not UTF-8, or a key inside of what is no section.
+        ConfigError: a character that no name has, or a key inside of what is no section.
     """
-    if any("\ud800" <= one <= "\udfff" for one in text):
-        raise ConfigError(f"{option}: found {shown(text)}, which is not UTF-8")
+    if problem := wrong_character(text):
+        raise ConfigError(f"{option}: {dotted(keys)}: {problem}")
     return _placed(source, keys, text, f"{option} {_in_a_line(text)}", shown(text))
 
 

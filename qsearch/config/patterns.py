@@ -25,6 +25,8 @@ _GROUP = re.compile(r"\((?:\?(?:P<\w+>|P=\w+\)|<[=!]|[:=!>]|[a-zA-Z-]*[:)]|\(\w+
 _CLASS = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _REPEAT = re.compile(r"(?:(\*)|(\+)|(\?)|\{(\d*)(,?)(\d*)\})[?+]?")
 _DEEPEST = 50
+_SPELT_OUT = 10
+"""Repeats of a part with several ways that are counted as so many parts."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def problem_of(pattern: str) -> str | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what a later Python may read otherwise
             re.compile(pattern)
-    except (re.error, _RefusedError) as error:
+    except (re.error, ValueError, _RefusedError) as error:  # ValueError: flags that exclude each other
         return str(error)
     except (RecursionError, OverflowError, MemoryError):
         return "is too large for Python's re"
@@ -171,6 +173,9 @@ def _repeated(part: _Ways, least: int, most: int | None) -> _Ways:
         return part.either(_Ways())
     if part.one:
         return _Ways(1, 1)
-    if most == 1 or most == 0:
-        return part
+    if most is not None and most <= _SPELT_OUT:
+        found = _Ways()
+        for index in range(most):
+            found = found.then(part if index < least else part.either(_Ways()))
+        return found
     raise _RefusedError(_NESTED)

@@ -31,6 +31,12 @@ _FLOAT = re.compile(
 _INT = re.compile(r"^[-+]?(?:0b[01][01_]*|0[0-7_]*|[1-9][0-9_]*|0x[0-9a-fA-F][0-9a-fA-F_]*)$")
 
 
+def wrong_character(text: str) -> str | None:
+    """What is wrong with a text that has a character which nothing in a configuration has."""
+    found = _FORBIDDEN.search(text)
+    return f"found {shown(text)}, which has the character {ord(found[0]):#04x}" if found else None
+
+
 class _BoundedError(Exception):
     """Where a text is larger than a bound."""
 
@@ -191,8 +197,8 @@ class _Reader:
             self._problem(node, path, f"found the tag {_short(node.tag)}, allowed: none")
             return text
         if kind == "str":
-            if found := _FORBIDDEN.search(text):
-                self._problem(node, path, f"found {shown(text)}, which has the character {ord(found[0]):#04x}")
+            if problem := wrong_character(text):
+                self._problem(node, path, problem)
             return text
         if kind == "int" and len(text) > 100:
             self._problem(node, path, f"found a number of {len(text):,} digits, allowed: up to {bounds.WHOLE:,}")
