@@ -266,6 +266,8 @@ def _near(chance: random.Random, value: float | str) -> Any:
     """Something like it, which may be right."""
     if isinstance(value, bool):
         return not value
+    if isinstance(value, int | float) and abs(value) > 1e15:
+        return 3
     if isinstance(value, int | float):
         return chance.choice(
             (value + 1, value - 1, value * 2, value / 2, value * 10**6, -value, float(value), str(value))

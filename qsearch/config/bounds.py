@@ -28,6 +28,8 @@ FACTOR = 1e9
 """Factors and percentages of a goal."""
 PICOJOULES = 1e9
 """Of one operation or one access: a millijoule."""
+COEFFICIENTS = 8
+"""Of a polynomial; QTools' have up to four."""
 BITS = 32
 """Of a quantizer that a search may choose: more than float32 can tell apart saves nothing."""
 PROBLEMS = 50

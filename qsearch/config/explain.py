@@ -54,6 +54,8 @@ def _path(loc: tuple[int | str, ...], data: Any, missing: bool) -> Path:
     """`loc` without the steps that only the validator takes (the chosen member of a union, "[key]")."""
     path: list[int | str] = []
     for index, step in enumerate(loc):
+        if isinstance(data, dict) and step not in data and str(step) in data:
+            step = str(step)  # a number that the file's keys have as text
         known = step in data if isinstance(data, dict) else isinstance(data, list) and step in range(len(data))
         if known:
             data = data[step]
@@ -80,6 +82,8 @@ def _text(detail: ErrorDetails) -> str:
         return str(context["error"])
     if kind in _BOUNDS:
         return f"found {shown(found)}, must be {_BOUNDS[kind].format(**context)}"
+    if kind == "finite_number":
+        return f"found {found}, expected a finite number"
     if kind == "string_too_short":
         return "found an empty text"
     expected = next((words for name, words in _KINDS.items() if kind.startswith(f"{name}_")), None)

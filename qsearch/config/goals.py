@@ -66,6 +66,8 @@ Picojoules = Annotated[float, Strict(), Field(ge=0, le=bounds.PICOJOULES, allow_
 
 def _energies(coefficients: tuple[float, ...], of: Iterable[float], what: str) -> tuple[float, ...]:
     """The polynomial must give an energy for everything that a model may have."""
+    if not 1 <= len(coefficients) <= bounds.COEFFICIENTS:
+        raise ValueError(f"found {len(coefficients)} coefficients, allowed: 1 to {bounds.COEFFICIENTS}")
     for size in of:
         energy = reduce(lambda value, coefficient: value * size + coefficient, coefficients, 0.0)
         if not 0 <= energy <= bounds.PICOJOULES:
@@ -84,7 +86,7 @@ def _of_memories(coefficients: tuple[float, ...]) -> tuple[float, ...]:
     return _energies(coefficients, range(1, 41), "log2 bits")
 
 
-Polynomial = Annotated[tuple[Real, ...], Field(min_length=1, max_length=8)]
+Polynomial = tuple[Real, ...]
 Operations = Annotated[Polynomial, AfterValidator(_of_widths)]
 Accesses = Annotated[Polynomial, AfterValidator(_of_memories)]
 _WIDTHS: Mapping[Any, int] = {16: 16, 32: 32, "16": 16, "32": 32}

@@ -72,7 +72,7 @@ def check(source: Source) -> LoadedConfig:
     try:
         config = Config.model_validate(source.data)
     except ValidationError as error:
-        problems += explain(error, source, Config)
+        problems += _unknown(explain(error, source, Config), source.problems)
     problems += _check_across(source)
     if problems or config is None:
         problems.sort(key=lambda problem: (problem.place.line or 0, problem.place.column or 0))
@@ -90,6 +90,21 @@ def check(source: Source) -> LoadedConfig:
 def to_yaml(config: Config) -> str:
     """The resolved configuration as a file that loads to the same configuration."""
     return yaml.dump(config.model_dump(mode="json", exclude_none=True), Dumper=Dumper, sort_keys=False, width=110)
+
+
+def _unknown(found: Sequence[Problem], told: Sequence[Problem]) -> list[Problem]:
+    """What is wrong besides the values that are no plain YAML: those hold what nobody wrote."""
+    broken = {_settled(problem.path) for problem in told if "given twice" not in problem.text}
+    return [
+        problem for problem in found if not any(problem.path[:end] in broken for end in range(1, len(problem.path) + 1))
+    ]
+
+
+def _settled(path: Path) -> Path:
+    """Where `_lift` and `_sink` leave what stands at a path."""
+    if path[:1] == ("run",) and len(path) > 1 and path[1] in _MOVED:
+        return path[1:]
+    return ("run", *path) if path and path[0] in _SUNK else path
 
 
 _LIMITS: TypeAdapter[Limits] = TypeAdapter(Limits)

@@ -57,6 +57,9 @@ def _placed(source: Source, keys: tuple[str, ...], value: Any, option: str, text
     places = {path: place for path, place in source.places.items() if path[: len(keys)] != keys}
     places[keys] = Place(option)
     marks = {path: place for path, place in source.keys.items() if path[: len(keys)] != keys}
+    for end in range(1, len(keys) + 1):  # sections that the file does not have
+        places.setdefault(keys[:end], Place(option))
+        marks.setdefault(keys[:end], Place(option))
     return replace(source, data=data, places=places, keys=marks)
 
 

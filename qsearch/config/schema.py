@@ -232,7 +232,7 @@ class IndexRange(Section):
     stop: Int | None = None
 
 
-_RANGE = r"range\(\s*(-?[0-9]{1,9})\s*,\s*(-?[0-9]{1,9})\s*\)"
+_RANGE = r"range\(\s*(-?[0-9]{1,15})\s*,\s*(-?[0-9]{1,15})\s*\)"
 
 
 def _indexes(value: Any) -> Any:
