@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qsearch.errors import QsearchError, did_you_mean, reason_of
+from qsearch.errors import QsearchError, did_you_mean, reason_of, shown
 
 
 def imported(path: str, error: Callable[[str], QsearchError]) -> Any:
@@ -33,6 +33,6 @@ def imported(path: str, error: Callable[[str], QsearchError]) -> Any:
     for name in names.split("."):
         if not hasattr(found, name):
             public = [known for known in vars(found) if not known.startswith("_")]
-            raise error(f"{path}: {module_name} has no {name!r}{did_you_mean(name, public)}")
+            raise error(f"{path}: {module_name} has no {shown(name)}{did_you_mean(name, public)}")
         found = getattr(found, name)
     return found

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qsearch.cli.quiet import quiet_start
-from qsearch.errors import ModelError
+from qsearch.config.fields import is_import_path
+from qsearch.errors import ConfigError, ModelError, shown
 from qsearch.paths import expanded
 
 if TYPE_CHECKING:
@@ -28,8 +29,12 @@ class ModelFileOptions:
         """The model in a file.
 
         Raises:
+            ConfigError: a custom object that is no import path.
             ModelError: as `qsearch.load_model`.
         """
+        for text in self.custom_objects:
+            if not is_import_path(text):
+                raise ConfigError(f"--custom-object {shown(text)}: expected MODULE:CLASS, as my_package.layers:MyLayer")
         with quiet_start():
             from qsearch.models import import_objects, load_model
         if expanded(path).suffix == ".json" and expanded(path).is_file() and self.load_weights is None:

@@ -10,7 +10,7 @@ from qsearch.config.limits import ACTIVATION, LINEAR, activation_limit, key_for,
 from qsearch.config.names import LIMIT_CLASSES, QUANTIZED_CLASSES
 from qsearch.config.schema import IndexRange
 from qsearch.config.yaml_source import Path
-from qsearch.errors import ConfigError, did_you_mean
+from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.graph.model_graph import (
     Activation,
     BatchNormalization,
@@ -169,7 +169,9 @@ class _Builder:
             if name not in self.order:
                 near = did_you_mean(name, self.order)
                 problems.append(
-                    self.loaded.error(("run", "frozen_layers", index), f"{self.graph.name} has no layer {name!r}{near}")
+                    self.loaded.error(
+                        ("run", "frozen_layers", index), f"{self.graph.name} has no layer {shown(name)}{near}"
+                    )
                 )
         if problems:
             raise ConfigError("\n".join(str(problem) for problem in problems))

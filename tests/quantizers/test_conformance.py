@@ -242,6 +242,26 @@ def test_gradients(text: str, slope: object) -> None:
         ),
         ("binary(False,None,False,None,None,None,None,9)", "takes at most 7 arguments"),
         ("quantized_bits(4,bits=3)", "argument 'bits' is given twice"),
+        ("quantized_bits(0)", "bits must be a whole number from 1 to 1023, found 0"),
+        ("quantized_bits(1024)", "bits must be a whole number from 1 to 1023, found 1024"),
+        ("quantized_po2(33)", "bits must be a whole number from 1 to 32, found 33"),
+        ("quantized_bits(4,2000)", "integer must be a whole number from -126 to 1023, found 2000"),
+        ("quantized_bits(4,alpha=0)", "alpha must be None, a number other than 0"),
+        ("quantized_bits(4,alpha=[1,0.0])", "alpha must be None, a number other than 0"),
+        ("quantized_bits(4,alpha=1e39)", "alpha must be None, a number other than 0"),
+        (
+            "quantized_bits(4,scale_axis=99)",
+            "scale_axis must be None, an axis from -8 to 7 or a list of axes, found 99",
+        ),
+        ("ternary(number_of_unrolls=1000000000)", "number_of_unrolls must be a whole number from 1 to 100"),
+        (
+            "binary(min_po2_exponent=3,max_po2_exponent=1)",
+            "min_po2_exponent must be <= max_po2_exponent, found 3 and 1",
+        ),
+        ("binary(min_po2_exponent=-999)", "min_po2_exponent must be a whole number from -126 to 127 or None"),
+        ("binary(alpha=" + "9" * 5000 + ")", "found a number of 5,000 digits, allowed: 40"),
+        ("binary(alpha=" + "[" * 5000, "more than 8 lists inside each other"),
+        ("\x1b[31m", r"quantizer '\x1b[31m': expected the name of a quantizer"),
         ("quantized_po2(4,0)", "max_value must be a number > 0 or None, found 0"),
         ("binary(alpha=float(1))", "expected ',' or ')' at character 19, found '(1))'"),
         ("ternary(", "found the end of the text"),
@@ -325,3 +345,23 @@ def test_any_text_parses_or_says_why(text: str) -> None:
         assert str(error)
     else:
         assert parse(str(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "quantized_po2(1)",
+        "quantized_po2(32)",
+        "quantized_relu_po2(32)",
+        "quantized_bits(32,-126)",
+        "quantized_sigmoid(1023)",
+    ],
+)
+def test_the_extremes_have_a_range(text: str) -> None:
+    quantizer = get(text)
+    assert numpy.isfinite(quantizer.max()) and numpy.isfinite(quantizer.min())
+
+
+def test_numbers_of_python_are_bounded_like_those_of_texts() -> None:
+    with pytest.raises(ConfigError, match="alpha must be None, a number other than 0"):
+        QuantizerSpec("binary", (), (("alpha", 10**400),))
