@@ -67,7 +67,8 @@ def block_table(
         str(
             loaded.error(
                 ("run", "blocks", index),
-                f"pattern {shown(pattern)} matches no layer{did_you_mean(re.sub(r'[^A-Za-z0-9_]', '', pattern), layers)}",
+                f"pattern {shown(pattern)} matches no layer"
+                f"{did_you_mean(re.sub(r'[^A-Za-z0-9_]', '', pattern), layers)}",
             )
         )
         for index, pattern in enumerate(run.blocks)
