@@ -136,6 +136,8 @@ def _check_path(path: Path, endings: Sequence[str]) -> None:
         raise ModelError(f"{path}: is {what}; expected a .keras or .h5 file")
     if not path.exists():
         raise ModelError(f"{path}: no such file{_others(path, endings)}")
+    if not path.is_file():
+        raise ModelError(f"{path}: is a pipe or a device; expected a .keras or .h5 file")
     if path.suffix not in endings:
         ending = repr(path.suffix) if path.suffix else "nothing"
         raise ModelError(f"{path}: ends in {ending}, expected a model file: .keras or .h5")
