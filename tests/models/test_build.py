@@ -155,5 +155,5 @@ def test_networks_larger_than_any_memory_are_an_error(monkeypatch: pytest.Monkey
         raise MemoryError("OOM when allocating tensor\nwith more")
 
     monkeypatch.setattr(type(MODELS["digits"]), "build", build)
-    with pytest.raises(ModelError, match="model 'digits': OOM when allocating tensor$"):
+    with pytest.raises(ModelError, match=r"model 'digits': OOM when allocating tensor$"):
         build_model("digits")
