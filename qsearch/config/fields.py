@@ -19,6 +19,7 @@ Count = Annotated[int, Strict(), Field(ge=1, le=bounds.COUNT)]
 Side = Annotated[int, Strict(), Field(ge=1, le=bounds.SIDE)]
 """What becomes the side of an array."""
 Whole = Annotated[int, Strict(), Field(ge=0, le=bounds.COUNT)]
+BitWidth = Annotated[int, Strict(), Field(ge=1, le=bounds.BITS)]
 Seed = Annotated[int, Strict(), Field(ge=0, le=bounds.SEED)]
 MemoryBits = Annotated[int, Strict(), Field(ge=0, le=bounds.WHOLE)]
 Real = Annotated[float, Strict(), Field(allow_inf_nan=False)]

@@ -22,6 +22,7 @@ from qsearch.config.augment import Augment, AugmentConfig
 from qsearch.config.chosen import Chosen, Losses, Metric
 from qsearch.config.fields import (
     AsNamed,
+    BitWidth,
     Bool,
     Count,
     Energy,
@@ -300,7 +301,7 @@ class RunConfig(Section):
     score_metric: Metric | None = None
     prune: Bool = True
     frozen_layers: tuple[Text, ...] = ()
-    activation_bits: Count = 4
+    activation_bits: BitWidth = 4
     fold_batch_norm: Bool = False
     tune_filters: Literal["layer", "block", "none"] = "none"
     tune_filters_exceptions: Pattern | None = None
