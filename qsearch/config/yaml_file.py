@@ -6,6 +6,7 @@ import codecs
 import os
 import select
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from qsearch.config import bounds
@@ -46,23 +47,25 @@ def _read(path: Path) -> bytes:
         raise ConfigError(f"{path}: is a device, expected a YAML file")
     # Not blocking, as nobody may ever write to a pipe.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor has no path
-        if stat.S_ISREG(mode):
-            return file.read(_MOST_BYTES + 1)
-        return _drain(path, descriptor)
+    try:
+        return b"".join(_parts(path, descriptor, stat.S_ISFIFO(mode)))
+    finally:
+        os.close(descriptor)
 
 
-def _drain(path: Path, descriptor: int) -> bytes:
-    """What comes out of a pipe."""
-    parts: list[bytes] = []
-    while sum(map(len, parts)) <= _MOST_BYTES:
-        if not select.select([descriptor], [], [], bounds.PIPE_SECONDS)[0]:
+def _parts(path: Path, descriptor: int, pipe: bool) -> Iterator[bytes]:
+    """What is read, part by part, as pipes and some files give only a few bytes at a time."""
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    left = _MOST_BYTES + 1
+    while left > 0:
+        if pipe and not waiting.poll(bounds.PIPE_SECONDS * 1000):
             raise ConfigError(f"{path}: is a pipe from which nothing came for {bounds.PIPE_SECONDS:g} seconds")
-        part = os.read(descriptor, 1 << 20)
+        part = os.read(descriptor, min(left, 1 << 20))
         if not part:
-            break
-        parts.append(part)
-    return b"".join(parts)
+            return
+        left -= len(part)
+        yield part
 
 
 def _others(path: Path) -> str:
