@@ -6,12 +6,14 @@ Messages name the bound and what may be done instead.
 
 from __future__ import annotations
 
-FILE_CHARACTERS = 1_000_000
-"""Of a file; PyYAML reads about 100,000 a second."""
+FILE_CHARACTERS = 3_000_000
+"""Of a file. A resolved configuration is written with a value in each line, and must load again."""
 TEXT_CHARACTERS = 100_000
 """Of one text, such as a pattern of layer names or a quantizer with a list of scales."""
 VALUES = 100_000
 """Keys and values of a file, what aliases and merge keys repeat counted each time."""
+ENTRIES = 10_000
+"""Patterns and layers of a list, and quantizers of a group: each is held against every layer."""
 DEPTH = 40
 """Lists and sections inside each other."""
 WHOLE = 2**53

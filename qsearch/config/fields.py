@@ -90,6 +90,16 @@ def _pair(value: Any) -> Any:
 AsPair = BeforeValidator(_pair)
 
 
+def _few(value: Any) -> Any:
+    if isinstance(value, list | tuple | dict) and len(value) > bounds.ENTRIES:
+        raise ValueError(f"found {len(value):,} entries, allowed: {bounds.ENTRIES:,}")
+    return value
+
+
+Few = BeforeValidator(_few)
+"""Of a list or a section: no more entries than can be held against every layer; told before any of them is read."""
+
+
 def _pattern(value: str) -> str:
     if problem := regex_problem(value):
         raise ValueError(problem)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Tag, field_validator
 
-from qsearch.config.fields import Quantizer, Whole
+from qsearch.config.fields import Few, Quantizer, Whole
 from qsearch.config.names import LIMIT_CLASSES
 from qsearch.config.section import Section
 from qsearch.errors import shown
@@ -17,7 +17,7 @@ from qsearch.quantizers.spec import QuantizerSpec
 Group = Literal["kernel", "bias", "activation", "linear"]
 GROUPS: tuple[Group, ...] = ("kernel", "bias", "activation", "linear")
 
-Bits = dict[Quantizer, Whole]
+Bits = Annotated[dict[Quantizer, Whole], Few]
 """Quantizers with the bits that a limit compares."""
 
 SEED_QUANTIZERS: Mapping[Group, Mapping[str, int]] = {

@@ -26,6 +26,7 @@ from qsearch.config.fields import (
     Bool,
     Count,
     Energy,
+    Few,
     ImportPath,
     Int,
     NotNegative,
@@ -300,14 +301,14 @@ class RunConfig(Section):
     head_name: Text | None = None
     score_metric: Metric | None = None
     prune: Bool = True
-    frozen_layers: tuple[Text, ...] = ()
+    frozen_layers: Annotated[tuple[Text, ...], Few] = ()
     activation_bits: BitWidth = 4
     fold_batch_norm: Bool = False
     tune_filters: Literal["layer", "block", "none"] = "none"
     tune_filters_exceptions: Pattern | None = None
     layer_indexes: Annotated[LayerIndexes | None, BeforeValidator(_indexes)] = None
     distribution_strategy: Annotated[Text, BeforeValidator(one_of(STRATEGIES))] = "auto"
-    blocks: tuple[Pattern, ...] | None = None
+    blocks: Annotated[tuple[Pattern, ...], Few] | None = None
     schedule_block: Literal["sequential", "cost"] = "sequential"
     min_trials_per_block: Count = 10
     blocks_to_come: Literal["typical", "reference"] = "typical"
@@ -343,7 +344,7 @@ class Config(Section):
     model: ModelConfig
     reference: ReferenceConfig = ReferenceConfig()
     quantization_config: QuantizationConfig = QuantizationConfig()
-    limit: Limits
+    limit: Annotated[Limits, Few]
     goal: GoalConfig = BitsGoalConfig(type="bits")
     run: RunConfig = RunConfig()
     final_training: FinalTrainingConfig | None = None

@@ -26,6 +26,9 @@ def load(folder: Path, section: str, value: str) -> object:
     [
         ("run", "{max_trials: 1000000001}", "run.max_trials: found 1000000001, must be <= 1000000000"),
         ("run", "{activation_bits: 33}", "run.activation_bits: found 33, must be <= 32"),
+        ("run", f"{{frozen_layers: [{', '.join('a' * 10_001)}]}}", "run.frozen_layers: found 10,001 entries, allowed: 10,000"),
+        ("run", f"{{blocks: [{', '.join('a' * 10_001)}]}}", "run.blocks: found 10,001 entries, allowed: 10,000"),
+        ("limit", f"{{{', '.join(f'a{index}: 8' for index in range(10_001))}}}", "limit: found 10,001 entries, allowed: 10,000"),
         ("run", "{seed: 4294967296}", "run.seed: found 4294967296, must be <= 4294967295"),
         ("run", "{layer_indexes: [99999999999]}", "run.layer_indexes[0]: found 99999999999, must be <= 1000000000"),
         ("run", "{layer_indexes: 'range(0, 99999999999)'}", "run.layer_indexes: found 99999999999, must be <= 1000000000"),

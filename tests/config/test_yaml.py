@@ -77,7 +77,7 @@ VALUES = f"found more than {bounds.VALUES:,} keys and values, repeated ones coun
         (f"{RUN}{{head_name: {'x' * 200_000}}}", "c.yaml:4:18: run.head_name: found a text of 200,000 characters, "
          "allowed: 100,000"),
         (f"{RUN}{{mode: {'x' * 90_000}}}", f"c.yaml:4:13: run.mode: found '{'x' * 199}... (90,000 characters), allowed: "),
-        ("#" * 1_000_001, "c.yaml: file: found 1,000,001 characters, allowed: 1,000,000; a configuration holds settings"),
+        ("#" * 3_000_001, "c.yaml: file: found 3,000,001 characters, allowed: 3,000,000; a configuration holds settings"),
         (f"{RUN}{{seed: 1:30}}", "c.yaml:4:13: run.seed: found '1:30', expected a whole number"),
         (f"{RUN}{{seed: 2024-11-25}}", "c.yaml:4:13: run.seed: found '2024-11-25', expected a whole number"),
         (f"{RUN}{{alpha: .inf}}", "c.yaml:4:14: run.alpha: found inf, expected a finite number"),
