@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qsearch.errors import QsearchError, did_you_mean, reason_of
+from qsearch.errors import QsearchError, did_you_mean, reason_of, shown
 
 _WHOSE = "a configuration may name modules of yours, beside it or in the current folder, and installed packages"
 
@@ -43,14 +43,14 @@ def imported(path: str, error: Callable[[str], QsearchError]) -> Any:
     look_in(Path.cwd())
     try:
         found: Any = importlib.import_module(module_name)
-    except (Exception, SystemExit) as problem:  # whatever the user's module raises while it is imported
+    except (Exception, SystemExit) as problem:  # whatever the user's module does while it is imported
         reason = reason_of(problem)
         raise error(f"{path}: {module_name} cannot be imported ({type(problem).__name__}: {reason})") from None
     parts = names.split(".")
     for place, name in enumerate(parts):
         if not hasattr(found, name):
             public = [known for known in vars(found) if not known.startswith("_")]
-            raise error(f"{path}: {module_name} has no {name!r}{did_you_mean(name, public)}")
+            raise error(f"{path}: {module_name} has no {shown(name)}{did_you_mean(name, public)}")
         found = getattr(found, name)
         if inspect.ismodule(found):
             module = ".".join([module_name, *parts[: place + 1]])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy
 
 from qsearch.datasets.dataset import Array
 from qsearch.errors import DatasetError
+from qsearch.paths import expanded
 
 
 def arrays_in(npz: str, prefixes: Sequence[str], where: str) -> dict[str, Array | None]:
@@ -23,7 +23,7 @@ def arrays_in(npz: str, prefixes: Sequence[str], where: str) -> dict[str, Array 
     Raises:
         DatasetError: no such file, or one that cannot be read as arrays of numbers.
     """
-    path = Path(npz).expanduser()
+    path = expanded(npz)
     if not path.is_file():
         raise DatasetError(f"{where}: no such file")
     try:

@@ -13,6 +13,7 @@ from qsearch.errors import ModelError, did_you_mean, reason_of
 from qsearch.models.containers import check_regular
 from qsearch.models.packages import refuse_packages
 from qsearch.models.stored import Stored, read_stored, refuse_foreign, refuse_named_files
+from qsearch.paths import expanded
 
 if TYPE_CHECKING:
     import keras
@@ -43,8 +44,8 @@ def load_model(
         ModelError: no such file, no model file, a model with layers that are not known here, or weights that are not
             the model's.
     """
-    path = Path(path)
-    weights_path = _checked_pair(path, None if weights is None else Path(weights))
+    path = expanded(path)
+    weights_path = _checked_pair(path, None if weights is None else expanded(weights))
     from qsearch.layers.registry import custom_objects as registered_objects
 
     own = custom_objects or {}
@@ -153,6 +154,8 @@ def _check_path(path: Path, endings: Sequence[str]) -> None:
         raise ModelError(f"{path}: is {what}; expected a .keras or .h5 file")
     if not path.exists():
         raise ModelError(f"{path}: no such file{_others(path, endings)}")
+    if not path.is_file():
+        raise ModelError(f"{path}: is a pipe or a device; expected a .keras or .h5 file")
     if path.suffix not in endings:
         ending = repr(path.suffix) if path.suffix else "nothing"
         raise ModelError(f"{path}: ends in {ending}, expected a model file: .keras or .h5")

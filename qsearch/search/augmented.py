@@ -14,7 +14,7 @@ import numpy
 
 from qsearch.config.augment import AugmentConfig
 from qsearch.datasets.augment import Moves
-from qsearch.errors import ConfigError, DatasetError
+from qsearch.errors import ConfigError, DatasetError, shown
 from qsearch.imports import imported
 
 Step = Callable[[Any, Any, numpy.random.Generator], tuple[Any, Any]]
@@ -51,7 +51,7 @@ def _own(path: str) -> Step:
     """A function of the user's own: f(x), f(x, y) or f(x, y, random); or a Keras layer."""
     found = imported(path, ConfigError)
     if not callable(found) or isinstance(found, type):
-        raise ConfigError(f"{path}: found {found!r}, expected a function of a batch (x), (x, y) or (x, y, random)")
+        raise ConfigError(f"{path}: found {shown(found)}, expected a function of a batch (x), (x, y) or (x, y, random)")
     layer = isinstance(found, keras.layers.Layer)
     taken = 1 if layer else _positions(found)
     more = {"training": True} if layer else {}

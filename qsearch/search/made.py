@@ -12,7 +12,7 @@ import keras
 
 from qsearch.config.chosen import Chosen
 from qsearch.config.keras_options import LOSS_CLASSES, METRIC_CLASSES, SHORT
-from qsearch.errors import ConfigError, QsearchError, did_you_mean
+from qsearch.errors import ConfigError, QsearchError, did_you_mean, shown
 from qsearch.imports import imported
 from qsearch.search.adapted import Adapted, SmoothedSparseCategoricalCrossentropy
 
@@ -146,7 +146,7 @@ def own_object(chosen: Chosen, name: str | None) -> Any:
         _check_options(found, chosen)
         return _constructed(found, options, chosen.name)
     if not callable(found):
-        raise ConfigError(f"{chosen.name}: found {found!r}, expected a class or a function (y_true, y_pred)")
+        raise ConfigError(f"{chosen.name}: found {shown(found)}, expected a class or a function (y_true, y_pred)")
     if not chosen.options:
         return found
     _check_options(found, chosen)
@@ -207,9 +207,9 @@ def _check_options(found: Any, chosen: Chosen) -> None:
     allowed = [name for name in parameters if name not in reserved]
     for option in chosen.options:
         if option not in allowed:
-            shown = ", ".join(allowed) or "none"
+            listed = ", ".join(allowed) or "none"
             raise ConfigError(
-                f"{chosen.name} has no option {option!r}, allowed: {shown}{did_you_mean(option, allowed)}"
+                f"{chosen.name} has no option {shown(option)}, allowed: {listed}{did_you_mean(option, allowed)}"
             )
 
 
