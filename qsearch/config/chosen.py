@@ -18,6 +18,7 @@ from qsearch.config.keras_options import (
     SHARES,
     SHORT,
     SWITCHES,
+    WHOLE,
     KerasClass,
 )
 from qsearch.config.names import LOSSES, METRICS
@@ -44,6 +45,12 @@ class Chosen:
     def own(self) -> bool:
         """Whether it is of the user's own."""
         return ":" in self.name
+
+    @property
+    def ignored(self) -> int | None:
+        """The class number that it leaves out."""
+        found = self.options.get("ignore_class")
+        return found if isinstance(found, int) else None
 
     @property
     def plain(self) -> Any:
@@ -133,6 +140,8 @@ def _wrong(option: str, value: Any) -> str | None:
     if option in SWITCHES and not isinstance(value, bool):
         return f"found {value!r}, expected true or false"
     number = isinstance(value, int | float) and not isinstance(value, bool)
+    if option in WHOLE and (not number or isinstance(value, float)):
+        return f"found {value!r}, expected a whole number"
     if option in COUNTS and (not number or isinstance(value, float) or value < COUNTS[option]):
         return f"found {value!r}, expected a whole number >= {COUNTS[option]}"
     if option in SHARES and (not number or not 0 <= value <= 1):

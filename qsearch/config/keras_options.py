@@ -144,5 +144,7 @@ SWITCHES = (
 """Options that are true or false."""
 COUNTS: Mapping[str, int] = {"num_classes": 1, "k": 1, "top_k": 1, "class_id": 0, "num_thresholds": 2, "num_labels": 1}
 """Options that are whole numbers, and the least of each."""
+WHOLE = ("ignore_class",)
+"""Options that are whole numbers, of either sign."""
 SHARES = ("label_smoothing", "threshold", "recall", "precision", "specificity", "sensitivity")
 """Options that are numbers from 0 to 1."""

@@ -164,7 +164,7 @@ class Inspection:
             seen = self.labels[head.name]
             seen.add(found, head.ignored)
             if self._counts(head) and seen.finite:
-                seen.count(found)
+                seen.count(found if head.ignored is None else found[found != head.ignored])
         self.samples += len(next(iter(arrays.inputs.values())))
 
     def _counts(self, head: Head) -> bool:

@@ -162,12 +162,17 @@ def judge(head: Head, change: Change, seen: Seen, what: str) -> None:
             raise DatasetError(f"{place} hold {seen.fraction:g}, its classes are 0 to {head.units - 1}; {regression}")
         if seen.least < 0 or (head.units and seen.greatest >= head.units):
             classes = f"its classes are 0 to {head.units - 1}" if head.units > 1 else "its only class is 0"
-            raise DatasetError(f"{found}, {classes}; {_numbering(seen, head.units)}")
+            raise DatasetError(f"{found}, {classes}; {_numbering(seen, head)}")
     elif head.labels in ("binary", "categorical") and (seen.least < -_ROUNDING or seen.greatest > 1 + _ROUNDING):
         raise DatasetError(f"{found}, expected 0 to 1; {_scaling(seen)}")
 
 
-def _numbering(seen: Seen, units: int) -> str:
+def _numbering(seen: Seen, head: Head) -> str:
+    units = head.units
+    void = next((mark for mark, at in ((-1, seen.least), (255, seen.greatest)) if mark == at), None)
+    if void is not None and head.labels == "classes" and head.ignored is None:
+        loss = f"{{name: sparse_categorical_crossentropy, ignore_class: {void}}}"
+        return f"number the classes from 0; where {void} marks what is to be left out, take loss: {loss}"
     if seen.least < 0:
         return "number the classes from 0 (a class to leave out needs weights of 0)"
     if seen.least >= 1 and seen.greatest == units:

@@ -46,7 +46,7 @@ def layout_of(model: keras.Model, objective: Objective) -> Layout:
     own = any(metric.own for metric in objective.metrics)
     kinds = [_labels(losses.get(name)) for name in names]
     heads = tuple(
-        Head(name, tuple(tensor.shape[1:]), kind, floats=own or kind == "own")
+        Head(name, tuple(tensor.shape[1:]), kind, _ignored(losses.get(name)), floats=own or kind == "own")
         for name, kind, tensor in zip(names, kinds, model.outputs, strict=True)
     )
     inputs: dict[str, Shape] = {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
@@ -62,6 +62,10 @@ def _labels(loss: Chosen | None) -> Labels:
         return "classes"
     categorical, binary = loss.name.startswith(_CATEGORICAL), loss.name.startswith(_BINARY)
     return "categorical" if categorical else "binary" if binary else "values"
+
+
+def _ignored(loss: Chosen | None) -> int | None:
+    return None if loss is None or loss.own else loss.ignored
 
 
 def _check_fit(data: ArrayDataset, layout: Layout) -> None:
@@ -113,5 +117,5 @@ def class_weights(experiment: Experiment, objective: Objective, data: Dataset) -
         )
     weights: Mapping[int, float] = balanced(data.train) if given == "balanced" else given
     # of a pipeline, Keras looks weights up in a table, which has to hold every class
-    classes = max(head.units, 2, *(place + 1 for place in weights))
+    classes = max(head.units, 2, (head.ignored or 0) + 1, *(place + 1 for place in weights))
     return {place: weights.get(place, 1.0) for place in range(classes)}

@@ -43,6 +43,8 @@ _ONE_HOT = (
 _THRESHOLDS = (*_F_SCORES, *_COUNTING, "binary_accuracy", "binary_iou")
 """Metrics that compare outputs with numbers between 0 and 1."""
 _CROSSENTROPIES = ("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
+_IGNORING = ("sparse_categorical_crossentropy", "iou", "mean_iou")
+"""Metrics of class numbers that leave out a class where they are told so."""
 _MADE = ("binary_iou",)
 """Names that are not Keras' own spelling."""
 _FLAT = (*_F_SCORES, "r2_score")
@@ -112,11 +114,13 @@ def made_metric(metric: Chosen, output: Output, name: str) -> Any:
     options = {**_defaults(canonical, output), **metric.options}
     classes = output.loss.name.startswith("sparse") and canonical in _ONE_HOT and (output.units or 0) > 1
     logits = output.logits if canonical in _THRESHOLDS and "from_logits" not in options else None
-    flat = canonical in _FLAT and len(output.shape) > 1
+    # labels that the loss leaves out are in no class
+    ignored = output.loss.ignored if classes and not output.loss.own else None
+    flat = (canonical in _FLAT or ignored is not None) and len(output.shape) > 1
     if not (options or classes or logits or flat) and name == metric.name and name not in _MADE:
         return metric.name
     made = _constructed(getattr(keras.metrics, METRIC_CLASSES[canonical].class_name), {**options, "name": name}, name)
-    return Adapted(made, classes, logits, flat) if classes or logits or flat else made
+    return Adapted(made, classes, logits, flat, ignored) if classes or logits or flat else made
 
 
 def _defaults(name: str, output: Output) -> dict[str, Any]:
@@ -124,9 +128,12 @@ def _defaults(name: str, output: Output) -> dict[str, Any]:
     if name in _F_SCORES:
         # Keras' own default gives a value for each class, and calls the greatest unit of one a hit
         return {"average": "macro", **({"threshold": 0.5} if output.binary else {})}
+    found: dict[str, Any] = {}
     if name in _CROSSENTROPIES and output.logits is not None:
-        return {"from_logits": True}
-    return {}
+        found["from_logits"] = True
+    if name in _IGNORING and output.loss.ignored is not None and not output.loss.own:
+        found["ignore_class"] = output.loss.ignored
+    return found
 
 
 def own_object(chosen: Chosen, name: str | None) -> Any:

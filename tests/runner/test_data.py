@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy
 import pytest
+from sklearn.metrics import jaccard_score
 
 from qsearch.errors import ConfigError, DatasetError
 from qsearch.runner.pipeline import RunResult, run
@@ -72,8 +73,17 @@ def few():
 
 
 def images():
-    x = rng.integers(0, 256, (96, 4, 4), dtype="uint8")
+    x = numpy.random.default_rng(1).integers(0, 256, (96, 4, 4), dtype="uint8")
     return cut(x, (x // 86).astype("uint8"))
+
+
+def void():
+    # pixels of no class at a border, and an image of none at all
+    (x, y), (x_test, y_test) = images()
+    for each in (y, y_test):
+        each[:, 0] = 255
+        each[3] = 255
+    return (x, y), (x_test, y_test)
 
 
 def tensors(batch=16, data=classes):
@@ -81,6 +91,8 @@ def tensors(batch=16, data=classes):
     return tuple(tensorflow.data.Dataset.from_tensor_slices(part).batch(batch) for part in data())
 
 
+def void_samples(): return cut(X, numpy.where(X[:, 3] > 1, 255, KIND))
+def void_tensors(): return tensors(data=void_samples)
 def weighted_tensors(): return tensors(data=weighted)
 def samples():
     return tuple(part.unbatch() for part in tensors())
@@ -188,6 +200,28 @@ def test_lists_of_inputs_and_heads() -> None:
 def test_a_label_for_each_place(model: str, data: str, loss: str) -> None:
     result = searched(data, model, f"loss: {loss}")
     assert 0 <= result.summary["best"]["test"]["acc"] <= 1
+
+
+IGNORED = "loss: {name: sparse_categorical_crossentropy, ignore_class: 255}"
+
+
+def test_pixels_of_no_class() -> None:
+    reference = f"{IGNORED}, metrics: [{{name: mean_iou, num_classes: 3, sparse_y_pred: false}}, acc]"
+    result = searched("void", "pixels", reference)
+    import given_data
+
+    x, y = given_data.void()[1]
+    hits, counts = result.load_best().predict(x, verbose=0).argmax(axis=-1), y != 255
+    found = result.summary["best"]["test"]
+    assert found["mean_iou"] == pytest.approx(jaccard_score(y[counts], hits[counts], average="macro"), abs=1e-5)
+    assert found["acc"] == pytest.approx((hits == y).mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize("data", ["void_samples", "void_tensors"])
+@pytest.mark.parametrize("weights", ["balanced", "{1: 3.0}"])
+def test_class_weights_where_samples_are_left_out(data: str, weights: str) -> None:
+    found = figures(searched(data, "net", f"{IGNORED}, class_weight: {weights}"))
+    assert found != figures(searched(data, "net", IGNORED))
 
 
 @pytest.mark.parametrize("data", ["tensors", "samples", "generators"])
