@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy
 
 from qsearch.datasets.dataset import ArrayDataset, Dataset, Split
+from qsearch.datasets.extra import extra_arrays
 from qsearch.datasets.fitting import split_of
 from qsearch.datasets.layout import Layout
 from qsearch.datasets.load import check_count, check_fraction, hold_out
@@ -28,6 +30,7 @@ def load_own(
     train_samples: int | None = None,
     test_samples: int | None = None,
     validation: Literal["test"] | float = "test",
+    extra: Sequence[str] = (),
 ) -> Dataset:
     """A data set from a file or a function, as a model takes it.
 
@@ -35,11 +38,14 @@ def load_own(
         layout: what the model takes.
         npz: a file with the arrays x_train, y_train, x_test and y_test, as `numpy.savez` and Keras' mnist.npz have
             them; of several inputs or heads, x_train_NAME and so on for each. w_train and w_test weigh the samples.
+            Arrays that metrics ask for are called NAME_train and NAME_test.
         factory: import path of a function without arguments that gives ((x_train, y_train), (x_test, y_test)), each
-            arrays, lists or dictionaries of them, and a third one of sample weights where there are some; or two
-            pipelines: tf.data.Dataset, keras.utils.PyDataset, generators or other iterables of batches or samples.
+            arrays, lists or dictionaries of them, a third one of sample weights where there are some, and a fourth, a
+            dictionary, of arrays that metrics ask for; or two pipelines: tf.data.Dataset, keras.utils.PyDataset,
+            generators or other iterables of batches or samples.
         validation: "test", or the fraction of the training set to hold out: arrays are shuffled before, with a fixed
             seed; of pipelines it is the last batches.
+        extra: the names that metrics ask for.
 
     Raises:
         DatasetError: no such file or function, or data that do not belong together or do not fit the model.
@@ -47,7 +53,7 @@ def load_own(
     check_fraction(validation, str(npz or factory))
     given: Mapping[str, tuple[Any, ...] | Stream]
     if npz is not None:
-        where, given = f"dataset.npz: {npz}", _from_file(npz)
+        where, given = f"dataset.npz: {npz}", _from_file(npz, extra)
     else:
         where, given = f"dataset.factory: {factory}", _from_function(str(factory))
     counts = dict(zip(_SETS, (train_samples, test_samples), strict=True))
@@ -69,7 +75,9 @@ def _source(
     what = _called(where, name)
     if not isinstance(given, tuple):
         return pipeline_of(given, layout, count, what, f"dataset.{name}_samples")
-    split = split_of(layout, given, what)
+    split = split_of(layout, given[:3], what)
+    if len(given) > 3:
+        split = replace(split, extra=extra_arrays(given[3], split.samples, what))
     if name == "train" and validation != "test":
         split = split.part(numpy.random.default_rng(0).permutation(split.samples))
     check_count(count, split.samples, f"{where}: {name}_samples")
@@ -80,10 +88,11 @@ def _called(where: str, name: str) -> str:
     return f"{where}: {'training' if name == 'train' else name} set"
 
 
-def _from_file(npz: str) -> dict[str, tuple[Any, ...]]:
+def _from_file(npz: str, extra: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     where = f"dataset.npz: {npz}"
     names = [f"{kind}_{name}" for name in _SETS for kind in "xyw"]
-    found = arrays_in(npz, names, where)
+    asked = {name: {f"{each}_{name}": each for each in extra} for name in _SETS}
+    found = arrays_in(npz, [*names, *(called for each in asked.values() for called in each)], where)
     parts: dict[str, Any] = {}
     for part in names:
         several = {name.removeprefix(f"{part}_"): value for name, value in found.items() if name.startswith(f"{part}_")}
@@ -91,7 +100,10 @@ def _from_file(npz: str) -> dict[str, tuple[Any, ...]]:
             holds = ", ".join(found) or "nothing"
             raise DatasetError(f"{where}: has no array {part} (nor {part}_NAME for each input or head); holds {holds}")
         parts[part] = found.get(part, several or None)
-    return {name: (parts[f"x_{name}"], parts[f"y_{name}"], parts[f"w_{name}"]) for name in _SETS}
+    more = {
+        name: {each: found[called] for called, each in asked[name].items() if called in found} or None for name in _SETS
+    }
+    return {name: (parts[f"x_{name}"], parts[f"y_{name}"], parts[f"w_{name}"], more[name]) for name in _SETS}
 
 
 def _from_function(factory: str) -> dict[str, tuple[Any, ...] | Stream]:
@@ -118,7 +130,7 @@ def _set(part: Any, again: Any, what: str) -> tuple[Any, ...] | Stream:
     stream = stream_of(part, again)
     if stream is not None:
         return stream
-    if isinstance(part, tuple | list) and len(part) in (2, 3):
+    if isinstance(part, tuple | list) and len(part) in (2, 3, 4):
         return tuple(part)
     raise DatasetError(f"{what}: expected (x, y), (x, y, sample_weight) or a pipeline; found {_told(part)}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -40,6 +40,11 @@ class Pipeline:
     @property
     def weighted(self) -> bool:
         return self.found.example.weights is not None
+
+    @property
+    def extra(self) -> Mapping[str, NDArray[Any]]:
+        """None: arrays for metrics come with arrays."""
+        return {}
 
     def first(self, count: int | None) -> Pipeline:
         """The first `count` samples."""

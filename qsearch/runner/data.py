@@ -35,7 +35,9 @@ def data_of(experiment: Experiment, objective: Objective) -> Dataset:
         data = load_dataset(config.name, config.train_samples, config.test_samples, config.validation, labels)
         _check_fit(data, layout)
         return data
-    return load_own(layout, config.npz, config.factory, config.train_samples, config.test_samples, config.validation)
+    asked = () if objective.whole_set is None else objective.whole_set.asked
+    counts = (config.train_samples, config.test_samples)
+    return load_own(layout, config.npz, config.factory, *counts, config.validation, asked)
 
 
 def layout_of(model: keras.Model, objective: Objective) -> Layout:

@@ -119,6 +119,10 @@ def recipe_of(experiment: Experiment, objective: Objective, data: Dataset) -> Re
         losses = objective.losses(head_names(experiment.model))
         wrong = disagreement(experiment.model, experiment.graph, losses, _some(data.selection))
         compile_model(experiment.model, recipe)
+        if objective.whole_set is not None:
+            # of the test set too, before hours of training
+            for source, what in ((data.test, "the test set"), (data.selection, "the part held out by validation")):
+                objective.whole_set.check(source, f"{what} of {data.name}")
         # functions of all predictions may need all of them
         few = data.selection if objective.whole_set is not None else data.selection.first(8)
         reported = {} if wrong else evaluate(experiment.model, few, recipe)

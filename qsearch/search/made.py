@@ -160,6 +160,19 @@ def own_object(chosen: Chosen, name: str | None) -> Any:
     return _filled(found, chosen.options)
 
 
+def asked_arrays(chosen: Chosen) -> tuple[str, ...]:
+    """What a function of the user's own needs beside (y_true, y_pred) and its options: parameters without a default."""
+    found = imported(chosen.name, ConfigError)
+    given = chosen.options
+    if isinstance(found, type):
+        found, given = own_object(chosen, None), {}
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    more = list(_parameters(found).values())[2:]
+    return tuple(
+        each.name for each in more if each.kind in kinds and each.default is each.empty and each.name not in given
+    )
+
+
 def own_name(path: str) -> str:
     """The name that a loss or metric of the user's own is reported by.
 
@@ -187,9 +200,9 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _filled(function: Callable[..., Any], options: Mapping[str, Any]) -> Callable[[Any, Any], Any]:
-    def filled(y_true: Any, y_pred: Any) -> Any:
-        return function(y_true, y_pred, **options)
+def _filled(function: Callable[..., Any], options: Mapping[str, Any]) -> Callable[..., Any]:
+    def filled(y_true: Any, y_pred: Any, **more: Any) -> Any:
+        return function(y_true, y_pred, **options, **more)
 
     filled.__name__ = getattr(function, "__name__", "function")
     return filled
