@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy
 from numpy.typing import NDArray
 
+from qsearch.datasets.memory import rows_of
 from qsearch.datasets.source import Source
 
 Array: TypeAlias = NDArray[Any]
@@ -53,7 +54,7 @@ class Split:
 
     def part(self, which: slice | NDArray[numpy.int64]) -> Split:
         """Some of the samples."""
-        return self.changed(lambda array: array[which])
+        return self.changed(lambda array: rows_of(array, which))
 
     def changed(self, change: Callable[[Array], Array]) -> Split:
         """The same change made to every array."""

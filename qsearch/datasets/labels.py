@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from qsearch.datasets.dataset import Array, class_numbers, one_hot
 from qsearch.datasets.layout import Head, Shape, fits, shown
+from qsearch.datasets.memory import converted
 from qsearch.errors import DatasetError
 
 _CHUNK = 1 << 22
@@ -38,7 +39,7 @@ class Change:
         array = self.reshaped(array)
         if self.classes is not None:
             return one_hot(array.astype(numpy.int64), self.classes)
-        return array.astype(numpy.float32) if self.floats and array.dtype != numpy.float32 else array
+        return converted(array, numpy.float32) if self.floats and array.dtype != numpy.float32 else array
 
     def reshaped(self, array: Any) -> Any:
         """The axis alone; of a tensor too."""

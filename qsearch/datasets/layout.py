@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy
 
 from qsearch.datasets.dataset import Array
+from qsearch.datasets.memory import converted
 from qsearch.errors import DatasetError
 
 Shape: TypeAlias = tuple[int | None, ...]
@@ -108,7 +109,7 @@ def numbers(given: Any, what: str) -> Array:
     if array.ndim == 0 or array.dtype.kind not in "biuf":
         dense = "; make a sparse matrix dense: .toarray()" if hasattr(given, "toarray") else ""
         raise DatasetError(f"{what}: is {array.dtype} of shape {array.shape}, expected arrays of numbers{dense}")
-    return array.astype(numpy.float32) if array.dtype.kind == "f" and array.dtype != numpy.float32 else array
+    return converted(array, numpy.float32) if array.dtype.kind == "f" and array.dtype != numpy.float32 else array
 
 
 def fits(found: Sequence[int | None], wanted: Sequence[int | None]) -> bool:

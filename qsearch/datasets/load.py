@@ -9,6 +9,7 @@ from typing import Literal
 import numpy
 
 from qsearch.datasets.dataset import Array, ArrayDataset, Split, one_hot
+from qsearch.datasets.memory import converted
 from qsearch.datasets.raw import Raw, digits, from_tfds
 from qsearch.errors import DatasetError, did_you_mean
 
@@ -51,7 +52,9 @@ def load_dataset(
 
     def split(x: Array, y: Array, count: int | None, what: str) -> Split:
         check_count(count, len(x), f"{name}: {what}")
-        images = x[:count].astype(numpy.float32) / numpy.float32(raw.scale) - mean
+        images = converted(x[:count], numpy.float32)
+        images /= numpy.float32(raw.scale)
+        images -= mean
         return Split(images, one_hot(y[:count], classes) if labels == "one_hot" else y[:count].astype(numpy.int32))
 
     train = split(raw.train_x, raw.train_y, train_samples, "train_samples")

@@ -12,6 +12,7 @@ import numpy
 
 from qsearch.config.schema import OptimizerConfig
 from qsearch.datasets import Dataset, Source
+from qsearch.datasets.memory import shared
 from qsearch.errors import ConfigError, QsearchError
 from qsearch.goal.target import Target
 from qsearch.search.augmented import Augmentation, augmented
@@ -115,8 +116,8 @@ def train(
         fed = augmented(fed, recipe.augment, seed, recipe.first_epoch)
     with data.train.reading(), data.selection.reading():
         model.fit(
-            **fed,
-            validation_data=data.selection.validation(recipe.batch_size),
+            **shared(fed),
+            validation_data=shared(data.selection.validation(recipe.batch_size)),
             initial_epoch=recipe.first_epoch,
             epochs=recipe.epochs,
             class_weight=recipe.objective.class_weight,
@@ -151,7 +152,7 @@ def evaluate(model: keras.Model, source: Source, recipe: Recipe) -> dict[str, fl
         ConfigError: a metric gives several values, or one of all predictions fails.
     """
     with source.reading():
-        found = model.evaluate(**source.evaluation(_large(recipe)), verbose=0, return_dict=True)
+        found = model.evaluate(**shared(source.evaluation(_large(recipe))), verbose=0, return_dict=True)
     single = {name: _number(name, value) for name, value in found.items()}
     whole_set = recipe.objective.whole_set
     return single if whole_set is None else {**single, **whole_set.values(model, source, _large(recipe))}

@@ -12,6 +12,7 @@ import numpy
 
 from qsearch.datasets import Source
 from qsearch.datasets.extra import RESERVED
+from qsearch.datasets.memory import shared
 from qsearch.errors import ConfigError, did_you_mean
 from qsearch.graph.walk import head_names
 
@@ -76,7 +77,7 @@ class WholeSet:
         given = source.evaluation(batch_size)
         weighted = any("sample_weight" in asks for asks in self.asks.values())
         if "y" in given:
-            outputs = model.predict(given["x"], batch_size=batch_size, verbose=0)
+            outputs = model.predict(shared(given["x"]), batch_size=batch_size, verbose=0)
             weights = self._part(model, given["sample_weight"]) if weighted else None
             return given["x"], self._part(model, given["y"]), self._part(model, outputs), weights
         keeps = any("x" in asks for asks in self.asks.values())
