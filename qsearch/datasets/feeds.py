@@ -171,6 +171,8 @@ def tensor_change(fitting: Fitting, example: Parts) -> Callable[[Any], Any]:
             return single(x), single(y)
         like = example.weights or {}
         w = {name: changed(name, how, parts.weights[name], like[name]) for name, how in fitting.weights.items()}
+        count = tensorflow.shape(next(iter(x.values())))[:1]
+        w = {name: w[name] if name in w else tensorflow.ones(count) for name in fitting.layout.head_names}
         return single(x), fitting.packed(y), fitting.packed(w)
 
     return change

@@ -26,7 +26,7 @@ class Parts:
 
 
 def parts_of(layout: Layout, given: Sequence[Any], what: str) -> Parts:
-    """The parts of (x, y) or (x, y, sample_weight), not yet looked into.
+    """The parts of (x, y) or (x, y, sample_weight), not yet looked into; weights of the heads that have some.
 
     Raises:
         DatasetError: they are not as many as the model has.
@@ -35,20 +35,23 @@ def parts_of(layout: Layout, given: Sequence[Any], what: str) -> Parts:
     heads = layout.head_names
     if y is None:
         raise DatasetError(f"{what}: has no labels, expected (x, y) or (x, y, sample_weight)")
-    if weights is not None:
-        one = len(heads) > 1 and not isinstance(
-            weights, list | tuple | Mapping
-        )  # as Keras does, the same for every head
-        weights = (
-            dict.fromkeys(heads, weights)
-            if one
-            else named(weights, heads, layout.model, f"{what}: sample weights", _HEADS)
-        )
+    known = None if weights is None else _weights(layout, weights, f"{what}: sample weights")
     return Parts(
         named(x, list(layout.inputs), layout.model, f"{what}: samples", _INPUTS),
         named(y, heads, layout.model, f"{what}: labels", _HEADS),
-        weights,
+        known or None,
     )
+
+
+def _weights(layout: Layout, given: Any, what: str) -> dict[str, Any]:
+    """Sample weights by head; one array is for every head, as in Keras, and heads may have none."""
+    heads = layout.head_names
+    if len(heads) > 1 and not isinstance(given, list | tuple | Mapping):
+        return dict.fromkeys(heads, given)
+    if isinstance(given, Mapping) and {str(name) for name in given} < set(heads):
+        given = {**dict.fromkeys(heads), **{str(name): value for name, value in given.items()}}
+    found = named(given, heads, layout.model, what, _HEADS)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def arrays_of(parts: Parts, what: str) -> Parts:
@@ -82,7 +85,7 @@ class Fitting:
     """How arrays of some shapes become those of a model.
 
     Attributes:
-        weights: axes of the weights to change; empty where there are none.
+        weights: axes of the weights to change, of the heads that have some; those of others are 1.
     """
 
     layout: Layout
@@ -97,6 +100,10 @@ class Fitting:
         if arrays.weights is None:
             return Split(single(x), single(y))
         weights = {name: change.apply(arrays.weights[name]) for name, change in self.weights.items()}
+        count = len(next(iter(arrays.inputs.values())))
+        missing = [name for name in self.layout.head_names if name not in weights]
+        weights |= {name: numpy.ones(count, numpy.float32) for name in missing}
+        weights = {name: weights[name] for name in self.layout.head_names}
         return Split(single(x), self.packed(y), self.packed(weights))
 
     def packed(self, heads: Mapping[str, Any]) -> Any:
@@ -123,7 +130,9 @@ def fitting_of(layout: Layout, arrays: Parts, what: str) -> Fitting:
         inputs[name] = input_change(array.shape[1:], layout.inputs[name], f"{what}: {name}")
     labels = {head.name: label_change(head, arrays.labels[head.name].shape[1:], what) for head in layout.heads}
     weights: dict[str, Change] = {}
-    for head in layout.heads if arrays.weights is not None else ():
+    for head in layout.heads:
+        if head.name not in (arrays.weights or {}):
+            continue
         found = (arrays.weights or {})[head.name].shape[1:]
         places = head.shape[:-1]
         allowed = found in ((), (1,)) or fits(found, places) or fits(found, (*places, 1)) or head.labels == "own"

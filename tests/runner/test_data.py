@@ -67,6 +67,22 @@ def doubled(): return cut(X, KIND, numpy.full(96, 2.0))
 def classes(): return cut(X, KIND)
 def from_one(): return cut(X, KIND + 1)
 def weighted_lists(): return cut([X, X[:, 0]], [KIND, X[:, 1]], numpy.full(96, 2.0))
+def parted(weights):
+    # dictionaries of inputs and heads
+    part = lambda rows: ({"a": X[rows], "b": X[rows, 0]}, {"kind": KIND[rows], "size": X[rows, 1]}, weights(rows))
+    return part(slice(64)), part(slice(64, None))
+
+
+def one_head(): return parted(lambda rows: {"kind": 1.0 + KIND[rows]})
+def one_of_a_list(): return parted(lambda rows: [1.0 + KIND[rows], None])
+def both_heads(): return parted(lambda rows: {"kind": 1.0 + KIND[rows], "size": numpy.ones(96)[rows]})
+def one_head_tensors(): return tensors(data=one_head)
+def one_head_rows():
+    import tensorflow
+    return tuple(tensorflow.data.Dataset.from_tensor_slices(part) for part in one_head())
+def one_head_batches():
+    return tuple([tuple({k: v[s:s + 16] for k, v in p.items()} for p in part) for s in range(0, 64, 16)
+                  if len(part[2]["kind"]) > s] for part in one_head())
 def steps_of_kinds(): return cut(X, (X > 0).astype(float) + 1.0 * (X > 1))
 def few():
     return (X[:15], KIND[:15]), (X[15:20], KIND[15:20])
@@ -193,6 +209,16 @@ def test_lists_of_inputs_and_heads() -> None:
     path = config("lists", "two", reference, ", validation: 0.25")
     once = run(path, ["run.head_name=kind", "reference.optimizer.name=sgd", "reference.epochs=0"]).summary
     assert doubled["reference"]["test"]["loss"] == pytest.approx(2 * once["reference"]["test"]["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("data", ["one_head", "one_of_a_list", "one_head_tensors", "one_head_rows", "one_head_batches"])
+def test_weights_of_one_head(data: str) -> None:
+    """The other head's samples count the same."""
+    options = ["run.head_name=kind", "reference.epochs=0"]
+    path = config(data, "two", "loss: {kind: sparse_categorical_crossentropy, size: mse}")
+    found = run(path, options).summary["reference"]["test"]
+    path = config("both_heads", "two", "loss: {kind: sparse_categorical_crossentropy, size: mse}")
+    assert found == pytest.approx(run(path, options).summary["reference"]["test"], rel=1e-5)
 
 
 @pytest.mark.parametrize(("model", "data"), [("pixels", "images"), ("steps", "steps_of_kinds")])
