@@ -24,6 +24,8 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
         logits: "sigmoid" or "softmax": what makes probabilities of the outputs; None: they are some.
         flat: every position counts as a sample, as the metric takes (samples, units) only.
         ignored: a class number; what is labelled so does not count.
+        greatest: the metric gets 1 for the first greatest output and 0 for the others. Of outputs that tie, as those of
+            quantized models often do, Keras' F scores count every one.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
         logits: str | None = None,
         flat: bool = False,
         ignored: int | None = None,
+        greatest: bool = False,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -43,6 +46,7 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
         self.logits = logits
         self.flat = flat
         self.ignored = ignored
+        self.greatest = greatest
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         labels, outputs = keras.ops.convert_to_tensor(y_true), keras.ops.convert_to_tensor(y_pred)
@@ -53,6 +57,8 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
             labels = keras.ops.expand_dims(labels, -1)
         if self.logits is not None:
             outputs = keras.activations.get(self.logits)(outputs)
+        if self.greatest:
+            outputs = keras.ops.one_hot(keras.ops.argmax(outputs, axis=-1), outputs.shape[-1], dtype="float32")
         if self.flat and len(outputs.shape) > 2:
             labels = keras.ops.reshape(labels, (-1, outputs.shape[-1]))
             outputs = keras.ops.reshape(outputs, (-1, outputs.shape[-1]))
@@ -80,7 +86,8 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
         self.metric.reset_state()
 
     def get_config(self) -> dict[str, Any]:
-        own = {"classes": self.classes, "logits": self.logits, "flat": self.flat, "ignored": self.ignored}
+        own: dict[str, Any] = {"classes": self.classes, "logits": self.logits, "flat": self.flat}
+        own |= {"ignored": self.ignored, "greatest": self.greatest}
         return {**super().get_config(), "metric": keras.saving.serialize_keras_object(self.metric), **own}
 
 

@@ -117,10 +117,13 @@ def made_metric(metric: Chosen, output: Output, name: str) -> Any:
     # labels that the loss leaves out are in no class
     ignored = output.loss.ignored if classes and not output.loss.own else None
     flat = (canonical in _FLAT or ignored is not None) and len(output.shape) > 1
+    greatest = canonical in _F_SCORES and options.get("threshold") is None and (output.units or 0) > 1
     if not (options or classes or logits or flat) and name == metric.name and name not in _MADE:
         return metric.name
     made = _constructed(getattr(keras.metrics, METRIC_CLASSES[canonical].class_name), {**options, "name": name}, name)
-    return Adapted(made, classes, logits, flat, ignored) if classes or logits or flat else made
+    if not (classes or logits or flat or greatest):
+        return made
+    return Adapted(made, classes, logits, flat, ignored, greatest)
 
 
 def _defaults(name: str, output: Output) -> dict[str, Any]:

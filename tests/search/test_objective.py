@@ -10,7 +10,7 @@ import keras
 import numpy
 import pytest
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score, jaccard_score, precision_score, roc_auc_score
+from sklearn.metrics import f1_score, fbeta_score, jaccard_score, precision_score, roc_auc_score
 
 from qsearch.config.chosen import Chosen
 from qsearch.errors import ConfigError
@@ -69,6 +69,18 @@ def test_f1_of_class_numbers_per_pixel(random: numpy.random.Generator, shape: tu
     found = evaluated(Chosen("sparse_categorical_crossentropy"), (Chosen("f1_score"),), labels, outputs)
     expected = f1_score(labels.ravel(), outputs.argmax(axis=-1).ravel(), average="macro")
     assert found["f1_score"] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "categorical_crossentropy"])
+def test_f1_takes_the_first_of_outputs_that_tie(loss: str, random: numpy.random.Generator) -> None:
+    outputs = random.integers(0, 3, (200, 4)).astype("float32") / 2
+    labels = random.integers(0, 4, 200)
+    given = labels if loss.startswith("sparse") else numpy.eye(4)[labels]
+    metrics = (Chosen("f1_score"), Chosen("fbeta_score", {"average": "weighted", "beta": 2.0}))
+    found = evaluated(Chosen(loss), metrics, given, outputs)
+    hits = outputs.argmax(axis=1)
+    assert found["f1_score"] == pytest.approx(f1_score(labels, hits, average="macro"), abs=1e-5)
+    assert found["fbeta_score"] == pytest.approx(fbeta_score(labels, hits, beta=2, average="weighted"), abs=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(40,), (8, 4, 4), (8, 4, 4, 1)])
