@@ -121,7 +121,7 @@ def recipe_of(experiment: Experiment, objective: Objective, data: Dataset) -> Re
         compile_model(experiment.model, recipe)
         if objective.whole_set is not None:
             # of the test set too, before hours of training
-            for source, what in ((data.test, "the test set"), (data.selection, "the part held out by validation")):
+            for source, what in ((data.test, "the test set"), (data.selection, "the set to select on")):
                 objective.whole_set.check(source, f"{what} of {data.name}")
         # functions of all predictions may need all of them
         few = data.selection if objective.whole_set is not None else data.selection.first(8)

@@ -39,6 +39,17 @@ def weighted():
     return (NORMAL, NORMAL, numpy.ones(400), more), (X_TEST, X_TEST, WEIGHTS, {"anomaly": ANOMALY})
 
 
+def three():
+    part = lambda rows: (X_TEST[rows], X_TEST[rows], None, {"anomaly": ANOMALY[rows]})
+    return (NORMAL, NORMAL), part(slice(50)), part(slice(50, None))
+
+
+def three_pipelines():
+    import tensorflow
+    of = lambda x: tensorflow.data.Dataset.from_tensor_slices((x, x)).batch(50)
+    return (of(NORMAL), *three()[1:])
+
+
 def short():
     return data()[0], (X_TEST, X_TEST, None, {"anomaly": ANOMALY[:-1]})
 
@@ -159,6 +170,36 @@ def test_labels_of_the_training_set_are_held_out_with_it() -> None:
     assert 0.2 < best["selection"]["auc"] < 0.8
 
 
+@pytest.mark.parametrize("data", ["three", "three_pipelines"])
+def test_the_set_to_select_on_is_given(data: str) -> None:
+    result = searched(f'factory: "anomaly_data:{data}", validation: given, train_samples: 300')
+    from anomaly_data import ANOMALY
+
+    errors, best = errors_of(result), result.summary["best"]
+    for part, rows in (("selection", slice(50)), ("test", slice(50, None))):
+        assert best[part]["auc"] == pytest.approx(roc_auc_score(ANOMALY[rows], errors[rows]), abs=2e-3)
+    assert [result.summary[f"{name}_samples"] for name in ("train", "selection", "test")] == [300, 50, 70]
+    report = (result.run_directory / "report.md").read_text(encoding="utf-8")
+    assert "selected on a set of its own; the test set was used once, at the end" in report
+
+
+def test_a_file_holds_the_set_to_select_on() -> None:
+    best = searched('factory: "anomaly_data:three", validation: given').summary["best"]
+    from anomaly_data import three
+
+    arrays = {}
+    for name, (x, _, *more) in zip(("train", "validation", "test"), three(), strict=True):
+        arrays |= {f"x_{name}": x, f"y_{name}": x}
+        if more:
+            arrays[f"anomaly_{name}"] = more[1]["anomaly"]
+    numpy.savez("d.npz", **arrays)
+    assert searched("npz: d.npz, validation: given").summary["best"] == best
+    del arrays["x_validation"]
+    numpy.savez("d.npz", **arrays)
+    with pytest.raises(DatasetError, match=r"d\.npz: has no array x_validation"):
+        searched("npz: d.npz, validation: given")
+
+
 @pytest.mark.parametrize("data", ["weighted", "tensors"])
 def test_metrics_ask_for_inputs_and_weights(data: str) -> None:
     metrics = '{whole_set: "anomaly_data:weighted_error"}'
@@ -172,8 +213,10 @@ def test_metrics_ask_for_inputs_and_weights(data: str) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("data, validation: 0.1", r"asks for 'anomaly', which the part held out by validation of .* it has: x;"),
+        ("data, validation: 0.1", r"asks for 'anomaly', which the set to select on of .* it has: x;"),
         ("tensors", r"asks for 'anomaly', which the test set of .* has: x, sample_weight; give anomaly_train and anom"),
+        ("three", r"did not give .* but 3 things: .*; for three sets take dataset\.validation: given"),
+        ("data, validation: given", r"did not give \(training, validation, test\), each .* but 2 things"),
         ("short", r"test set: needs as many samples in every array, .* found x 120, anomaly 119"),
         ("listed", r"test set: after x, y and sample_weight comes a list, expected a dictionary of arrays"),
         ("taken", r"an array for metrics is called 'x', which is taken"),
