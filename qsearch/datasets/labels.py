@@ -153,6 +153,8 @@ def judge(head: Head, change: Change, seen: Seen, what: str) -> None:
     if not seen.finite:
         raise DatasetError(f"{place} hold numbers that are not finite (NaN or infinite); leave these samples out")
     if seen.least > seen.greatest:
+        if head.ignored is not None:
+            raise DatasetError(f"{place} are all {head.ignored}, which the loss leaves out (ignore_class)")
         return
     least, greatest = f"{seen.least:g}", f"{seen.greatest:g}"
     found = f"{place} are {least} to {greatest}" if least != greatest else f"{place} are all {least}"

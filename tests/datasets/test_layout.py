@@ -65,6 +65,8 @@ def test_a_class_number_that_is_left_out(ignored: int) -> None:
     assert numpy.array_equal(labels((3,), "classes", y, ignored=ignored).y, y)
     with pytest.raises(DatasetError, match=f"left out, take loss: .*ignore_class: {ignored}"):
         labels((3,), "classes", y)
+    with pytest.raises(DatasetError, match=f"are all {ignored}, which the loss leaves out"):
+        labels((3,), "classes", numpy.full(6, ignored), ignored=ignored)
     with pytest.raises(DatasetError, match="are 0 to 7, its classes are 0 to 2"):
         labels((3,), "classes", numpy.where(y == 1, 7, y), ignored=ignored)
 
