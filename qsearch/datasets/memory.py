@@ -33,7 +33,12 @@ def rows_of(array: NDArray[Any], which: Any) -> NDArray[Any]:
     """Some of the rows: a view of a slice, or else a copy in memory that tensors can share."""
     if isinstance(which, slice) or array.dtype.kind not in "biuf":
         return numpy.asarray(array[which])
-    return numpy.take(array, which, axis=0, out=aligned_empty((len(which), *array.shape[1:]), array.dtype))
+    found = aligned_empty((len(which), *array.shape[1:]), array.dtype)
+    # numpy.take makes the whole of it once more before it fills `out`
+    step = max(1, _WORTH_IT // max(1, int(numpy.prod(array.shape[1:])) * array.itemsize))
+    for start in range(0, len(which), step):
+        found[start : start + step] = array[which[start : start + step]]
+    return found
 
 
 def shared(given: Any) -> Any:
