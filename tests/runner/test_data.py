@@ -384,4 +384,4 @@ def test_memory_of_a_file() -> None:
     small = peak()
     path = config("classes", "big_net")
     path.write_text(path.read_text().replace('factory: "given_data:classes"', "npz: d.npz"))
-    assert peak() < small + 400
+    assert peak() < small + 250
