@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qsearch.errors import QsearchError, did_you_mean, reason_of
+from qsearch.errors import QsearchError, did_you_mean, told
 
 
 def imported(path: str, error: Callable[[str], QsearchError]) -> Any:
@@ -28,8 +28,7 @@ def imported(path: str, error: Callable[[str], QsearchError]) -> Any:
     try:
         found: Any = importlib.import_module(module_name)
     except Exception as problem:  # whatever the user's module raises while it is imported
-        reason = reason_of(problem)
-        raise error(f"{path}: {module_name} cannot be imported ({type(problem).__name__}: {reason})") from None
+        raise error(f"{path}: {module_name} cannot be imported ({told(problem)})") from None
     for name in names.split("."):
         if not hasattr(found, name):
             public = [known for known in vars(found) if not known.startswith("_")]

@@ -15,6 +15,7 @@ from qsearch.config.keras_options import (
     COUNTS,
     LOSS_CLASSES,
     METRIC_CLASSES,
+    POSITIVE,
     SHARES,
     SHORT,
     SWITCHES,
@@ -146,6 +147,8 @@ def _wrong(option: str, value: Any) -> str | None:
         return f"found {value!r}, expected a whole number >= {COUNTS[option]}"
     if option in SHARES and (not number or not 0 <= value <= 1):
         return f"found {value!r}, expected a number from 0 to 1"
+    if option in POSITIVE and (not number or not value > 0):
+        return f"found {value!r}, expected a number > 0"
     return None
 
 

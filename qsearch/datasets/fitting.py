@@ -156,6 +156,7 @@ class Inspection:
         self.what = what
         self.labels = {head.name: Seen() for head in layout.heads}
         self.samples = 0
+        self.weight = 0.0
 
     def add(self, fitting: Fitting, arrays: Parts) -> None:
         """Take in more samples.
@@ -166,8 +167,15 @@ class Inspection:
         several = len(arrays.inputs) > 1
         for name, array in arrays.inputs.items():
             self._finite(array, f"x {name}" if several else "x")
-        for array in (arrays.weights or {}).values():
-            self._finite(array, "sample weights")
+        for name, array in (arrays.weights or {}).items():
+            called = f"sample weights {name}" if len(self.layout.heads) > 1 else "sample weights"
+            self._finite(array, called)
+            if array.size and array.min() < 0:
+                raise DatasetError(
+                    f"{self.what}: {called}: {array.min():g} to {array.max():g}, expected numbers >= 0; samples to "
+                    "leave out have weights of 0"
+                )
+            self.weight += float(array.sum(dtype=numpy.float64))
         for head in self.layout.heads:
             found = fitting.labels[head.name].reshaped(arrays.labels[head.name])
             seen = self.labels[head.name]
@@ -187,9 +195,22 @@ class Inspection:
         if array.dtype.kind == "f":
             seen.add(array)
         if not seen.finite:
-            raise DatasetError(f"{self.what}: {name}: not finite (holds NaN or infinite numbers); clean the data first")
+            raise DatasetError(
+                f"{self.what}: {name}: not finite (holds NaN or infinite numbers, or some beyond float32), first in "
+                f"sample {seen.broken}; clean the data first"
+            )
 
     def judge(self, fitting: Fitting) -> None:
+        """Refuse a whole set with labels that mean nothing to their head, or weights with which nothing counts.
+
+        Raises:
+            DatasetError: with what was found and the fix.
+        """
+        self.judge_labels(fitting)
+        if fitting.weights.keys() == set(self.layout.head_names) and not self.weight:
+            raise DatasetError(f"{self.what}: sample weights are all 0, so that no sample counts; leave them out")
+
+    def judge_labels(self, fitting: Fitting) -> None:
         """Refuse labels that mean nothing to their head.
 
         Raises:
@@ -227,6 +248,7 @@ def stacked(samples: Sequence[Parts], what: str) -> Parts:
             raise DatasetError(f"{what}: {kind} {name} differ in shape ({error}); pad them to one") from None
 
     first = samples[0]
+    same_weights(samples, what)
     weights = None
     if first.weights is not None:
         found = [sample.weights or {} for sample in samples]
@@ -237,6 +259,25 @@ def stacked(samples: Sequence[Parts], what: str) -> Parts:
         labels={name: stack(name, "labels", [one.labels[name] for one in samples]) for name in first.labels},
         weights=weights,
     )
+
+
+def same_weights(pieces: Sequence[Parts], what: str) -> None:
+    """Refuse batches or samples of which some have weights that others lack.
+
+    Raises:
+        DatasetError: naming what differs.
+    """
+    found = [set(piece.weights or ()) for piece in pieces]
+    first = found[0]
+    for names in found:
+        if names != first:
+            heads = f" for {', '.join(sorted(first ^ names))}" if first and names else ""
+            has = (
+                "some elements have sample weights that the first has not"
+                if names - first
+                else ("the first element has sample weights that others have not")
+            )
+            raise DatasetError(f"{what}: {has}{heads}; give them in every element, or in none")
 
 
 def cut(arrays: Parts, rows: int) -> Parts:

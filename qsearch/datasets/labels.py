@@ -105,11 +105,16 @@ def _misfit(head: Head, found: Shape, expected: str, what: str) -> DatasetError:
 
 @dataclass
 class Seen:
-    """What values an array has, taken in piece by piece."""
+    """What values an array has, taken in piece by piece.
+
+    Attributes:
+        broken: the first sample that is not finite, of the array in which it is.
+    """
 
     least: float = float("inf")
     greatest: float = float("-inf")
     finite: bool = True
+    broken: int = 0
     whole: bool = True
     fraction: float = 0.0
     counts: NDArray[Any] = field(default_factory=lambda: numpy.zeros(0, numpy.int64))
@@ -118,11 +123,13 @@ class Seen:
         """Take in more of it, without a copy of the whole."""
         rows = max(1, _CHUNK // max(1, int(numpy.prod(array.shape[1:]))))
         for start in range(0, len(array), rows):
-            self._piece(array[start : start + rows], ignored)
+            self._piece(array[start : start + rows], ignored, start)
 
-    def _piece(self, array: Array, ignored: int | None) -> None:
+    def _piece(self, array: Array, ignored: int | None, start: int) -> None:
         if array.dtype.kind == "f" and not numpy.isfinite(array).all():
-            self.finite = False
+            if self.finite:
+                self.finite = False
+                self.broken = start + int(numpy.argwhere(~numpy.isfinite(array))[0][0])
             return
         if ignored is not None:
             array = array[array != ignored]

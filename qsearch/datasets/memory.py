@@ -25,7 +25,8 @@ def aligned_empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 def converted(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     """The same numbers in another type, in memory that tensors can share."""
     found = aligned_empty(array.shape, dtype)
-    numpy.copyto(found, array, casting="unsafe")
+    with numpy.errstate(over="ignore"):  # what is beyond the type is infinite, which is told where data is looked at
+        numpy.copyto(found, array, casting="unsafe")
     return found
 
 

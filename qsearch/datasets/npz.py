@@ -66,5 +66,6 @@ def _filled(stream: IO[bytes], shape: tuple[int, ...], dtype: numpy.dtype[Any]) 
         read = stream.read(count * dtype.itemsize)
         if len(read) < count * dtype.itemsize:
             raise ValueError(f"ends after {start + len(read) // dtype.itemsize} of {flat.size} numbers")
-        flat[start : start + count] = numpy.frombuffer(read, dtype)
+        with numpy.errstate(over="ignore"):
+            flat[start : start + count] = numpy.frombuffer(read, dtype)
     return array

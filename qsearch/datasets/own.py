@@ -16,7 +16,7 @@ from qsearch.datasets.load import Validation, check_count, check_fraction, hold_
 from qsearch.datasets.npz import arrays_in
 from qsearch.datasets.pipeline import Pipeline, pipeline_of
 from qsearch.datasets.streams import Stream, stream_of
-from qsearch.errors import DatasetError
+from qsearch.errors import DatasetError, told
 from qsearch.imports import imported
 
 _SETS = ("train", "test")
@@ -125,8 +125,7 @@ def _from_function(factory: str, sets: Sequence[str]) -> dict[str, tuple[Any, ..
         try:
             return function()
         except Exception as error:  # the user's own code
-            reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-            raise DatasetError(f"{where}: did not give {gives} when called without arguments ({reason})") from None
+            raise DatasetError(f"{where}: did not give {gives} when called without arguments ({told(error)})") from None
 
     given = give()
     if isinstance(given, str | Mapping) or not isinstance(given, tuple | list) or len(given) != len(sets):

@@ -117,6 +117,16 @@ def class_weights(experiment: Experiment, objective: Objective, data: Dataset) -
             where,
             f"is for one label for each sample; output {head.name} has shape {head.shape}: give sample weights instead",
         )
+    if head.labels == "values":
+        raise experiment.loaded.error(where, f"is for classes, and output {head.name} is compared with numbers")
+    most = max(head.units, 2)
+    for place in () if given == "balanced" else given:
+        if head.labels != "own" and place >= most:
+            raise experiment.loaded.error(
+                where, f"there is no class {place}: output {head.name} has the classes 0 to {most - 1}"
+            )
+    if given != "balanced" and not any(given.get(place, 1.0) for place in range(most)):
+        raise experiment.loaded.error(where, "every class has the weight 0, so that no sample counts")
     weights: Mapping[int, float] = balanced(data.train) if given == "balanced" else given
     # of a pipeline, Keras looks weights up in a table, which has to hold every class
     classes = max(head.units, 2, (head.ignored or 0) + 1, *(place + 1 for place in weights))

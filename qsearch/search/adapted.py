@@ -26,6 +26,7 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
         ignored: a class number; what is labelled so does not count.
         greatest: the metric gets 1 for the first greatest output and 0 for the others. Of outputs that tie, as those of
             quantized models often do, Keras' F scores count every one.
+        numbers: labels are one-hot, to be made class numbers.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
         flat: bool = False,
         ignored: int | None = None,
         greatest: bool = False,
+        numbers: bool = False,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -47,12 +49,15 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
         self.flat = flat
         self.ignored = ignored
         self.greatest = greatest
+        self.numbers = numbers
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         labels, outputs = keras.ops.convert_to_tensor(y_true), keras.ops.convert_to_tensor(y_pred)
         if self.classes:
             sample_weight = self._counting(labels, outputs, sample_weight)
             labels = one_hot_labels(labels, outputs)
+        elif self.numbers:
+            labels = keras.ops.argmax(labels, axis=-1)
         elif len(labels.shape) == len(outputs.shape) - 1 and outputs.shape[-1] == 1:
             labels = keras.ops.expand_dims(labels, -1)
         if self.logits is not None:
@@ -87,7 +92,7 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         own: dict[str, Any] = {"classes": self.classes, "logits": self.logits, "flat": self.flat}
-        own |= {"ignored": self.ignored, "greatest": self.greatest}
+        own |= {"ignored": self.ignored, "greatest": self.greatest, "numbers": self.numbers}
         return {**super().get_config(), "metric": keras.saving.serialize_keras_object(self.metric), **own}
 
 

@@ -13,7 +13,7 @@ import numpy
 from qsearch.datasets import Source
 from qsearch.datasets.extra import RESERVED
 from qsearch.datasets.memory import shared
-from qsearch.errors import ConfigError, did_you_mean
+from qsearch.errors import ConfigError, did_you_mean, told
 from qsearch.graph.walk import head_names
 
 
@@ -124,10 +124,8 @@ def _value(name: str, function: Callable[..., Any], labels: Any, outputs: Any, m
     try:
         found = numpy.asarray(function(labels, outputs, **more))
     except Exception as error:  # the user's own code
-        reason = next((line for line in str(error).splitlines() if line.strip()), "")
         raise ConfigError(
-            f"{name} fails on all labels {labels.shape} and predictions {outputs.shape}: "
-            f"{type(error).__name__}: {reason}"
+            f"{name} fails on all labels {labels.shape} and predictions {outputs.shape}: {told(error)}"
         ) from None
     if found.size != 1 or found.dtype.kind not in "biuf":
         raise ConfigError(
