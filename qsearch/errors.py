@@ -7,8 +7,10 @@ exits with `exit_code`; anything else is a bug in qsearch.
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -111,17 +113,55 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _GRAPH_NODES = re.compile(r"\{\{.*?\}\}\s*")
 _WRAPPED = "Exception encountered"
+_GRAPH = "Graph execution error"
+_TRACE_LINE = re.compile(r'File "([^"]+)", line (\d+)')
+_FIRST_OF_SEVERAL = re.compile(r"\(0\) (?:[A-Z_]+: +)?(.*)")
+_NAMED = re.compile(r"\w+(Error|Exception): ")
+_PACKAGE = Path(__file__).parent
 
 
 def reason_of(error: BaseException, length: int = 200) -> str:
     """What an error of Keras, TensorFlow or the user's own code says, in one line; its class where it says nothing.
 
     Keras wraps what a layer raises in "Exception encountered when calling ...", with the cause in a line of its own,
-    or behind a whole configuration.
+    or behind a whole configuration; TensorFlow tells where in a graph it was before it tells what.
     """
     text = _GRAPH_NODES.sub("", _COLOURS.sub("", str(error)))
     _, found, inner = text.rpartition(f"{_WRAPPED}:")
     lines = [line.strip() for line in (inner if found else text).splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].startswith(_WRAPPED):
         lines = lines[1:]
+    if lines and (lines[0].startswith(_GRAPH) or any(line.startswith("Traceback (") for line in lines)):
+        several = [match[1] for match in map(_FIRST_OF_SEVERAL.match, lines) if match is not None]
+        lines = several or [line for line in lines if not line.startswith("[[")][-1:]
     return printable(lines[0][:length]) if lines else type(error).__name__
+
+
+def told(error: BaseException, length: int = 200) -> str:
+    """An error of the user's own code, or of a library called by it: class, reason, and the line of the user's."""
+    reason, place = reason_of(error, length), place_of(error)
+    name = type(error).__name__
+    # TensorFlow raises its own class for an error of a Python function, and names the real one in the text
+    whole = reason if _NAMED.match(reason) or reason == name else f"{name}: {reason}"
+    return f"{whole} ({place})" if place else whole
+
+
+def place_of(error: BaseException) -> str:
+    """The innermost line of code that is the user's own: "nets.py:12"; empty where there is none."""
+    frames = [(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)]
+    # TensorFlow tells the frames of Python functions, and of what made a node of a graph, in the text alone
+    texts = [(file, int(line)) for file, line in _TRACE_LINE.findall(str(error))]
+    for found in (texts, frames):
+        start = max((place for place, (file, _) in enumerate(found) if Path(file).is_relative_to(_PACKAGE)), default=-1)
+        own = [(file, line) for file, line in found[start + 1 :] if _is_the_users(file)]
+        if own:
+            return f"{Path(own[-1][0]).name}:{own[-1][1]}"
+    return ""
+
+
+def _is_the_users(file: str) -> bool:
+    path = Path(file)
+    library = any(
+        part in ("site-packages", "dist-packages") or re.fullmatch(r"python3\.\d+", part) for part in path.parts
+    )
+    return not library and not file.startswith("<") and not path.name.startswith("__autograph_generated")

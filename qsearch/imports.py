@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qsearch.errors import QsearchError, did_you_mean, reason_of, shown
+from qsearch.errors import QsearchError, did_you_mean, shown, told
 
 _WHOSE = "a configuration may name modules of yours, beside it or in the current folder, and installed packages"
 
@@ -44,8 +44,7 @@ def imported(path: str, error: Callable[[str], QsearchError]) -> Any:
     try:
         found: Any = importlib.import_module(module_name)
     except (Exception, SystemExit) as problem:  # whatever the user's module does while it is imported
-        reason = reason_of(problem)
-        raise error(f"{path}: {module_name} cannot be imported ({type(problem).__name__}: {reason})") from None
+        raise error(f"{path}: {module_name} cannot be imported ({told(problem)})") from None
     parts = names.split(".")
     for place, name in enumerate(parts):
         if not hasattr(found, name):

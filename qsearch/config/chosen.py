@@ -16,9 +16,11 @@ from qsearch.config.keras_options import (
     COUNTS,
     LOSS_CLASSES,
     METRIC_CLASSES,
+    POSITIVE,
     SHARES,
     SHORT,
     SWITCHES,
+    WHOLE,
     KerasClass,
 )
 from qsearch.config.names import LOSSES, METRICS
@@ -45,6 +47,12 @@ class Chosen:
     def own(self) -> bool:
         """Whether it is of the user's own."""
         return ":" in self.name
+
+    @property
+    def ignored(self) -> int | None:
+        """The class number that it leaves out."""
+        found = self.options.get("ignore_class")
+        return found if isinstance(found, int) else None
 
     @property
     def plain(self) -> Any:
@@ -136,12 +144,16 @@ def _wrong(option: str, value: Any) -> str | None:
     if option in SWITCHES and not isinstance(value, bool):
         return f"found {shown(value)}, expected true or false"
     number = isinstance(value, int | float) and not isinstance(value, bool)
+    if option in WHOLE and (not number or isinstance(value, float)):
+        return f"found {shown(value)}, expected a whole number"
     if option in COUNTS and (not number or isinstance(value, float) or value < COUNTS[option]):
         return f"found {shown(value)}, expected a whole number >= {COUNTS[option]}"
     if option in COUNTS and value > bounds.TABLE:
         return f"found {shown(value)}, must be <= {bounds.TABLE}"
     if option in SHARES and (not number or not 0 <= value <= 1):
         return f"found {shown(value)}, expected a number from 0 to 1"
+    if option in POSITIVE and (not number or not value > 0):
+        return f"found {shown(value)}, expected a number > 0"
     return None
 
 

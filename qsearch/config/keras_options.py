@@ -88,11 +88,11 @@ METRIC_CLASSES: Mapping[str, KerasClass] = {
     "true_negatives": KerasClass("TrueNegatives", _COUNTED.options),
     "false_positives": KerasClass("FalsePositives", _COUNTED.options),
     "false_negatives": KerasClass("FalseNegatives", _COUNTED.options),
-    "iou": KerasClass("IoU", (*_IOU_SPARSE, "target_class_ids"), ("num_classes", "target_class_ids")),
+    "iou": KerasClass("IoU", (*_IOU_SPARSE, "target_class_ids"), ("target_class_ids",)),
     "binary_iou": KerasClass("BinaryIoU", ("target_class_ids", "threshold")),
-    "mean_iou": KerasClass("MeanIoU", _IOU_SPARSE, ("num_classes",)),
-    "one_hot_iou": KerasClass("OneHotIoU", (*_IOU, "target_class_ids"), ("num_classes", "target_class_ids")),
-    "one_hot_mean_iou": KerasClass("OneHotMeanIoU", _IOU, ("num_classes",)),
+    "mean_iou": KerasClass("MeanIoU", _IOU_SPARSE),
+    "one_hot_iou": KerasClass("OneHotIoU", (*_IOU, "target_class_ids"), ("target_class_ids",)),
+    "one_hot_mean_iou": KerasClass("OneHotMeanIoU", _IOU),
     "r2_score": KerasClass("R2Score", ("class_aggregation", "num_regressors")),
     "cosine_similarity": KerasClass("CosineSimilarity", ("axis",)),
     "pearson_correlation": KerasClass("PearsonCorrelation", ("axis",)),
@@ -144,5 +144,9 @@ SWITCHES = (
 """Options that are true or false."""
 COUNTS: Mapping[str, int] = {"num_classes": 1, "k": 1, "top_k": 1, "class_id": 0, "num_thresholds": 2, "num_labels": 1}
 """Options that are whole numbers, and the least of each."""
+WHOLE = ("ignore_class",)
+"""Options that are whole numbers, of either sign."""
 SHARES = ("label_smoothing", "threshold", "recall", "precision", "specificity", "sensitivity")
 """Options that are numbers from 0 to 1."""
+POSITIVE = ("delta",)
+"""Options that are numbers above 0."""

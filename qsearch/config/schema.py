@@ -31,6 +31,7 @@ from qsearch.config.fields import (
     Int,
     NotNegative,
     Pattern,
+    PlacedError,
     Positive,
     Seed,
     Share,
@@ -48,13 +49,13 @@ from qsearch.errors import shown
 
 
 def _fraction(value: Any) -> Any:
-    if value == "test" and isinstance(value, str):
+    if isinstance(value, str) and value in ("test", "given"):
         return value
     if isinstance(value, float) and 0 < value < 1:
         return value
     raise ValueError(
-        f"found {shown(value)}, allowed: 'test' (select on the test set, as the seed does) or a fraction between 0 "
-        "and 1 (held out of the training set)"
+        f"found {shown(value)}, allowed: 'test' (select on the test set, as the seed does), 'given' (on a set of its "
+        "own that npz or factory has), or a fraction between 0 and 1 (held out of the training set)"
     )
 
 
@@ -66,12 +67,15 @@ class DatasetConfig(Section):
     factory: ImportPath | None = None
     train_samples: Count | None = None
     test_samples: Count | None = None
-    validation: Annotated[Literal["test"] | float, BeforeValidator(_fraction)] = "test"
+    validation: Annotated[Literal["test", "given"] | float, BeforeValidator(_fraction)] = "test"
     augment: Augment | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
         _exactly_one(self, ("name", "npz", "factory"))
+        if self.validation == "given" and self.name is not None:
+            text = f"found 'given', which is for npz and factory; of {self.name} hold out a part: validation: 0.1"
+            raise PlacedError(text, ("validation",))
         return self
 
     @property

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy
 from numpy.typing import NDArray
 
+from qsearch.datasets.memory import rows_of
 from qsearch.datasets.source import Source
 
 Array: TypeAlias = NDArray[Any]
@@ -27,11 +28,13 @@ class Split:
             mean image subtracted; of the user's own in their own type, of which float32 is made batch by batch.
         y: (samples, classes) one-hot, (samples,) class numbers, or whatever a model of the user's own is trained on.
         weights: of the samples in the loss; None where all count the same.
+        extra: what only metrics look at, by the name that they ask for.
     """
 
     x: Arrays
     y: Arrays
     weights: Arrays | None = None
+    extra: Mapping[str, Array] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Arrays]:
         yield self.x
@@ -51,12 +54,13 @@ class Split:
 
     def part(self, which: slice | NDArray[numpy.int64]) -> Split:
         """Some of the samples."""
-        return self.changed(lambda array: array[which])
+        return self.changed(lambda array: rows_of(array, which))
 
     def changed(self, change: Callable[[Array], Array]) -> Split:
         """The same change made to every array."""
         weights = None if self.weights is None else _each(self.weights, change)
-        return Split(_each(self.x, change), _each(self.y, change), weights)
+        extra = {name: change(array) for name, array in self.extra.items()}
+        return Split(_each(self.x, change), _each(self.y, change), weights, extra)
 
     def steps(self, batch_size: int) -> int:
         return math.ceil(self.samples / batch_size)

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 from qsearch.datasets.dataset import Array, Split
 from qsearch.datasets.fitting import Fitting, Parts, arrays_of, cut, parts_of, single, stacked
-from qsearch.datasets.inspection import Inspected, element_parts
+from qsearch.datasets.inspection import Inspected, at_batch, checked, element_parts
 from qsearch.datasets.labels import Change
 from qsearch.datasets.streams import SequenceStream, Stream, TensorStream, Window, read
+from qsearch.datasets.trouble import Trouble, noted
 from qsearch.errors import DatasetError
-
-Trouble: TypeAlias = list[DatasetError]
 
 
 def packed(split: Split) -> tuple[Any, ...]:
     """(x, y), or (x, y, sample_weight)."""
     return (split.x, split.y) if split.weights is None else (split.x, split.y, split.weights)
-
-
-@contextmanager
-def noted(trouble: Trouble) -> Iterator[None]:
-    """Keep what goes wrong while TensorFlow reads Python code: it would come out as an error of TensorFlow's."""
-    try:
-        yield
-    except DatasetError as error:
-        trouble.append(error)
-        raise
 
 
 def python_feed(stream: Stream, found: Inspected, batch_size: int, steps: int, what: str, trouble: Trouble) -> Any:
@@ -63,19 +51,24 @@ def _python_batches(stream: Stream, found: Inspected, batch_size: int, what: str
     layout, window = found.fitting.layout, found.window
     total = None if window.stop is None else window.stop - window.start
     waiting: list[Parts] = []
+
+    def together(samples: list[Parts]) -> tuple[Any, ...]:
+        return packed(found.fitting.split(checked(found, arrays_of(stacked(samples, what), what), what)))
+
     for number, element in enumerate(read(stream, window, what), 1):
         parts = element_parts(layout, element, what)
         if found.batched:
-            arrays = arrays_of(parts, what)
+            with at_batch(window.start + number - 1):
+                arrays = checked(found, arrays_of(parts, what), what)
             last = window.last if number == total else None
             yield packed(found.fitting.split(arrays if last is None else cut(arrays, last)))
             continue
         waiting.append(parts)
         if len(waiting) == batch_size:
-            yield packed(found.fitting.split(arrays_of(stacked(waiting, what), what)))
+            yield together(waiting)
             waiting = []
     if waiting:
-        yield packed(found.fitting.split(arrays_of(stacked(waiting, what), what)))
+        yield together(waiting)
 
 
 def _open(shape: tuple[int, ...], fitting: Fitting) -> tuple[int | None, ...]:
@@ -106,7 +99,9 @@ def sequence_feed(
         def __getitem__(self, index: int) -> Any:
             with noted(trouble):
                 element = next(read(stream, Window(window.start + index, window.start + index + 1), what))
-                arrays = arrays_of(element_parts(fitting.layout, element, what), what)
+                with at_batch(window.start + index):
+                    parts = element_parts(fitting.layout, element, what)
+                    arrays = checked(found, arrays_of(parts, what), what)
                 if window.last is not None and index == steps - 1:
                     arrays = cut(arrays, window.last)
                 return packed(fitting.split(arrays))
@@ -171,6 +166,8 @@ def tensor_change(fitting: Fitting, example: Parts) -> Callable[[Any], Any]:
             return single(x), single(y)
         like = example.weights or {}
         w = {name: changed(name, how, parts.weights[name], like[name]) for name, how in fitting.weights.items()}
+        count = tensorflow.shape(next(iter(x.values())))[:1]
+        w = {name: w[name] if name in w else tensorflow.ones(count) for name in fitting.layout.head_names}
         return single(x), fitting.packed(y), fitting.packed(w)
 
     return change

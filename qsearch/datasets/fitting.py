@@ -26,7 +26,7 @@ class Parts:
 
 
 def parts_of(layout: Layout, given: Sequence[Any], what: str) -> Parts:
-    """The parts of (x, y) or (x, y, sample_weight), not yet looked into.
+    """The parts of (x, y) or (x, y, sample_weight), not yet looked into; weights of the heads that have some.
 
     Raises:
         DatasetError: they are not as many as the model has.
@@ -35,20 +35,23 @@ def parts_of(layout: Layout, given: Sequence[Any], what: str) -> Parts:
     heads = layout.head_names
     if y is None:
         raise DatasetError(f"{what}: has no labels, expected (x, y) or (x, y, sample_weight)")
-    if weights is not None:
-        one = len(heads) > 1 and not isinstance(
-            weights, list | tuple | Mapping
-        )  # as Keras does, the same for every head
-        weights = (
-            dict.fromkeys(heads, weights)
-            if one
-            else named(weights, heads, layout.model, f"{what}: sample weights", _HEADS)
-        )
+    known = None if weights is None else _weights(layout, weights, f"{what}: sample weights")
     return Parts(
         named(x, list(layout.inputs), layout.model, f"{what}: samples", _INPUTS),
         named(y, heads, layout.model, f"{what}: labels", _HEADS),
-        weights,
+        known or None,
     )
+
+
+def _weights(layout: Layout, given: Any, what: str) -> dict[str, Any]:
+    """Sample weights by head; one array is for every head, as in Keras, and heads may have none."""
+    heads = layout.head_names
+    if len(heads) > 1 and not isinstance(given, list | tuple | Mapping):
+        return dict.fromkeys(heads, given)
+    if isinstance(given, Mapping) and {str(name) for name in given} < set(heads):
+        given = {**dict.fromkeys(heads), **{str(name): value for name, value in given.items()}}
+    found = named(given, heads, layout.model, what, _HEADS)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def arrays_of(parts: Parts, what: str) -> Parts:
@@ -82,7 +85,7 @@ class Fitting:
     """How arrays of some shapes become those of a model.
 
     Attributes:
-        weights: axes of the weights to change; empty where there are none.
+        weights: axes of the weights to change, of the heads that have some; those of others are 1.
     """
 
     layout: Layout
@@ -97,6 +100,10 @@ class Fitting:
         if arrays.weights is None:
             return Split(single(x), single(y))
         weights = {name: change.apply(arrays.weights[name]) for name, change in self.weights.items()}
+        count = len(next(iter(arrays.inputs.values())))
+        missing = [name for name in self.layout.head_names if name not in weights]
+        weights |= {name: numpy.ones(count, numpy.float32) for name in missing}
+        weights = {name: weights[name] for name in self.layout.head_names}
         return Split(single(x), self.packed(y), self.packed(weights))
 
     def packed(self, heads: Mapping[str, Any]) -> Any:
@@ -123,7 +130,9 @@ def fitting_of(layout: Layout, arrays: Parts, what: str) -> Fitting:
         inputs[name] = input_change(array.shape[1:], layout.inputs[name], f"{what}: {name}")
     labels = {head.name: label_change(head, arrays.labels[head.name].shape[1:], what) for head in layout.heads}
     weights: dict[str, Change] = {}
-    for head in layout.heads if arrays.weights is not None else ():
+    for head in layout.heads:
+        if head.name not in (arrays.weights or {}):
+            continue
         found = (arrays.weights or {})[head.name].shape[1:]
         places = head.shape[:-1]
         allowed = found in ((), (1,)) or fits(found, places) or fits(found, (*places, 1)) or head.labels == "own"
@@ -147,6 +156,7 @@ class Inspection:
         self.what = what
         self.labels = {head.name: Seen() for head in layout.heads}
         self.samples = 0
+        self.weight = 0.0
 
     def add(self, fitting: Fitting, arrays: Parts) -> None:
         """Take in more samples.
@@ -157,14 +167,21 @@ class Inspection:
         several = len(arrays.inputs) > 1
         for name, array in arrays.inputs.items():
             self._finite(array, f"x {name}" if several else "x")
-        for array in (arrays.weights or {}).values():
-            self._finite(array, "sample weights")
+        for name, array in (arrays.weights or {}).items():
+            called = f"sample weights {name}" if len(self.layout.heads) > 1 else "sample weights"
+            self._finite(array, called)
+            if array.size and array.min() < 0:
+                raise DatasetError(
+                    f"{self.what}: {called}: {array.min():g} to {array.max():g}, expected numbers >= 0; samples to "
+                    "leave out have weights of 0"
+                )
+            self.weight += float(array.sum(dtype=numpy.float64))
         for head in self.layout.heads:
             found = fitting.labels[head.name].reshaped(arrays.labels[head.name])
             seen = self.labels[head.name]
             seen.add(found, head.ignored)
             if self._counts(head) and seen.finite:
-                seen.count(found)
+                seen.count(found if head.ignored is None else found[found != head.ignored])
         self.samples += len(next(iter(arrays.inputs.values())))
 
     def _counts(self, head: Head) -> bool:
@@ -178,9 +195,22 @@ class Inspection:
         if array.dtype.kind == "f":
             seen.add(array)
         if not seen.finite:
-            raise DatasetError(f"{self.what}: {name}: not finite (holds NaN or infinite numbers); clean the data first")
+            raise DatasetError(
+                f"{self.what}: {name}: not finite (holds NaN or infinite numbers), first in sample {seen.broken}; "
+                "clean the data first"
+            )
 
     def judge(self, fitting: Fitting) -> None:
+        """Refuse a whole set with labels that mean nothing to their head, or weights with which nothing counts.
+
+        Raises:
+            DatasetError: with what was found and the fix.
+        """
+        self.judge_labels(fitting)
+        if fitting.weights.keys() == set(self.layout.head_names) and not self.weight:
+            raise DatasetError(f"{self.what}: sample weights are all 0, so that no sample counts; leave them out")
+
+    def judge_labels(self, fitting: Fitting) -> None:
         """Refuse labels that mean nothing to their head.
 
         Raises:
@@ -218,6 +248,7 @@ def stacked(samples: Sequence[Parts], what: str) -> Parts:
             raise DatasetError(f"{what}: {kind} {name} differ in shape ({error}); pad them to one") from None
 
     first = samples[0]
+    same_weights(samples, what)
     weights = None
     if first.weights is not None:
         found = [sample.weights or {} for sample in samples]
@@ -228,6 +259,25 @@ def stacked(samples: Sequence[Parts], what: str) -> Parts:
         labels={name: stack(name, "labels", [one.labels[name] for one in samples]) for name in first.labels},
         weights=weights,
     )
+
+
+def same_weights(pieces: Sequence[Parts], what: str) -> None:
+    """Refuse batches or samples of which some have weights that others lack.
+
+    Raises:
+        DatasetError: naming what differs.
+    """
+    found = [set(piece.weights or ()) for piece in pieces]
+    first = found[0]
+    for names in found:
+        if names != first:
+            heads = f" for {', '.join(sorted(first ^ names))}" if first and names else ""
+            has = (
+                "some elements have sample weights that the first has not"
+                if names - first
+                else ("the first element has sample weights that others have not")
+            )
+            raise DatasetError(f"{what}: {has}{heads}; give them in every element, or in none")
 
 
 def cut(arrays: Parts, rows: int) -> Parts:

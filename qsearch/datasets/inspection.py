@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
@@ -12,7 +13,17 @@ import numpy
 from numpy.typing import NDArray
 
 from qsearch.datasets.dataset import Array
-from qsearch.datasets.fitting import Fitting, Inspection, Parts, arrays_of, cut, fitting_of, parts_of, stacked
+from qsearch.datasets.fitting import (
+    Fitting,
+    Inspection,
+    Parts,
+    arrays_of,
+    cut,
+    fitting_of,
+    parts_of,
+    same_weights,
+    stacked,
+)
 from qsearch.datasets.labels import input_change
 from qsearch.datasets.layout import Layout, Shape, fits
 from qsearch.datasets.streams import ENDLESS, Stream, Window, read
@@ -74,10 +85,12 @@ def inspect(stream: Stream, layout: Layout, limit: int | None, what: str, key: s
             batched = guard.batched
             fitting, example = fitting_of(layout, arrays, what), arrays
         else:
-            _same_shapes(layout, arrays, what, number)
+            with at_batch(number):
+                check_like(layout, example, arrays, what)
         left = None if limit is None else limit - inspection.samples
         found = len(next(iter(arrays.inputs.values())))
-        inspection.add(fitting, arrays if left is None or left >= found else cut(arrays, left))
+        with at_batch(number if batched else 0):
+            inspection.add(fitting, arrays if left is None or left >= found else cut(arrays, left))
         if batched:
             rows.append(found if left is None else min(found, left))
         if left is not None and found >= left:
@@ -133,13 +146,15 @@ def _batches(stream: Stream, layout: Layout, what: str, guard: _Endless) -> Iter
     """The elements as batches of arrays; single samples are put together."""
     waiting: list[Parts] = []
     batched: bool | None = None
-    for element in read(stream, Window(), what):
+    for number, element in enumerate(read(stream, Window(), what)):
         parts = element_parts(layout, element, what)
         if batched is None:
             batched = guard.batched = _is_batch(layout, parts, what)
         guard.take(parts)
         if batched:
-            yield arrays_of(parts, what)
+            with at_batch(number):
+                arrays = arrays_of(parts, what)
+            yield arrays
             continue
         waiting.append(parts)
         if len(waiting) == GROUP:
@@ -166,11 +181,38 @@ def _is_batch(layout: Layout, parts: Parts, what: str) -> bool:
     return True
 
 
-def _same_shapes(layout: Layout, arrays: Parts, what: str, number: int) -> None:
+@contextmanager
+def at_batch(number: int) -> Iterator[None]:
+    """Add the number of a batch to what is wrong with it; what is wrong with the first is so with all, as a rule."""
     try:
-        fitting_of(layout, arrays, what)
+        yield
     except DatasetError as error:
-        raise DatasetError(f"{error} (batch {number})") from None
+        raise DatasetError(f"{error} (batch {number})" if number else str(error)) from None
+
+
+def check_like(layout: Layout, first: Parts | None, arrays: Parts, what: str) -> None:
+    """Refuse a batch that is not like the first.
+
+    Raises:
+        DatasetError: it does not fit the model, or one has sample weights and the other has none.
+    """
+    fitting_of(layout, arrays, what)
+    if first is not None:
+        same_weights([first, arrays], what)
+
+
+def checked(found: Inspected, arrays: Parts, what: str) -> Parts:
+    """A batch of a later reading, which may be another than that of the first.
+
+    Raises:
+        DatasetError: it is not like the first, or its values are none that the model can be trained on.
+    """
+    layout = found.fitting.layout
+    check_like(layout, found.example, arrays, what)
+    inspection = Inspection(layout, what)
+    inspection.add(found.fitting, arrays)
+    inspection.judge_labels(found.fitting)
+    return arrays
 
 
 class _Endless:

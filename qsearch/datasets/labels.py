@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from qsearch.datasets.dataset import Array, class_numbers, one_hot
 from qsearch.datasets.layout import Head, Shape, fits, shown
+from qsearch.datasets.memory import converted
 from qsearch.errors import DatasetError
 
 _CHUNK = 1 << 22
@@ -38,7 +39,7 @@ class Change:
         array = self.reshaped(array)
         if self.classes is not None:
             return one_hot(array.astype(numpy.int64), self.classes)
-        return array.astype(numpy.float32) if self.floats and array.dtype != numpy.float32 else array
+        return converted(array, numpy.float32) if self.floats and array.dtype != numpy.float32 else array
 
     def reshaped(self, array: Any) -> Any:
         """The axis alone; of a tensor too."""
@@ -104,11 +105,16 @@ def _misfit(head: Head, found: Shape, expected: str, what: str) -> DatasetError:
 
 @dataclass
 class Seen:
-    """What values an array has, taken in piece by piece."""
+    """What values an array has, taken in piece by piece.
+
+    Attributes:
+        broken: the first sample that is not finite, of the array in which it is.
+    """
 
     least: float = float("inf")
     greatest: float = float("-inf")
     finite: bool = True
+    broken: int = 0
     whole: bool = True
     fraction: float = 0.0
     counts: NDArray[Any] = field(default_factory=lambda: numpy.zeros(0, numpy.int64))
@@ -117,11 +123,13 @@ class Seen:
         """Take in more of it, without a copy of the whole."""
         rows = max(1, _CHUNK // max(1, int(numpy.prod(array.shape[1:]))))
         for start in range(0, len(array), rows):
-            self._piece(array[start : start + rows], ignored)
+            self._piece(array[start : start + rows], ignored, start)
 
-    def _piece(self, array: Array, ignored: int | None) -> None:
+    def _piece(self, array: Array, ignored: int | None, start: int) -> None:
         if array.dtype.kind == "f" and not numpy.isfinite(array).all():
-            self.finite = False
+            if self.finite:
+                self.finite = False
+                self.broken = start + int(numpy.argwhere(~numpy.isfinite(array))[0][0])
             return
         if ignored is not None:
             array = array[array != ignored]
@@ -152,6 +160,8 @@ def judge(head: Head, change: Change, seen: Seen, what: str) -> None:
     if not seen.finite:
         raise DatasetError(f"{place} hold numbers that are not finite (NaN or infinite); leave these samples out")
     if seen.least > seen.greatest:
+        if head.ignored is not None:
+            raise DatasetError(f"{place} are all {head.ignored}, which the loss leaves out (ignore_class)")
         return
     least, greatest = f"{seen.least:g}", f"{seen.greatest:g}"
     found = f"{place} are {least} to {greatest}" if least != greatest else f"{place} are all {least}"
@@ -162,12 +172,17 @@ def judge(head: Head, change: Change, seen: Seen, what: str) -> None:
             raise DatasetError(f"{place} hold {seen.fraction:g}, its classes are 0 to {head.units - 1}; {regression}")
         if seen.least < 0 or (head.units and seen.greatest >= head.units):
             classes = f"its classes are 0 to {head.units - 1}" if head.units > 1 else "its only class is 0"
-            raise DatasetError(f"{found}, {classes}; {_numbering(seen, head.units)}")
+            raise DatasetError(f"{found}, {classes}; {_numbering(seen, head)}")
     elif head.labels in ("binary", "categorical") and (seen.least < -_ROUNDING or seen.greatest > 1 + _ROUNDING):
         raise DatasetError(f"{found}, expected 0 to 1; {_scaling(seen)}")
 
 
-def _numbering(seen: Seen, units: int) -> str:
+def _numbering(seen: Seen, head: Head) -> str:
+    units = head.units
+    void = next((mark for mark, at in ((-1, seen.least), (255, seen.greatest)) if mark == at), None)
+    if void is not None and head.labels == "classes" and head.ignored is None:
+        loss = f"{{name: sparse_categorical_crossentropy, ignore_class: {void}}}"
+        return f"number the classes from 0; where {void} marks what is to be left out, take loss: {loss}"
     if seen.least < 0:
         return "number the classes from 0 (a class to leave out needs weights of 0)"
     if seen.least >= 1 and seen.greatest == units:

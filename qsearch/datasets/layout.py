@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy
 
 from qsearch.datasets.dataset import Array
+from qsearch.datasets.memory import converted
 from qsearch.errors import DatasetError
 
 Shape: TypeAlias = tuple[int | None, ...]
@@ -100,15 +101,35 @@ def numbers(given: Any, what: str) -> Array:
     except Exception as error:  # rows of different lengths, or whatever a class of the user's own raises
         reason = str(error).strip().partition("\n")[0][:120]
         raise DatasetError(f"{what}: is no array ({reason}); pad rows of different lengths to one") from None
-    if array.dtype.kind == "O" and array.ndim:
-        raise DatasetError(
-            f"{what}: is an array of Python objects of shape {array.shape}, expected arrays of numbers; pad rows of "
-            "different lengths to one, turn what is missing into numbers"
-        )
     if array.ndim == 0 or array.dtype.kind not in "biuf":
-        dense = "; make a sparse matrix dense: .toarray()" if hasattr(given, "toarray") else ""
-        raise DatasetError(f"{what}: is {array.dtype} of shape {array.shape}, expected arrays of numbers{dense}")
-    return array.astype(numpy.float32) if array.dtype.kind == "f" and array.dtype != numpy.float32 else array
+        kind = "an array of Python objects" if array.dtype.kind == "O" and array.ndim else array.dtype
+        raise DatasetError(
+            f"{what}: is {kind} of shape {array.shape}, expected arrays of numbers{_way_out(array, given)}"
+        )
+    return converted(array, numpy.float32) if array.dtype.kind == "f" and array.dtype != numpy.float32 else array
+
+
+def _way_out(array: Array, given: Any) -> str:
+    """How something that is no array of numbers becomes one."""
+    if hasattr(given, "toarray"):
+        return "; make a sparse matrix dense: .toarray()"
+    if array.ndim == 0:
+        return ""
+    if array.dtype.kind == "c":
+        return "; give real and imaginary part (or magnitude) as channels"
+    if array.dtype.kind in "Mm":
+        return "; turn times into numbers"
+    values = array.reshape(-1)[:10_000].tolist()
+    text = next((value for value in values if isinstance(value, str | bytes)), None)
+    if text is not None:
+        return f"; number texts such as {text!r}: numpy.unique(labels, return_inverse=True)[1]"
+    if array.dtype.kind != "O":
+        return ""
+    if any(value is None for value in values):
+        return "; turn what is missing (None) into numbers"
+    if all(isinstance(value, int | float | numpy.generic) for value in values):
+        return "; they are numbers: .astype('float32')"
+    return "; pad rows of different lengths to one, turn what is missing into numbers"
 
 
 def fits(found: Sequence[int | None], wanted: Sequence[int | None]) -> bool:

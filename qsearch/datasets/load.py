@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy
 
 from qsearch.datasets.dataset import Array, ArrayDataset, Split, one_hot
+from qsearch.datasets.memory import converted
 from qsearch.datasets.raw import Raw, digits, from_tfds
 from qsearch.errors import DatasetError, did_you_mean
+
+Validation: TypeAlias = Literal["test", "given"] | float
+"""What models are compared on: the test set, a set of its own, or a part of the training set."""
 
 DATASETS: Mapping[str, Callable[[], Raw]] = {
     "mnist": partial(from_tfds, "mnist"),
@@ -25,7 +29,7 @@ def load_dataset(
     name: str,
     train_samples: int | None = None,
     test_samples: int | None = None,
-    validation: Literal["test"] | float = "test",
+    validation: Validation = "test",
     labels: Literal["one_hot", "sparse"] = "one_hot",
 ) -> ArrayDataset:
     """A data set, prepared as the seed does.
@@ -51,7 +55,9 @@ def load_dataset(
 
     def split(x: Array, y: Array, count: int | None, what: str) -> Split:
         check_count(count, len(x), f"{name}: {what}")
-        images = x[:count].astype(numpy.float32) / numpy.float32(raw.scale) - mean
+        images = converted(x[:count], numpy.float32)
+        images /= numpy.float32(raw.scale)
+        images -= mean
         return Split(images, one_hot(y[:count], classes) if labels == "one_hot" else y[:count].astype(numpy.int32))
 
     train = split(raw.train_x, raw.train_y, train_samples, "train_samples")
@@ -59,7 +65,7 @@ def load_dataset(
     return hold_out(ArrayDataset(name, train, test), validation)
 
 
-def hold_out(data: ArrayDataset, validation: Literal["test"] | float) -> ArrayDataset:
+def hold_out(data: ArrayDataset, validation: Validation) -> ArrayDataset:
     """A data set with the end of its training samples held out, or as it is for "test".
 
     Raises:
@@ -69,7 +75,7 @@ def hold_out(data: ArrayDataset, validation: Literal["test"] | float) -> ArrayDa
     if validation == "test":
         return data
     check_fraction(validation, name)
-    held_out = round(count * validation)
+    held_out = round(count * float(validation))
     if not 0 < held_out < count:
         raise DatasetError(
             f"{name}: validation: {validation} of {count} training samples leaves {count - held_out} to "

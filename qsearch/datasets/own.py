@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy
 
 from qsearch.datasets.dataset import ArrayDataset, Dataset, Split
+from qsearch.datasets.extra import extra_arrays
 from qsearch.datasets.fitting import split_of
 from qsearch.datasets.layout import Layout
-from qsearch.datasets.load import check_count, check_fraction, hold_out
+from qsearch.datasets.load import Validation, check_count, check_fraction, hold_out
 from qsearch.datasets.npz import arrays_in
 from qsearch.datasets.pipeline import Pipeline, pipeline_of
 from qsearch.datasets.streams import Stream, stream_of
-from qsearch.errors import DatasetError
+from qsearch.errors import DatasetError, told
 from qsearch.imports import imported
 
 _SETS = ("train", "test")
 _GIVES = "((x_train, y_train), (x_test, y_test)), or two pipelines"
+_THREE_SETS = ("train", "validation", "test")
+_GIVES_THREE = "(training, validation, test), each (x, y) or a pipeline, as validation: given says"
 
 
 def load_own(
@@ -27,7 +31,8 @@ def load_own(
     factory: str | None = None,
     train_samples: int | None = None,
     test_samples: int | None = None,
-    validation: Literal["test"] | float = "test",
+    validation: Validation = "test",
+    extra: Sequence[str] = (),
 ) -> Dataset:
     """A data set from a file or a function, as a model takes it.
 
@@ -35,32 +40,42 @@ def load_own(
         layout: what the model takes.
         npz: a file with the arrays x_train, y_train, x_test and y_test, as `numpy.savez` and Keras' mnist.npz have
             them; of several inputs or heads, x_train_NAME and so on for each. w_train and w_test weigh the samples.
+            Arrays that metrics ask for are called NAME_train and NAME_test.
         factory: import path of a function without arguments that gives ((x_train, y_train), (x_test, y_test)), each
-            arrays, lists or dictionaries of them, and a third one of sample weights where there are some; or two
-            pipelines: tf.data.Dataset, keras.utils.PyDataset, generators or other iterables of batches or samples.
-        validation: "test", or the fraction of the training set to hold out: arrays are shuffled before, with a fixed
-            seed; of pipelines it is the last batches.
+            arrays, lists or dictionaries of them, a third one of sample weights where there are some, and a fourth, a
+            dictionary, of arrays that metrics ask for; or two pipelines: tf.data.Dataset, keras.utils.PyDataset,
+            generators or other iterables of batches or samples.
+        validation: "test"; "given" where the file has x_validation and y_validation, or the function gives three sets,
+            the second for validation; or the fraction of the training set to hold out: arrays are shuffled before, with
+            a fixed seed; of pipelines it is the last batches.
+        extra: the names that metrics ask for.
 
     Raises:
         DatasetError: no such file or function, or data that do not belong together or do not fit the model.
     """
-    check_fraction(validation, str(npz or factory))
+    name = str(npz or factory)
+    sets = _THREE_SETS if validation == "given" else _SETS
+    if validation != "given":
+        check_fraction(validation, name)
     given: Mapping[str, tuple[Any, ...] | Stream]
     if npz is not None:
-        where, given = f"dataset.npz: {npz}", _from_file(npz)
+        where, given = f"dataset.npz: {npz}", _from_file(npz, sets, extra)
     else:
-        where, given = f"dataset.factory: {factory}", _from_function(str(factory))
-    counts = dict(zip(_SETS, (train_samples, test_samples), strict=True))
-    train, test = (_source(layout, given[name], counts[name], where, name, validation) for name in _SETS)
+        where, given = f"dataset.factory: {factory}", _from_function(name, sets)
+    counts = {"train": train_samples, "test": test_samples}
+    found = {each: _source(layout, given[each], counts.get(each), where, each, validation) for each in sets}
+    train, test = found["train"], found["test"]
+    if validation == "given":
+        return Dataset(name, train, test, found["validation"])
     if isinstance(train, Pipeline):
         if validation == "test":
-            return Dataset(str(npz or factory), train, test)
+            return Dataset(name, train, test)
         kept, held = train.held_out(float(validation), layout)
-        return Dataset(str(npz or factory), kept, test, held)
+        return Dataset(name, kept, test, held)
     if isinstance(test, Pipeline):
-        part = hold_out(ArrayDataset(str(npz or factory), train, train), validation)
+        part = hold_out(ArrayDataset(name, train, train), validation)
         return Dataset(part.name, part.train, test, part.validation)
-    return hold_out(ArrayDataset(str(npz or factory), train, test), validation)
+    return hold_out(ArrayDataset(name, train, test), validation)
 
 
 def _source(
@@ -68,9 +83,12 @@ def _source(
 ) -> Split | Pipeline:
     what = _called(where, name)
     if not isinstance(given, tuple):
-        return pipeline_of(given, layout, count, what, f"dataset.{name}_samples")
-    split = split_of(layout, given, what)
-    if name == "train" and validation != "test":
+        key = "in the factory, as .take(n) does" if name == "validation" else f"dataset.{name}_samples"
+        return pipeline_of(given, layout, count, what, key)
+    split = split_of(layout, given[:3], what)
+    if len(given) > 3:
+        split = replace(split, extra=extra_arrays(given[3], split.samples, what))
+    if name == "train" and not isinstance(validation, str):
         split = split.part(numpy.random.default_rng(0).permutation(split.samples))
     check_count(count, split.samples, f"{where}: {name}_samples")
     return split.first(count)
@@ -80,10 +98,11 @@ def _called(where: str, name: str) -> str:
     return f"{where}: {'training' if name == 'train' else name} set"
 
 
-def _from_file(npz: str) -> dict[str, tuple[Any, ...]]:
+def _from_file(npz: str, sets: Sequence[str], extra: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     where = f"dataset.npz: {npz}"
-    names = [f"{kind}_{name}" for name in _SETS for kind in "xyw"]
-    found = arrays_in(npz, names, where)
+    names = [f"{kind}_{name}" for name in sets for kind in "xyw"]
+    asked = {name: {f"{each}_{name}": each for each in extra} for name in sets}
+    found = arrays_in(npz, [*names, *(called for each in asked.values() for called in each)], where)
     parts: dict[str, Any] = {}
     for part in names:
         several = {name.removeprefix(f"{part}_"): value for name, value in found.items() if name.startswith(f"{part}_")}
@@ -91,26 +110,31 @@ def _from_file(npz: str) -> dict[str, tuple[Any, ...]]:
             holds = ", ".join(found) or "nothing"
             raise DatasetError(f"{where}: has no array {part} (nor {part}_NAME for each input or head); holds {holds}")
         parts[part] = found.get(part, several or None)
-    return {name: (parts[f"x_{name}"], parts[f"y_{name}"], parts[f"w_{name}"]) for name in _SETS}
+    more = {
+        name: {each: found[called] for called, each in asked[name].items() if called in found} or None for name in sets
+    }
+    return {name: (parts[f"x_{name}"], parts[f"y_{name}"], parts[f"w_{name}"], more[name]) for name in sets}
 
 
-def _from_function(factory: str) -> dict[str, tuple[Any, ...] | Stream]:
+def _from_function(factory: str, sets: Sequence[str]) -> dict[str, tuple[Any, ...] | Stream]:
     where = f"dataset.factory: {factory}"
     function = imported(factory, DatasetError)
+    gives = _GIVES_THREE if len(sets) == len(_THREE_SETS) else _GIVES
 
     def give() -> Any:
         try:
             return function()
-        except Exception as error:  # the user's own code
-            reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-            raise DatasetError(f"{where}: did not give {_GIVES} when called without arguments ({reason})") from None
+        except (Exception, SystemExit) as error:  # the user's own code
+            raise DatasetError(f"{where}: did not give {gives} when called without arguments ({told(error)})") from None
 
     given = give()
-    if isinstance(given, str | Mapping) or not isinstance(given, tuple | list) or len(given) != 2:
-        raise DatasetError(f"{where}: did not give {_GIVES}, but {_told(given)}")
+    if isinstance(given, str | Mapping) or not isinstance(given, tuple | list) or len(given) != len(sets):
+        three = isinstance(given, tuple | list) and len(given) == len(_THREE_SETS)
+        hint = "; for three sets take dataset.validation: given" if three and len(sets) == len(_SETS) else ""
+        raise DatasetError(f"{where}: did not give {gives}, but {_told(given)}{hint}")
     return {
         name: _set(part, lambda place=place: give()[place], _called(where, name))
-        for place, (name, part) in enumerate(zip(_SETS, given, strict=True))
+        for place, (name, part) in enumerate(zip(sets, given, strict=True))
     }
 
 
@@ -118,7 +142,7 @@ def _set(part: Any, again: Any, what: str) -> tuple[Any, ...] | Stream:
     stream = stream_of(part, again)
     if stream is not None:
         return stream
-    if isinstance(part, tuple | list) and len(part) in (2, 3):
+    if isinstance(part, tuple | list) and len(part) in (2, 3, 4):
         return tuple(part)
     raise DatasetError(f"{what}: expected (x, y), (x, y, sample_weight) or a pipeline; found {_told(part)}")
 

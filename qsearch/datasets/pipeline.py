@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
 from numpy.typing import NDArray
 
-from qsearch.datasets.feeds import Trouble, python_feed, sequence_feed, tensor_feed
+from qsearch.datasets.feeds import python_feed, sequence_feed, tensor_feed
 from qsearch.datasets.inspection import Inspected, inspect, same_order
 from qsearch.datasets.layout import Layout
 from qsearch.datasets.streams import SequenceStream, Stream, TensorStream
+from qsearch.datasets.trouble import Trouble, surfaced
 from qsearch.errors import DatasetError
 
 
@@ -40,6 +41,11 @@ class Pipeline:
     @property
     def weighted(self) -> bool:
         return self.found.example.weights is not None
+
+    @property
+    def extra(self) -> Mapping[str, NDArray[Any]]:
+        """None: arrays for metrics come with arrays."""
+        return {}
 
     def first(self, count: int | None) -> Pipeline:
         """The first `count` samples."""
@@ -104,14 +110,8 @@ class Pipeline:
             return sequence_feed(self.stream, self.found, batch_size, steps, self.what, self.trouble)
         return python_feed(self.stream, self.found, batch_size, steps, self.what, self.trouble)
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception:
-            if self.trouble:
-                raise self.trouble[0] from None
-            raise
+    def reading(self) -> AbstractContextManager[None]:
+        return surfaced(self.trouble)
 
     def class_counts(self) -> NDArray[Any]:
         return self.found.counts

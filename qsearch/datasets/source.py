@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -19,6 +20,11 @@ class Source(Protocol):
     @property
     def weighted(self) -> bool:
         """Whether samples have weights."""
+        ...
+
+    @property
+    def extra(self) -> Mapping[str, NDArray[Any]]:
+        """Arrays for metrics alone."""
         ...
 
     def first(self, count: int | None) -> Source:

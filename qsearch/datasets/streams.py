@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any, Protocol
 
-from qsearch.errors import DatasetError
+from qsearch.errors import DatasetError, told
 
 ENDLESS = -1
 """The length of a stream that never ends."""
@@ -122,11 +122,8 @@ def read(stream: Stream, window: Window, what: str) -> Iterator[Any]:
     except DatasetError:
         raise
     except Exception as error:  # the user's own code, or TensorFlow's
-        reason = str(error).strip().partition("\n")[0][:200]
         announced = "" if stream.length in (None, ENDLESS) else f" of {stream.length}"
-        raise DatasetError(
-            f"{what}: {stream.kind} failed at element {place}{announced} with {type(error).__name__}: {reason}"
-        ) from None
+        raise DatasetError(f"{what}: {stream.kind} failed at element {place}{announced} with {told(error)}") from None
 
 
 def stream_of(given: Any, again: Callable[[], Any]) -> Stream | None:

@@ -54,11 +54,15 @@ def _summary(result: Json) -> str:
         text += _final(result["best"]["final_training"])
     if result["dearer"] is not None:
         text += f"\n\n{_dearer(result)}"
+    part = (
+        "a set of its own"
+        if result["validation"] == "given"
+        else f"{result['validation']} of the training set, held out"
+    )
     selected = (
         "The winner was selected on the test set (`validation: test`), so its test figure is optimistic."
         if result["validation"] == "test"
-        else f"The winner was selected on {result['validation']} of the training set, held out; "
-        "the test set was used once, at the end."
+        else f"The winner was selected on {part}; the test set was used once, at the end."
     )
     counts = result["trials"]
     if result["demands"] is not None:

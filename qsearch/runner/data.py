@@ -35,7 +35,9 @@ def data_of(experiment: Experiment, objective: Objective) -> Dataset:
         data = load_dataset(config.name, config.train_samples, config.test_samples, config.validation, labels)
         _check_fit(data, layout)
         return data
-    return load_own(layout, config.npz, config.factory, config.train_samples, config.test_samples, config.validation)
+    asked = () if objective.whole_set is None else objective.whole_set.asked
+    counts = (config.train_samples, config.test_samples)
+    return load_own(layout, config.npz, config.factory, *counts, config.validation, asked)
 
 
 def layout_of(model: keras.Model, objective: Objective) -> Layout:
@@ -46,7 +48,7 @@ def layout_of(model: keras.Model, objective: Objective) -> Layout:
     own = any(metric.own for metric in objective.metrics)
     kinds = [_labels(losses.get(name)) for name in names]
     heads = tuple(
-        Head(name, tuple(tensor.shape[1:]), kind, floats=own or kind == "own")
+        Head(name, tuple(tensor.shape[1:]), kind, _ignored(losses.get(name)), floats=own or kind == "own")
         for name, kind, tensor in zip(names, kinds, model.outputs, strict=True)
     )
     inputs: dict[str, Shape] = {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
@@ -62,6 +64,10 @@ def _labels(loss: Chosen | None) -> Labels:
         return "classes"
     categorical, binary = loss.name.startswith(_CATEGORICAL), loss.name.startswith(_BINARY)
     return "categorical" if categorical else "binary" if binary else "values"
+
+
+def _ignored(loss: Chosen | None) -> int | None:
+    return None if loss is None or loss.own else loss.ignored
 
 
 def _check_fit(data: ArrayDataset, layout: Layout) -> None:
@@ -111,7 +117,17 @@ def class_weights(experiment: Experiment, objective: Objective, data: Dataset) -
             where,
             f"is for one label for each sample; output {head.name} has shape {head.shape}: give sample weights instead",
         )
+    if head.labels == "values":
+        raise experiment.loaded.error(where, f"is for classes, and output {head.name} is compared with numbers")
+    most = max(head.units, 2)
+    for place in () if given == "balanced" else given:
+        if head.labels != "own" and place >= most:
+            raise experiment.loaded.error(
+                where, f"there is no class {place}: output {head.name} has the classes 0 to {most - 1}"
+            )
+    if given != "balanced" and not any(given.get(place, 1.0) for place in range(most)):
+        raise experiment.loaded.error(where, "every class has the weight 0, so that no sample counts")
     weights: Mapping[int, float] = balanced(data.train) if given == "balanced" else given
     # of a pipeline, Keras looks weights up in a table, which has to hold every class
-    classes = max(head.units, 2, *(place + 1 for place in weights))
+    classes = max(head.units, 2, (head.ignored or 0) + 1, *(place + 1 for place in weights))
     return {place: weights.get(place, 1.0) for place in range(classes)}

@@ -11,14 +11,15 @@ import numpy
 
 from qsearch.config import LoadedConfig
 from qsearch.config.chosen import Chosen
-from qsearch.datasets import Dataset, Source, Split
-from qsearch.errors import ConfigError, DatasetError, did_you_mean, reason_of, shown
+from qsearch.datasets import Dataset, Source
+from qsearch.errors import ConfigError, DatasetError, did_you_mean, shown, told
 from qsearch.goal.target import Target
 from qsearch.graph.walk import head_names
-from qsearch.runner.data import class_weights
+from qsearch.runner.data import class_weights, layout_of
 from qsearch.runner.experiment import Experiment
 from qsearch.runner.probabilities import disagreement
-from qsearch.search.augmented import augmentation
+from qsearch.search.augmentation import augmentation
+from qsearch.search.augmented import one_batch
 from qsearch.search.made import Output, made_loss, made_metric
 from qsearch.search.metrics import Objective
 from qsearch.search.schedules import RateSchedule
@@ -104,7 +105,7 @@ def recipe_of(experiment: Experiment, objective: Objective, data: Dataset) -> Re
     objective = replace(objective, class_weight=class_weights(experiment, objective, data))
     schedule = RateSchedule(reference.learning_rate_schedule, reference.optimizer.learning_rate, reference.epochs)
     try:
-        augment = augmentation(loaded.config.dataset.augmentations)
+        augment = augmentation(loaded.config.dataset.augmentations, layout_of(experiment.model, objective))
     except ConfigError as error:
         raise loaded.error(("dataset", "augment"), str(error)) from None
     recipe = Recipe(
@@ -121,23 +122,27 @@ def recipe_of(experiment: Experiment, objective: Objective, data: Dataset) -> Re
         losses = objective.losses(head_names(experiment.model))
         wrong = disagreement(experiment.model, experiment.graph, losses, _some(data.selection))
         compile_model(experiment.model, recipe)
+        if objective.whole_set is not None:
+            # of the test set too, before hours of training
+            for source, what in ((data.test, "the test set"), (data.selection, "the set to select on")):
+                objective.whole_set.check(source, f"{what} of {data.name}")
         # functions of all predictions may need all of them
         few = data.selection if objective.whole_set is not None else data.selection.first(8)
         reported = {} if wrong else evaluate(experiment.model, few, recipe)
     except ConfigError as error:
         raise loaded.error(("reference", "metrics"), str(error)) from None
+    except DatasetError:
+        raise
     except Exception as error:  # Keras, or a loss or metric of the user's own, on data that it does not fit
-        reason = reason_of(error)
-        raise DatasetError(f"{data.name}: loss and metrics of {experiment.model.name} fail on it: {reason}") from None
+        raise DatasetError(
+            f"{data.name}: loss and metrics of {experiment.model.name} fail on it: {told(error)}"
+        ) from None
     for head, text in wrong.items():
         raise loaded.error(("reference", "loss", *([head] if isinstance(objective.loss, Mapping) else [])), text)
     if augment is not None:
-        batch = data.train.first(reference.batch_size)
-        if not isinstance(batch, Split):
-            raise loaded.error(
-                ("dataset", "augment"), "is for arrays; change the samples of a pipeline where it is made: .map(...)"
-            )
-        augment(batch.x, batch.y, numpy.random.default_rng(0))
+        with data.train.reading():
+            batch = one_batch(data.train.first(reference.batch_size).training(reference.batch_size))
+        augment(*batch, numpy.random.default_rng(0))  # what does not fit is told before hours of training
     try:
         return replace(recipe, target=objective.target(reported))
     except ConfigError as error:

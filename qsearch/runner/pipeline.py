@@ -31,7 +31,7 @@ from qsearch.runner.strategy import strategy
 from qsearch.search.loop import Demands
 from qsearch.search.schedules import RateSchedule
 from qsearch.search.seeds import spread
-from qsearch.search.training import Recipe, compile_model, evaluate, train
+from qsearch.search.training import DivergedError, Recipe, compile_model, evaluate, train
 from qsearch.search.trials import AnyTrial, FailedTrial, Observer, SilentObserver, SkippedTrial, Trained, Trial
 
 
@@ -168,7 +168,13 @@ class _Run:
         self.observer.stage(f"reference: {epochs} epochs" if epochs else "reference: not trained (epochs: 0)")
         if epochs:
             seed = spread(self.config.run.seed, REFERENCE_SEED)
-            train(self.experiment.model, self.data, self.recipe, seed, self.observer.epoch_ended)
+            try:
+                train(self.experiment.model, self.data, self.recipe, seed, self.observer.epoch_ended)
+            except DivergedError as error:
+                raise DivergedError(
+                    f"reference: {error}; lower reference.optimizer.learning_rate "
+                    f"({self.recipe.optimizer.learning_rate:g}), give it clipnorm: 1.0, or scale samples to about 1"
+                ) from None
 
     def _demands(self, reference: Figures) -> Demands:
         run, target = self.config.run, self.recipe.target

@@ -23,6 +23,10 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
         classes: labels are class numbers, to be made one-hot.
         logits: "sigmoid" or "softmax": what makes probabilities of the outputs; None: they are some.
         flat: every position counts as a sample, as the metric takes (samples, units) only.
+        ignored: a class number; what is labelled so does not count.
+        greatest: the metric gets 1 for the first greatest output and 0 for the others. Of outputs that tie, as those of
+            quantized models often do, Keras' F scores count every one.
+        numbers: labels are one-hot, to be made class numbers.
     """
 
     def __init__(
@@ -31,6 +35,9 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
         classes: bool = False,
         logits: str | None = None,
         flat: bool = False,
+        ignored: int | None = None,
+        greatest: bool = False,
+        numbers: bool = False,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -40,20 +47,42 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
         self.classes = classes
         self.logits = logits
         self.flat = flat
+        self.ignored = ignored
+        self.greatest = greatest
+        self.numbers = numbers
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         labels, outputs = keras.ops.convert_to_tensor(y_true), keras.ops.convert_to_tensor(y_pred)
         if self.classes:
+            sample_weight = self._counting(labels, outputs, sample_weight)
             labels = one_hot_labels(labels, outputs)
+        elif self.numbers:
+            labels = keras.ops.argmax(labels, axis=-1)
         elif len(labels.shape) == len(outputs.shape) - 1 and outputs.shape[-1] == 1:
             labels = keras.ops.expand_dims(labels, -1)
         if self.logits is not None:
             outputs = keras.activations.get(self.logits)(outputs)
+        if self.greatest:
+            outputs = keras.ops.one_hot(keras.ops.argmax(outputs, axis=-1), outputs.shape[-1], dtype="float32")
         if self.flat and len(outputs.shape) > 2:
             labels = keras.ops.reshape(labels, (-1, outputs.shape[-1]))
             outputs = keras.ops.reshape(outputs, (-1, outputs.shape[-1]))
             sample_weight = None if sample_weight is None else keras.ops.reshape(sample_weight, (-1,))
         return self.metric.update_state(labels, outputs, sample_weight)
+
+    def _counting(self, labels: Any, outputs: Any, sample_weight: Any) -> Any:
+        """Weights of the positions (of the samples, if there are none), 0 where labels are to be left out."""
+        if self.ignored is None:
+            return sample_weight
+        if len(labels.shape) == len(outputs.shape):
+            labels = keras.ops.squeeze(labels, -1)
+        found = keras.ops.cast(keras.ops.cast(labels, "int32") != self.ignored, "float32")
+        if sample_weight is None:
+            return found
+        weights = keras.ops.cast(sample_weight, "float32")
+        # of the samples alone: the same for every position
+        missing = len(found.shape) - len(weights.shape)
+        return found * keras.ops.reshape(weights, (*keras.ops.shape(weights), *[1] * missing))
 
     def result(self) -> Any:
         return self.metric.result()
@@ -62,7 +91,8 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
         self.metric.reset_state()
 
     def get_config(self) -> dict[str, Any]:
-        own = {"classes": self.classes, "logits": self.logits, "flat": self.flat}
+        own: dict[str, Any] = {"classes": self.classes, "logits": self.logits, "flat": self.flat}
+        own |= {"ignored": self.ignored, "greatest": self.greatest, "numbers": self.numbers}
         return {**super().get_config(), "metric": keras.saving.serialize_keras_object(self.metric), **own}
 
 

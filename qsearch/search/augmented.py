@@ -2,91 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy
 
-from qsearch.config.augment import AugmentConfig
-from qsearch.datasets.augment import Moves
-from qsearch.errors import ConfigError, DatasetError, shown
-from qsearch.imports import imported
-
-Step = Callable[[Any, Any, numpy.random.Generator], tuple[Any, Any]]
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Changes of a batch of training samples, one after the other."""
-
-    steps: tuple[Step, ...]
-
-    def __call__(self, x: Any, y: Any, random: numpy.random.Generator) -> tuple[Any, Any]:
-        """A batch with all changes.
-
-        Raises:
-            DatasetError: a change does not fit the samples, or fails.
-        """
-        for step in self.steps:
-            x, y = step(x, y, random)
-        return x, y
-
-
-def augmentation(steps: Sequence[AugmentConfig | str]) -> Augmentation | None:
-    """The changes that a configuration names; None where it names none.
-
-    Raises:
-        ConfigError: an import path that leads nowhere.
-    """
-    made = tuple(Moves(step) if isinstance(step, AugmentConfig) else _own(step) for step in steps)
-    return Augmentation(made) if made else None
-
-
-def _own(path: str) -> Step:
-    """A function of the user's own: f(x), f(x, y) or f(x, y, random); or a Keras layer."""
-    found = imported(path, ConfigError)
-    if not callable(found) or isinstance(found, type):
-        raise ConfigError(f"{path}: found {shown(found)}, expected a function of a batch (x), (x, y) or (x, y, random)")
-    layer = isinstance(found, keras.layers.Layer)
-    taken = 1 if layer else _positions(found)
-    more = {"training": True} if layer else {}
-
-    def step(x: Any, y: Any, random: numpy.random.Generator) -> tuple[Any, Any]:
-        try:
-            given = found(*(x, y, random)[:taken], **more)
-            new_x, new_y = (given, y) if taken == 1 else given
-            return _arrays(new_x), _arrays(new_y)
-        except Exception as error:  # the user's own code
-            reason = str(error).strip().partition("\n")[0]
-            expected = "x" if taken == 1 else "(x, y)"
-            raise DatasetError(
-                f"dataset.augment: {path} did not give {expected} for a batch ({type(error).__name__}: {reason})"
-            ) from None
-
-    return step
-
-
-def _positions(function: Any) -> int:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # not written in Python
-        return 1
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    needed = [one for one in parameters if one.kind in kinds]
-    return min(3, max(1, sum(one.default is inspect.Parameter.empty for one in needed)))
-
-
-def _arrays(given: Any) -> Any:
-    if isinstance(given, Mapping):
-        return {name: numpy.asarray(array) for name, array in given.items()}
-    if isinstance(given, list | tuple):
-        return tuple(numpy.asarray(array) for array in given)
-    return numpy.asarray(given)
+from qsearch.search.augmentation import Augmentation, OwnStep
 
 
 def augmented(fed: Mapping[str, Any], change: Augmentation, seed: int, first_epoch: int = 0) -> dict[str, Any]:
@@ -108,6 +32,16 @@ def augmented(fed: Mapping[str, Any], change: Augmentation, seed: int, first_epo
     return {"x": _Batches(parts, fed["batch_size"], change, seed, first_epoch)}
 
 
+def one_batch(fed: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The samples and labels of the first batch of arguments of `fit`, as arrays."""
+    x, y = fed["x"], fed.get("y")
+    if y is None:
+        x, y, *_ = x[0] if isinstance(x, keras.utils.PyDataset) else next(iter(x.as_numpy_iterator()))
+        return x, y
+    rows = slice(fed["batch_size"])
+    return tuple(keras.tree.map_structure(lambda array: array[rows], (x, y)))
+
+
 def _changed(element: Sequence[Any], change: Augmentation, seed: tuple[int, ...]) -> tuple[Any, ...]:
     """(x, y) or (x, y, sample_weight) with the changes; the seed is that of this batch alone."""
     x, y, *weights = element
@@ -120,18 +54,38 @@ def _mapped(dataset: Any, change: Augmentation, seed: int, first_epoch: int) -> 
 
     spec, numbers = dataset.element_spec, itertools.count()
     specs = tensorflow.nest.flatten(spec)
+    kinds = tensorflow.nest.flatten(_kinds(spec, change))
 
     def arrays(*flat: Any) -> list[Any]:
         element = tensorflow.nest.pack_sequence_as(spec, flat)
         changed = tensorflow.nest.flatten(_changed(element, change, (seed, first_epoch, next(numbers))))
-        return [numpy.asarray(array, like.dtype.as_numpy_dtype) for array, like in zip(changed, specs, strict=True)]
+        return [
+            numpy.asarray(array, tensorflow.as_dtype(kind).as_numpy_dtype)
+            for array, kind in zip(changed, kinds, strict=True)
+        ]
 
     def tensors(*element: Any) -> Any:
-        found = tensorflow.numpy_function(arrays, tensorflow.nest.flatten(element), [like.dtype for like in specs])
+        found = tensorflow.numpy_function(arrays, tensorflow.nest.flatten(element), kinds)
         shaped = [tensorflow.ensure_shape(tensor, like.shape) for tensor, like in zip(found, specs, strict=True)]
         return tensorflow.nest.pack_sequence_as(spec, shaped)
 
     return dataset.map(tensors)
+
+
+def _kinds(spec: Sequence[Any], change: Augmentation) -> tuple[Any, ...]:
+    """The types of a changed element, in its structure."""
+    x, y, *weights = keras.tree.map_structure(lambda like: like.dtype, spec)
+    own = next((step for step in change.steps if isinstance(step, OwnStep)), None)
+    if own is None:
+        return (x, y, *weights)
+    floats = dict.fromkeys(own.float_labels, "float32")
+    if isinstance(y, Mapping):
+        y = {name: floats.get(name, kind) for name, kind in y.items()}
+    elif isinstance(y, list | tuple):
+        y = tuple(floats.get(name, kind) for name, kind in zip(own.layout.head_names, y, strict=True))
+    elif floats:
+        y = "float32"
+    return (keras.tree.map_structure(lambda kind: "float32", x), y, *weights)
 
 
 class _Changed(keras.utils.PyDataset):  # type: ignore[misc]

@@ -30,19 +30,18 @@ _COUNTING = (
     "false_positives",
     "false_negatives",
 )
-_ONE_HOT = (
-    *_F_SCORES,
-    *_COUNTING,
-    "categorical_accuracy",
-    "top_k_categorical_accuracy",
-    "categorical_crossentropy",
-    "one_hot_iou",
-    "one_hot_mean_iou",
-)
-"""Metrics that compare outputs with one-hot labels."""
-_THRESHOLDS = (*_F_SCORES, *_COUNTING, "binary_accuracy", "binary_iou")
-"""Metrics that compare outputs with numbers between 0 and 1."""
+_NUMBERS = ("sparse_categorical_accuracy", "sparse_top_k_categorical_accuracy", "sparse_categorical_crossentropy")
+"""Metrics that compare outputs with class numbers."""
+_OVERLAPS = ("iou", "mean_iou")
+"""Metrics of class numbers on both sides, which take whatever they are told that they are given."""
+_ONE_HOT_OVERLAPS = ("one_hot_iou", "one_hot_mean_iou")
+_TOP = ("top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy")
+_KERAS_K = 5
+_THRESHOLDS = (*_F_SCORES, *_COUNTING, "binary_accuracy", "binary_iou", "kl_divergence")
+"""Metrics that take outputs as numbers between 0 and 1."""
 _CROSSENTROPIES = ("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
+_IGNORING = ("sparse_categorical_crossentropy", "iou", "mean_iou")
+"""Metrics of class numbers that leave out a class where they are told so."""
 _MADE = ("binary_iou",)
 """Names that are not Keras' own spelling."""
 _FLAT = (*_F_SCORES, "r2_score")
@@ -64,6 +63,16 @@ class Output:
     def binary(self) -> bool:
         """Whether each unit is a question of its own."""
         return self.loss.name.startswith("binary") or self.units == 1
+
+    @property
+    def sparse(self) -> bool:
+        """Whether labels are class numbers."""
+        return not self.loss.own and self.loss.name.startswith("sparse")
+
+    @property
+    def one_hot(self) -> bool:
+        """Whether labels are one-hot."""
+        return not self.loss.own and self.loss.name.startswith("categorical")
 
     @property
     def logits(self) -> str | None:
@@ -110,13 +119,46 @@ def made_metric(metric: Chosen, output: Output, name: str) -> Any:
             return metric.name  # Keras finds out which accuracy it is
         canonical = "binary_accuracy"
     options = {**_defaults(canonical, output), **metric.options}
-    classes = output.loss.name.startswith("sparse") and canonical in _ONE_HOT and (output.units or 0) > 1
+    _check_classes(canonical, options, output.units)
+    several = (output.units or 0) > 1
+    classes = several and output.sparse and canonical not in (*_NUMBERS, *_OVERLAPS)
+    numbers = several and output.one_hot and canonical in _NUMBERS
     logits = output.logits if canonical in _THRESHOLDS and "from_logits" not in options else None
-    flat = canonical in _FLAT and len(output.shape) > 1
-    if not (options or classes or logits or flat) and name == metric.name and name not in _MADE:
+    # labels that the loss leaves out are in no class
+    ignored = output.loss.ignored if classes and not output.loss.own else None
+    flat = (canonical in _FLAT or ignored is not None) and len(output.shape) > 1
+    greatest = canonical in _F_SCORES and options.get("threshold") is None and several
+    if not (options or classes or numbers or logits or flat) and name == metric.name and name not in _MADE:
         return metric.name
     made = _constructed(getattr(keras.metrics, METRIC_CLASSES[canonical].class_name), {**options, "name": name}, name)
-    return Adapted(made, classes, logits, flat) if classes or logits or flat else made
+    if not (classes or numbers or logits or flat or greatest):
+        return made
+    return Adapted(made, classes, logits, flat, ignored, greatest, numbers)
+
+
+def _check_classes(name: str, options: Mapping[str, Any], units: int | None) -> None:
+    """Refuse options that an output of so many classes cannot have, or with which a metric tells nothing.
+
+    Raises:
+        ConfigError: with what is allowed.
+    """
+    if name in (*_OVERLAPS, *_ONE_HOT_OVERLAPS):
+        if units == 1 and options.get("sparse_y_pred") is not True:
+            raise ConfigError(f"{name} is of several classes, and the output has one unit; take {{name: binary_iou}}")
+        if "num_classes" not in options:
+            raise ConfigError(f"{name} needs the option 'num_classes', as in {{name: {name}, num_classes: 3}}")
+        if units is not None and units > 1 and options["num_classes"] < units:
+            raise ConfigError(f"num_classes: found {options['num_classes']}, the output has {units} classes")
+    if units is None or units < 2:
+        return
+    if name in _TOP and options.get("k", _KERAS_K) >= units:
+        raise ConfigError(
+            f"the first {options.get('k', _KERAS_K)} of {units} classes always hold the right one; "
+            f"give a smaller k: {{name: {name}, k: {max(1, units // 2)}}}"
+        )
+    for option, most in (("class_id", units - 1), ("top_k", units)):
+        if options.get(option) is not None and options[option] > most:
+            raise ConfigError(f"{option}: found {options[option]}, the output has {units} classes: at most {most}")
 
 
 def _defaults(name: str, output: Output) -> dict[str, Any]:
@@ -124,9 +166,18 @@ def _defaults(name: str, output: Output) -> dict[str, Any]:
     if name in _F_SCORES:
         # Keras' own default gives a value for each class, and calls the greatest unit of one a hit
         return {"average": "macro", **({"threshold": 0.5} if output.binary else {})}
+    found: dict[str, Any] = {}
     if name in _CROSSENTROPIES and output.logits is not None:
-        return {"from_logits": True}
-    return {}
+        found["from_logits"] = True
+    if name in _IGNORING and output.loss.ignored is not None and not output.loss.own:
+        found["ignore_class"] = output.loss.ignored
+    if name in (*_OVERLAPS, *_ONE_HOT_OVERLAPS) and (output.units or 0) > 1:
+        found["num_classes"] = output.units
+    if name in _OVERLAPS and (output.units or 0) > 1:
+        found["sparse_y_pred"] = False
+        if not output.loss.own:
+            found["sparse_y_true"] = output.sparse
+    return found
 
 
 def own_object(chosen: Chosen, name: str | None) -> Any:
@@ -146,11 +197,25 @@ def own_object(chosen: Chosen, name: str | None) -> Any:
         _check_options(found, chosen)
         return _constructed(found, options, chosen.name)
     if not callable(found):
-        raise ConfigError(f"{chosen.name}: found {shown(found)}, expected a class or a function (y_true, y_pred)")
+        kind = type(found).__name__
+        raise ConfigError(f"{chosen.name}: found a {kind}, expected a class or a function (y_true, y_pred)")
     if not chosen.options:
         return found
     _check_options(found, chosen)
     return _filled(found, chosen.options)
+
+
+def asked_arrays(chosen: Chosen) -> tuple[str, ...]:
+    """What a function of the user's own needs beside (y_true, y_pred) and its options: parameters without a default."""
+    found = imported(chosen.name, ConfigError)
+    given = chosen.options
+    if isinstance(found, type):
+        found, given = own_object(chosen, None), {}
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    more = list(_parameters(found).values())[2:]
+    return tuple(
+        each.name for each in more if each.kind in kinds and each.default is each.empty and each.name not in given
+    )
 
 
 def own_name(path: str) -> str:
@@ -180,9 +245,9 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _filled(function: Callable[..., Any], options: Mapping[str, Any]) -> Callable[[Any, Any], Any]:
-    def filled(y_true: Any, y_pred: Any) -> Any:
-        return function(y_true, y_pred, **options)
+def _filled(function: Callable[..., Any], options: Mapping[str, Any]) -> Callable[..., Any]:
+    def filled(y_true: Any, y_pred: Any, **more: Any) -> Any:
+        return function(y_true, y_pred, **options, **more)
 
     filled.__name__ = getattr(function, "__name__", "function")
     return filled

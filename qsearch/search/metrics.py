@@ -10,7 +10,7 @@ from qsearch.config.chosen import Chosen
 from qsearch.config.names import LOSSES, METRICS, SIGNED_LOSSES
 from qsearch.errors import ConfigError, did_you_mean
 from qsearch.goal.target import Target
-from qsearch.search.made import Output, keras_name, made_loss, made_metric, own_name, own_object
+from qsearch.search.made import Output, asked_arrays, keras_name, made_loss, made_metric, own_name, own_object
 from qsearch.search.whole_set import WholeSet
 
 _LOSS = "loss"
@@ -77,9 +77,10 @@ class Objective:
     @property
     def whole_set(self) -> WholeSet | None:
         """The metrics of all predictions at once, if there are any."""
-        named = zip(self.metrics, self.names, strict=True)
-        functions = {name: own_object(metric, None) for metric, name in named if metric.whole_set}
-        return WholeSet(functions, self.head, self.place) if functions else None
+        named = {name: metric for metric, name in zip(self.metrics, self.names, strict=True) if metric.whole_set}
+        functions = {name: own_object(metric, None) for name, metric in named.items()}
+        asks = {name: asked_arrays(metric) for name, metric in named.items()}
+        return WholeSet(functions, asks, self.head, self.place) if functions else None
 
     def target(self, reported: Mapping[str, float]) -> Target:
         """The target, under the name that training reports it by.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,9 +13,12 @@ import numpy
 
 from qsearch.config.schema import OptimizerConfig
 from qsearch.datasets import Dataset, Source
-from qsearch.errors import ConfigError, QsearchError
+from qsearch.datasets.memory import shared
+from qsearch.datasets.trouble import feeding, surfaced
+from qsearch.errors import ConfigError, SearchError
 from qsearch.goal.target import Target
-from qsearch.search.augmented import Augmentation, augmented
+from qsearch.search.augmentation import Augmentation
+from qsearch.search.augmented import augmented
 from qsearch.search.metrics import Objective
 from qsearch.search.rates import variable_factors, with_factors
 from qsearch.search.schedules import RateSchedule, state_of
@@ -60,7 +64,7 @@ class TrainingState:
     schedule: Mapping[str, float] = field(default_factory=dict)
 
 
-class DivergedError(QsearchError):
+class DivergedError(SearchError):
     """Training gave no epoch with a finite target metric and loss."""
 
 
@@ -113,10 +117,11 @@ def train(
     fed = data.train.training(recipe.batch_size)
     if recipe.augment is not None:
         fed = augmented(fed, recipe.augment, seed, recipe.first_epoch)
-    with data.train.reading(), data.selection.reading():
+    changing = nullcontext() if recipe.augment is None else surfaced(recipe.augment.trouble)
+    with feeding(data.name), data.train.reading(), data.selection.reading(), changing:
         model.fit(
-            **fed,
-            validation_data=data.selection.validation(recipe.batch_size),
+            **shared(fed),
+            validation_data=shared(data.selection.validation(recipe.batch_size)),
             initial_epoch=recipe.first_epoch,
             epochs=recipe.epochs,
             class_weight=recipe.objective.class_weight,
@@ -150,8 +155,8 @@ def evaluate(model: keras.Model, source: Source, recipe: Recipe) -> dict[str, fl
     Raises:
         ConfigError: a metric gives several values, or one of all predictions fails.
     """
-    with source.reading():
-        found = model.evaluate(**source.evaluation(_large(recipe)), verbose=0, return_dict=True)
+    with feeding("the data"), source.reading():
+        found = model.evaluate(**shared(source.evaluation(_large(recipe))), verbose=0, return_dict=True)
     single = {name: _number(name, value) for name, value in found.items()}
     whole_set = recipe.objective.whole_set
     return single if whole_set is None else {**single, **whole_set.values(model, source, _large(recipe))}
@@ -192,6 +197,7 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         self.stopped: str | None = None
         self.seen = 0
         self.curve: list[float] = []
+        self.last: dict[str, float] = {}
         self.best: tuple[float, float] | None = None
         self.kept: tuple[int, dict[str, float], Any] | None = None
 
@@ -200,6 +206,7 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         if self.more is not None:
             metrics |= {f"val_{name}": value for name, value in self.more().items()}
         self.seen = epoch + 1
+        self.last = metrics
         self.curve.append(metrics.get(self.target.name, math.nan))
         self.consider(self.seen, metrics)
         self.epoch_ended(self.seen, self.epochs, metrics)
@@ -213,11 +220,16 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
             self.best = rank
             self.kept = (epoch, metrics, self.model.get_weights())
 
+    def _diverged(self) -> str:
+        wanted = dict.fromkeys((self.target.name, "val_loss"))
+        broken = [name for name in wanted if not math.isfinite(self.last.get(name, math.nan))]
+        finite = [f"{name} was {self.last[name]:.4g}" for name in wanted if name not in broken]
+        told = f" ({finite[0]} at the end)" if finite else ""
+        return f"training diverged: no epoch of {self.seen} had a finite {' and '.join(broken or wanted)}{told}"
+
     def restore(self) -> Trained:
         if self.kept is None:
-            raise DivergedError(
-                f"training diverged: {self.target.name} or val_loss was not finite in any of {self.seen} epochs"
-            )
+            raise DivergedError(self._diverged())
         epoch, metrics, weights = self.kept
         self.model.set_weights(weights)
         return Trained(metrics, self.seen, epoch, tuple(self.curve), self.stopped)

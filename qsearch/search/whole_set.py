@@ -11,7 +11,9 @@ import keras
 import numpy
 
 from qsearch.datasets import Source
-from qsearch.errors import ConfigError
+from qsearch.datasets.extra import RESERVED
+from qsearch.datasets.memory import shared
+from qsearch.errors import ConfigError, did_you_mean, told
 from qsearch.graph.walk import head_names
 
 
@@ -20,12 +22,38 @@ class WholeSet:
     """Functions (y_true, y_pred) of arrays, by the name that they are reported by.
 
     Attributes:
+        asks: the names of what each is given besides: x, sample_weight, or arrays that the data set has for metrics.
         head: the output that they look at, where a model has several; `place`: its place among the outputs.
     """
 
-    functions: Mapping[str, Callable[[Any, Any], Any]]
+    functions: Mapping[str, Callable[..., Any]]
+    asks: Mapping[str, tuple[str, ...]]
     head: str | None = None
     place: int = 0
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """What the data set must have for them."""
+        names = dict.fromkeys(name for asks in self.asks.values() for name in asks)
+        return tuple(name for name in names if name not in RESERVED)
+
+    def check(self, source: Source, what: str) -> None:
+        """Refuse a set of samples without what is asked for.
+
+        Args:
+            what: how messages call the set.
+
+        Raises:
+            ConfigError: naming what it has.
+        """
+        has = [*source.extra, "x", *(["sample_weight"] if source.weighted else [])]
+        for metric, asks in self.asks.items():
+            for name in asks:
+                if name not in has:
+                    raise ConfigError(
+                        f"{metric} asks for {name!r}, which {what} does not have; it has: {', '.join(has)}"
+                        f"{did_you_mean(name, has)}; {_ways(name)}"
+                    )
 
     def values(self, model: keras.Model, source: Source, batch_size: int) -> dict[str, float]:
         """What they give for a model on a set of samples; NaN where its outputs are not finite.
@@ -33,26 +61,43 @@ class WholeSet:
         Raises:
             ConfigError: a function fails, or gives no number.
         """
-        labels, outputs = self._predicted(model, source, batch_size)
+        x, labels, outputs, weights = self._predicted(model, source, batch_size)
+        more = {**source.extra, "x": x, "sample_weight": weights}
         prefix = "" if self.head is None else f"{self.head}_"
         finite = bool(numpy.isfinite(outputs).all())
         return {
-            f"{prefix}{name}": _value(name, function, labels, outputs) if finite else math.nan
+            f"{prefix}{name}": _value(name, function, labels, outputs, {each: more[each] for each in self.asks[name]})
+            if finite
+            else math.nan
             for name, function in self.functions.items()
         }
 
-    def _predicted(self, model: keras.Model, source: Source, batch_size: int) -> tuple[Any, Any]:
-        """(labels, predictions) of all samples."""
+    def _predicted(self, model: keras.Model, source: Source, batch_size: int) -> tuple[Any, Any, Any, Any]:
+        """(inputs, labels, predictions, weights) of all samples; inputs and weights where they are asked for."""
         given = source.evaluation(batch_size)
+        weighted = any("sample_weight" in asks for asks in self.asks.values())
         if "y" in given:
-            outputs = model.predict(given["x"], batch_size=batch_size, verbose=0)
-            return self._part(model, given["y"]), self._part(model, outputs)
+            outputs = model.predict(shared(given["x"]), batch_size=batch_size, verbose=0)
+            weights = self._part(model, given["sample_weight"]) if weighted else None
+            return given["x"], self._part(model, given["y"]), self._part(model, outputs), weights
+        keeps = any("x" in asks for asks in self.asks.values())
         with source.reading():
             parts = [
-                (self._part(model, y), self._part(model, model.predict_on_batch(x))) for x, y in _batches(given["x"])
+                (
+                    keras.tree.map_structure(numpy.asarray, x) if keeps else None,
+                    self._part(model, y),
+                    self._part(model, model.predict_on_batch(x)),
+                    self._part(model, more[0]) if weighted else None,
+                )
+                for x, y, *more in _batches(given["x"])
             ]
-        labels, predictions = zip(*parts, strict=True)
-        return numpy.concatenate(labels), numpy.concatenate(predictions)
+        inputs, labels, predictions, parts_of_weights = zip(*parts, strict=True)
+        return (
+            keras.tree.map_structure(lambda *batches: numpy.concatenate(batches), *inputs) if keeps else None,
+            numpy.concatenate(labels),
+            numpy.concatenate(predictions),
+            numpy.concatenate(parts_of_weights) if weighted else None,
+        )
 
     def _part(self, model: keras.Model, arrays: Any) -> Any:
         if isinstance(arrays, Mapping):
@@ -60,21 +105,27 @@ class WholeSet:
         return numpy.asarray(arrays[self.place] if isinstance(arrays, list | tuple) else arrays)
 
 
-def _batches(feed: Any) -> Iterator[tuple[Any, Any]]:
-    """(x, y) of a pipeline's batches in turn."""
+def _ways(name: str) -> str:
+    if name == "sample_weight":
+        return "give (x, y, sample_weight), or the parameter a default"
+    return (
+        f"give {name}_train and {name}_test in a .npz file, or arrays (x, y, sample_weight, {{{name!r}: ...}}) from a "
+        "factory, for each set that models are judged on; or the parameter a default or an option"
+    )
+
+
+def _batches(feed: Any) -> Iterator[tuple[Any, ...]]:
+    """(x, y) or (x, y, sample_weight) of a pipeline's batches in turn."""
     sequence = isinstance(feed, keras.utils.PyDataset)
-    for batch in (feed[place] for place in range(feed.num_batches)) if sequence else feed:
-        yield batch[0], batch[1]
+    yield from (feed[place] for place in range(feed.num_batches)) if sequence else feed
 
 
-def _value(name: str, function: Callable[[Any, Any], Any], labels: Any, outputs: Any) -> float:
+def _value(name: str, function: Callable[..., Any], labels: Any, outputs: Any, more: Mapping[str, Any]) -> float:
     try:
-        found = numpy.asarray(function(labels, outputs))
+        found = numpy.asarray(function(labels, outputs, **more))
     except Exception as error:  # the user's own code
-        reason = next((line for line in str(error).splitlines() if line.strip()), "")
         raise ConfigError(
-            f"{name} fails on all labels {labels.shape} and predictions {outputs.shape}: "
-            f"{type(error).__name__}: {reason}"
+            f"{name} fails on all labels {labels.shape} and predictions {outputs.shape}: {told(error)}"
         ) from None
     if found.size != 1 or found.dtype.kind not in "biuf":
         raise ConfigError(

@@ -58,6 +58,19 @@ def test_values_with_and_without_a_last_axis() -> None:
     assert labels((None, None, 1), "values", images).y.shape == (6, 8, 8, 1)
 
 
+@pytest.mark.parametrize("ignored", [255, -1])
+def test_a_class_number_that_is_left_out(ignored: int) -> None:
+    y = numpy.arange(6) % 3
+    y[2] = ignored
+    assert numpy.array_equal(labels((3,), "classes", y, ignored=ignored).y, y)
+    with pytest.raises(DatasetError, match=f"left out, take loss: .*ignore_class: {ignored}"):
+        labels((3,), "classes", y)
+    with pytest.raises(DatasetError, match=f"are all {ignored}, which the loss leaves out"):
+        labels((3,), "classes", numpy.full(6, ignored), ignored=ignored)
+    with pytest.raises(DatasetError, match="are 0 to 7, its classes are 0 to 2"):
+        labels((3,), "classes", numpy.where(y == 1, 7, y), ignored=ignored)
+
+
 def test_inputs_get_or_lose_a_last_axis_of_one() -> None:
     head = Head("out", (1,), "values")
     for shape, found in (((4, 1), (6, 4, 1)), ((4,), (6, 4))):

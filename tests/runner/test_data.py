@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy
 import pytest
+from sklearn.metrics import jaccard_score
 
 from qsearch.errors import ConfigError, DatasetError
 from qsearch.runner.pipeline import RunResult, run
@@ -66,14 +67,39 @@ def doubled(): return cut(X, KIND, numpy.full(96, 2.0))
 def classes(): return cut(X, KIND)
 def from_one(): return cut(X, KIND + 1)
 def weighted_lists(): return cut([X, X[:, 0]], [KIND, X[:, 1]], numpy.full(96, 2.0))
+def parted(weights):
+    # dictionaries of inputs and heads
+    part = lambda rows: ({"a": X[rows], "b": X[rows, 0]}, {"kind": KIND[rows], "size": X[rows, 1]}, weights(rows))
+    return part(slice(64)), part(slice(64, None))
+
+
+def one_head(): return parted(lambda rows: {"kind": 1.0 + KIND[rows]})
+def one_of_a_list(): return parted(lambda rows: [1.0 + KIND[rows], None])
+def both_heads(): return parted(lambda rows: {"kind": 1.0 + KIND[rows], "size": numpy.ones(96)[rows]})
+def one_head_tensors(): return tensors(data=one_head)
+def one_head_rows():
+    import tensorflow
+    return tuple(tensorflow.data.Dataset.from_tensor_slices(part) for part in one_head())
+def one_head_batches():
+    return tuple([tuple({k: v[s:s + 16] for k, v in p.items()} for p in part) for s in range(0, 64, 16)
+                  if len(part[2]["kind"]) > s] for part in one_head())
 def steps_of_kinds(): return cut(X, (X > 0).astype(float) + 1.0 * (X > 1))
 def few():
     return (X[:15], KIND[:15]), (X[15:20], KIND[15:20])
 
 
 def images():
-    x = rng.integers(0, 256, (96, 4, 4), dtype="uint8")
+    x = numpy.random.default_rng(1).integers(0, 256, (96, 4, 4), dtype="uint8")
     return cut(x, (x // 86).astype("uint8"))
+
+
+def void():
+    # pixels of no class at a border, and an image of none at all
+    (x, y), (x_test, y_test) = images()
+    for each in (y, y_test):
+        each[:, 0] = 255
+        each[3] = 255
+    return (x, y), (x_test, y_test)
 
 
 def tensors(batch=16, data=classes):
@@ -81,6 +107,8 @@ def tensors(batch=16, data=classes):
     return tuple(tensorflow.data.Dataset.from_tensor_slices(part).batch(batch) for part in data())
 
 
+def void_samples(): return cut(X, numpy.where(X[:, 3] > 1, 255, KIND))
+def void_tensors(): return tensors(data=void_samples)
 def weighted_tensors(): return tensors(data=weighted)
 def samples():
     return tuple(part.unbatch() for part in tensors())
@@ -183,11 +211,43 @@ def test_lists_of_inputs_and_heads() -> None:
     assert doubled["reference"]["test"]["loss"] == pytest.approx(2 * once["reference"]["test"]["loss"], rel=1e-5)
 
 
+@pytest.mark.parametrize("data", ["one_head", "one_of_a_list", "one_head_tensors", "one_head_rows", "one_head_batches"])
+def test_weights_of_one_head(data: str) -> None:
+    """The other head's samples count the same."""
+    options = ["run.head_name=kind", "reference.epochs=0"]
+    path = config(data, "two", "loss: {kind: sparse_categorical_crossentropy, size: mse}")
+    found = run(path, options).summary["reference"]["test"]
+    path = config("both_heads", "two", "loss: {kind: sparse_categorical_crossentropy, size: mse}")
+    assert found == pytest.approx(run(path, options).summary["reference"]["test"], rel=1e-5)
+
+
 @pytest.mark.parametrize(("model", "data"), [("pixels", "images"), ("steps", "steps_of_kinds")])
 @pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "categorical_crossentropy"])
 def test_a_label_for_each_place(model: str, data: str, loss: str) -> None:
     result = searched(data, model, f"loss: {loss}")
     assert 0 <= result.summary["best"]["test"]["acc"] <= 1
+
+
+IGNORED = "loss: {name: sparse_categorical_crossentropy, ignore_class: 255}"
+
+
+def test_pixels_of_no_class() -> None:
+    reference = f"{IGNORED}, metrics: [{{name: mean_iou, num_classes: 3, sparse_y_pred: false}}, acc]"
+    result = searched("void", "pixels", reference)
+    import given_data
+
+    x, y = given_data.void()[1]
+    hits, counts = result.load_best().predict(x, verbose=0).argmax(axis=-1), y != 255
+    found = result.summary["best"]["test"]
+    assert found["mean_iou"] == pytest.approx(jaccard_score(y[counts], hits[counts], average="macro"), abs=1e-5)
+    assert found["acc"] == pytest.approx((hits == y).mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize("data", ["void_samples", "void_tensors"])
+@pytest.mark.parametrize("weights", ["balanced", "{1: 3.0}"])
+def test_class_weights_where_samples_are_left_out(data: str, weights: str) -> None:
+    found = figures(searched(data, "net", f"{IGNORED}, class_weight: {weights}"))
+    assert found != figures(searched(data, "net", IGNORED))
 
 
 @pytest.mark.parametrize("data", ["tensors", "samples", "generators"])
@@ -324,4 +384,4 @@ def test_memory_of_a_file() -> None:
     small = peak()
     path = config("classes", "big_net")
     path.write_text(path.read_text().replace('factory: "given_data:classes"', "npz: d.npz"))
-    assert peak() < small + 400
+    assert peak() < small + 250

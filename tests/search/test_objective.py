@@ -10,7 +10,7 @@ import keras
 import numpy
 import pytest
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score, precision_score, roc_auc_score
+from sklearn.metrics import f1_score, fbeta_score, jaccard_score, precision_score, roc_auc_score
 
 from qsearch.config.chosen import Chosen
 from qsearch.errors import ConfigError
@@ -71,6 +71,37 @@ def test_f1_of_class_numbers_per_pixel(random: numpy.random.Generator, shape: tu
     assert found["f1_score"] == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "categorical_crossentropy"])
+def test_f1_takes_the_first_of_outputs_that_tie(loss: str, random: numpy.random.Generator) -> None:
+    outputs = random.integers(0, 3, (200, 4)).astype("float32") / 2
+    labels = random.integers(0, 4, 200)
+    given = labels if loss.startswith("sparse") else numpy.eye(4)[labels]
+    metrics = (Chosen("f1_score"), Chosen("fbeta_score", {"average": "weighted", "beta": 2.0}))
+    found = evaluated(Chosen(loss), metrics, given, outputs)
+    hits = outputs.argmax(axis=1)
+    assert found["f1_score"] == pytest.approx(f1_score(labels, hits, average="macro"), abs=1e-5)
+    assert found["fbeta_score"] == pytest.approx(fbeta_score(labels, hits, beta=2, average="weighted"), abs=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(40,), (8, 4, 4), (8, 4, 4, 1)])
+def test_a_class_that_the_loss_leaves_out(random: numpy.random.Generator, shape: tuple[int, ...]) -> None:
+    places = shape[:3]
+    logits, labels = random.normal(size=(*places, 3)).astype("float32"), random.integers(0, 3, shape)
+    labels[random.random(shape) < 0.3] = 255
+    options = {"from_logits": True, "ignore_class": 255}
+    names = ("f1_score", "precision", "acc", "sparse_categorical_crossentropy")
+    metrics = (*map(Chosen, names), Chosen("mean_iou", {"num_classes": 3, "sparse_y_pred": False}))
+    found = evaluated(Chosen("sparse_categorical_crossentropy", options), metrics, labels, logits)
+    truth, hits, counts = labels.ravel(), logits.argmax(axis=-1).ravel(), labels.ravel() != 255
+    assert found["f1_score"] == pytest.approx(f1_score(truth[counts], hits[counts], average="macro"), abs=1e-5)
+    hot, sure = numpy.eye(3)[truth[counts]], softmax(logits).reshape(-1, 3)[counts] > 0.5
+    assert found["precision"] == pytest.approx(precision_score(hot.ravel(), sure.ravel()), abs=1e-5)
+    # as in Keras, whose accuracy knows of no such class
+    assert found["acc"] == pytest.approx((hits == truth).mean(), abs=1e-5)
+    iou = jaccard_score(truth[counts], hits[counts], average="macro")
+    assert found["mean_iou"] == pytest.approx(iou, abs=1e-5)
+
+
 def test_smoothing_of_class_numbers(random: numpy.random.Generator) -> None:
     logits, labels = random.normal(size=(20, 3)).astype("float32"), random.integers(0, 3, 20)
     loss = made_loss(Chosen("sparse_categorical_crossentropy", {"from_logits": True, "label_smoothing": 0.1}))
@@ -85,6 +116,7 @@ def test_an_adapted_metric_is_saved() -> None:
     made = made_metric(Chosen("f1_score"), Output(SPARSE, (3,)), "f1_score")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(made))
     assert again.get_config() == made.get_config()
+    assert again.ignored is None
 
 
 def test_names_without_options_stay_keras_own() -> None:
