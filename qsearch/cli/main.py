@@ -25,8 +25,8 @@ INTERNAL_ERROR = 70
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 2 configuration or usage, 3 model, 4 data set, 5 output folder, "
-    "6 no usable training, 7 weights off their grid, 8 no trial keeps to max_drop, 70 a bug in qsearch, 130 interrupted.",
+    epilog="Exit codes: 0 done, 2 configuration or usage, 3 model, 4 data set, 5 output folder, 6 no usable training, "
+    "7 weights off their grid, 8 no trial keeps to max_drop, 70 a bug in qsearch, 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="qsearch")
 def cli() -> None:

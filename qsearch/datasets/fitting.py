@@ -196,8 +196,8 @@ class Inspection:
             seen.add(array)
         if not seen.finite:
             raise DatasetError(
-                f"{self.what}: {name}: not finite (holds NaN or infinite numbers, or some beyond float32), first in "
-                f"sample {seen.broken}; clean the data first"
+                f"{self.what}: {name}: not finite (holds NaN or infinite numbers), first in sample {seen.broken}; "
+                "clean the data first"
             )
 
     def judge(self, fitting: Fitting) -> None:

@@ -173,7 +173,7 @@ class _Run:
             except DivergedError as error:
                 raise DivergedError(
                     f"reference: {error}; lower reference.optimizer.learning_rate "
-                    f"({self.recipe.optimizer.learning_rate:g}), take clipnorm: 1.0 with it, or scale samples to about 1"
+                    f"({self.recipe.optimizer.learning_rate:g}), give it clipnorm: 1.0, or scale samples to about 1"
                 ) from None
 
     def _demands(self, reference: Figures) -> Demands:
