@@ -52,7 +52,9 @@ class OwnStep:
         expected = "x" if self.taken == 1 else "(x, y)"
         more = {"training": True} if isinstance(self.function, keras.layers.Layer) else {}
         try:
-            given = self.function(*(x, y, random)[: self.taken], **more)
+            # copies, as a function may change what it is given
+            whole = (*keras.tree.map_structure(numpy.array, (x, y)), random)
+            given = self.function(*whole[: self.taken], **more)
         except Exception as error:  # the user's own code
             raise DatasetError(f"{what} did not give {expected} for a batch ({told(error)})") from None
         if self.taken > 1 and not (isinstance(given, tuple | list) and len(given) == 2):

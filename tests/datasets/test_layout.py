@@ -161,7 +161,13 @@ def test_a_list_for_one_input() -> None:
         (X * numpy.nan, X[:, 0], "x: not finite (holds NaN or infinite numbers)"),
         (numpy.array([[1], [1, 2]] * 3, object), X[:, 0], "array of Python objects of shape (6,)"),
         ([[1], [1, 2]] * 3, X[:, 0], "is no array"),
-        (X.astype(str), X[:, 0], "expected arrays of numbers"),
+        (X.astype(str), X[:, 0], "expected arrays of numbers; number texts such as '0.0'"),
+        (X, numpy.array([["cat"], ["dog"]] * 3, object), "number texts such as 'cat': numpy.unique(labels, return_inv"),
+        (X, numpy.ones(6, object), "they are numbers: .astype('float32')"),
+        (X, numpy.array([1, None] * 3, object), "turn what is missing (None) into numbers"),
+        (X + 1j, X[:, 0], "is complex64 of shape (6, 4), expected arrays of numbers; give real and imaginary part"),
+        (X, numpy.arange(6).astype("datetime64[s]"), "turn times into numbers"),
+        (X.astype("float64") + 1e300, X[:, 0], "x: not finite (holds NaN or infinite numbers), first in sample 0"),
         (X, None, "has no labels, expected (x, y) or (x, y, sample_weight)"),
     ],
 )
@@ -183,6 +189,8 @@ def test_weights() -> None:
         (numpy.ones((6, 3)), "sample weights out have shape (3,), expected one for each sample, or (2, 2)"),
         (numpy.ones(5), "found x 6, y 6, sample weights 5"),
         (numpy.full(6, numpy.nan), "sample weights: not finite"),
+        (numpy.arange(6) - 1, "sample weights: -1 to 4, expected numbers >= 0; samples to leave out have weights of 0"),
+        (numpy.zeros(6), "sample weights are all 0, so that no sample counts; leave them out"),
     ):
         with pytest.raises(DatasetError) as caught:
             split_of(pixels, (X, y, weights), "train")

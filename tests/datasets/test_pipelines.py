@@ -15,6 +15,7 @@ import tensorflow
 
 from qsearch.datasets import Dataset, load_own
 from qsearch.datasets.layout import Head, Layout, Shape
+from qsearch.datasets.trouble import feeding
 from qsearch.errors import DatasetError
 
 CLASSES = Layout("net", {"in": (4,)}, (Head("out", (3,), "classes"),))
@@ -182,6 +183,23 @@ def fails() -> Iterator[Any]:
         (lambda: Batches(X * numpy.nan, Y), "training set: x: not finite"),
         (lambda: iter([(X[0], 1), (X[0, :2], 1)]), "samples in differ in shape"),
         (lambda: iter([(X, Y), (X, None)]), "has no labels"),
+        (
+            lambda: iter([(X, Y), (X, Y, X[:, 0] ** 2)]),
+            "sample weights that the first has not; give them in every element",
+        ),
+        (lambda: iter([(X, Y, X[:, 0] ** 2), (X, Y)]), "the first element has sample weights that others have not"),
+        (lambda: iter([(X[0], 1, 1.0), (X[1], 1)]), "the first element has sample weights that others have not"),
+        (lambda: iter([(X[0], 1), (X[1], 1, 1.0)]), "some elements have sample weights that the first has not"),
+        (lambda: iter([(X, Y), (X[:0], Y[:0])]), "found x 0, y 0 (batch 1)"),
+        (
+            lambda: iter([(X, Y), ((X + 1) * numpy.inf, Y)]),
+            "x: not finite (holds NaN or infinite numbers), first in sample 0; clean the data first (batch 1)",
+        ),
+        (
+            lambda: iter([(X, Y, 0 * X[:, 0]), (X, Y, 0 * X[:, 0])]),
+            "sample weights are all 0, so that no sample counts",
+        ),
+        (lambda: iter([(X, Y, Y, Y)]), "an element is 4 things, expected (x, y) or (x, y, sample_weight)"),
         (lambda: "text", "training set: expected (x, y), (x, y, sample_weight) or a pipeline; found a str"),
         (lambda: (X,), "found 1 things: ndarray"),
     ],
@@ -191,6 +209,59 @@ def test_bad_pipelines(load: Callable[..., Dataset], train: Callable[[], Any], m
         load(train)
     assert message in str(caught.value)
     assert "given:data" in str(caught.value)
+
+
+LATER: dict[str, tuple[Callable[[], Any], str]] = {
+    "weights": (lambda: (X, Y, Y), "sample weights that the first has not; give them in every element, or in none"),
+    "shape": (lambda: (X[:, :3], Y), r"in: samples have shape \(3,\), expected \(4,\)"),
+    "structure": (lambda: [X, Y, Y, Y], "an element is 4 things"),
+    "NaN": (lambda: (X * numpy.nan, Y), "training set: x: not finite"),
+    "labels": (lambda: (X, Y + 3), "labels of output out are 3 to 5, its classes are 0 to 2"),
+    "an exception": (lambda: {}["no"], r"failed at element 1( of 2)? with KeyError: 'no' \(test_pipelines.py:\d+\)"),
+}
+
+
+@pytest.mark.parametrize("kind", ["generator", "PyDataset"])
+@pytest.mark.parametrize("change", LATER)
+def test_a_later_reading_that_is_another(load: Callable[..., Dataset], kind: str, change: str) -> None:
+    first, (give, message) = [True], LATER[change]
+
+    def batch(index: int) -> Any:
+        return give() if index and not first[0] else (X, Y)
+
+    class Given(keras.utils.PyDataset):  # type: ignore[misc]
+        num_batches = 2
+
+        def __getitem__(self, index: int) -> Any:
+            return batch(index)
+
+    data = load(Given if kind == "PyDataset" else lambda: lambda: map(batch, range(2)))
+    first[0] = False
+    with pytest.raises(DatasetError, match=message), data.train.reading():
+        everything(data.train)
+
+
+def test_a_function_of_tf_data_that_fails_in_training(load: Callable[..., Dataset]) -> None:
+    broken = [False]
+
+    def row(x: Any) -> Any:
+        if broken[0]:
+            raise KeyError("no such file")
+        return x
+
+    def mapped(x: Any, y: Any) -> Any:
+        return tensorflow.ensure_shape(tensorflow.numpy_function(row, [x], x.dtype), (None, 4)), y
+
+    data = load(lambda: tensors().batch(8).map(mapped))
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+    model.compile(loss="sparse_categorical_crossentropy")
+    broken[0] = True
+    with (
+        pytest.raises(DatasetError, match=r"given:data: failed while .*: KeyError: 'no such file'"),
+        feeding(data.name),
+        data.train.reading(),
+    ):
+        model.fit(**data.train.training(8), verbose=0)
 
 
 def test_more_samples_than_there_are(load: Callable[..., Dataset]) -> None:

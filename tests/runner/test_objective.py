@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from textwrap import dedent
@@ -13,7 +14,7 @@ import pytest
 
 from qsearch.config import load_config
 from qsearch.config.chosen import Chosen
-from qsearch.errors import ConfigError, DatasetError
+from qsearch.errors import ConfigError, DatasetError, SearchError
 from qsearch.graph.from_keras import read_model
 from qsearch.runner.pipeline import RunResult, run
 from qsearch.runner.probabilities import disagreement
@@ -54,7 +55,7 @@ def net(activation="softmax", augment=False, heads=False):
 
 def f1(y_true, y_pred):
     calls.append(len(y_true))
-    hits, truth = y_pred == y_pred.max(axis=1, keepdims=True), y_true.reshape(-1, 1) == numpy.arange(3)
+    hits, truth = y_pred.argmax(axis=1)[:, None] == numpy.arange(3), y_true.reshape(-1, 1) == numpy.arange(3)
     return float(numpy.mean(2 * (hits & truth).sum(axis=0) / numpy.maximum(1, hits.sum(axis=0) + truth.sum(axis=0))))
 
 
@@ -69,6 +70,65 @@ def noisy(x, random_state=None):
 
 def wrong(x, y):
     return x
+
+
+def raising(y_true, y_pred):
+    return {}["no such thing"]
+
+
+def not_finite(y_true, y_pred):
+    return float("nan")
+
+
+class Kind:
+    pass
+
+
+def narrower(x): return x[:, :5]
+def fewer(x): return x[:3]
+def nothing_back(x): x += 100
+def texts(x): return x.astype(str)
+def holes(x): return x * numpy.nan
+def other_classes(x, y): return x, y + 3
+def three_things(x, y, random): return x, y, y
+def too_many(x, y, random, more): return x, y
+def failing(x, y): raise KeyError("no such thing")
+
+
+def tired(x, y):
+    calls.append(0)
+    if len(calls) > 2:
+        raise ValueError("no more")
+    return x, y
+
+
+def drawn(x, y, random):
+    calls.append(len(x))
+    return x + random.normal(0, 0.1, x.shape), y
+
+
+def tensors(batch=30):
+    import tensorflow
+    return tuple(tensorflow.data.Dataset.from_tensor_slices(part).batch(batch) for part in data())
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, part):
+        super().__init__()
+        self.part = part
+
+    def __len__(self):
+        return len(self.part[0]) // 30 or 1
+
+    def __getitem__(self, index):
+        return tuple(each[30 * index : 30 * index + 30] for each in self.part)
+
+
+def sequences(): return tuple(Batches(part) for part in data())
+def generators():
+    def batches(part):
+        return lambda: (Batches(part)[index] for index in range(len(Batches(part))))
+    return tuple(batches(part) for part in data())
 """
 
 BASE = """
@@ -145,6 +205,14 @@ def test_a_head_called_name(own: str) -> None:
         (["reference.metrics=[{name: recall, thresholds: 2.0}]"], r"reference\.metrics\[0\]: recall cannot be made"),
         (['reference.metrics=[{whole_set: "OWN:per_class"}]', "reference.direction=max"], "expected one number"),
         (['reference.metrics=[{whole_set: "OWN:data"}]', "reference.direction=max"], "data fails on all"),
+        (['reference.metrics=[{whole_set: "OWN:raising"}]', "reference.direction=max"],
+         r"raising fails on all labels \(30,\) and predictions \(30, 3\): KeyError: 'no such thing' \(.*:\d+\)"),
+        (['reference.metrics=["OWN:calls"]', "reference.direction=max"], "found a list, expected a class or a func"),
+        (["reference.metrics=[{name: mean_iou, num_classes: 2}]"], r"num_classes: found 2, the output has 3 classes"),
+        (["reference.metrics=[{name: precision, class_id: 3}]"], "class_id: found 3, the output has 3 classes"),
+        (["reference.metrics=[top_k_categorical_accuracy]"], "the first 5 of 3 classes always hold the right one; "),
+        (["reference.class_weight={3: 1.0}"], r"reference\.class_weight: there is no class 3: output out has the"),
+        (["reference.class_weight={0: 0, 1: 0, 2: 0}"], "every class has the weight 0, so that no sample counts"),
         (['reference.metrics=[{whole_set: "OWN:f1"}]'], r"reference\.direction: is missing"),
         (["model.arguments={activation: null}"], r"reference\.loss: sparse_categorical_crossentropy takes "
          r"probabilities, and output 'out' is none: .*\{name: sparse_categorical_crossentropy, from_logits: true\}"),
@@ -152,6 +220,8 @@ def test_a_head_called_name(own: str) -> None:
         (["reference.loss={name: sparse_categorical_crossentropy, from_logits: true}"],
          "output 'out' has probabilities, it ends in softmax; leave out from_logits"),
         (['dataset.augment="OWN:nothing"'], r"dataset\.augment: .* has no 'nothing'"),
+        (['dataset.augment="OWN:calls"'], r"dataset\.augment: .*: found a list, expected a function of a batch"),
+        (['dataset.augment="OWN:Kind"'], "found the class Kind, expected a function of a batch"),
     ],
 )  # fmt: skip
 def test_what_is_refused_before_training(own: str, overrides: list[str], message: str) -> None:
@@ -179,6 +249,55 @@ def test_augmentation_of_the_data_section(own: str) -> None:
     assert set(sys.modules[own].calls) == {31, 28, 32, 26}  # batches of 90 training samples, not the other 30 and 40
     with pytest.raises(DatasetError, match=r"dataset\.augment: .*:wrong did not give \(x, y\) for a batch"):
         ran(own, "dataset.augment=OWN:wrong")
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("narrower", r"narrower: a batch: in: samples have shape \(5, 8, 1\), expected \(8, 8, 1\)"),
+        ("fewer", "found x 3, y 30"),
+        ("nothing_back", "did not give x for a batch, but None; does it return what it made"),
+        ("texts", "a batch: x: is <U32 .* expected arrays of numbers"),
+        ("holes", "a batch: x: not finite"),
+        ("other_classes", "a batch: labels of output out are 3 to 5, its classes are 0 to 2"),
+        ("three_things", r"did not give \(x, y\) for a batch, but 3 things"),
+        ("too_many", r"did not give \(x, y\) for a batch \(TypeError: too_many\(\) missing 1 required"),
+        ("failing", r"\(KeyError: 'no such thing' \(.*\.py:\d+\)\)"),
+    ],
+)
+@pytest.mark.parametrize("data", ["data", "tensors"])
+def test_augmentation_that_does_not_fit_is_told_before_training(
+    own: str, data: str, function: str, message: str
+) -> None:
+    with pytest.raises(DatasetError, match=rf"dataset\.augment: OWN:{function}".replace("OWN", own)) as caught:
+        ran(own, f"dataset.augment=OWN:{function}", f"dataset.factory=OWN:{data}", "dataset.validation=test")
+    assert re.search(message, str(caught.value))
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("data", ["data", "tensors", "sequences", "generators"])
+def test_augmentation_that_fails_later(own: str, data: str) -> None:
+    with pytest.raises(DatasetError, match=r"dataset\.augment: .*:tired did not give .* \(ValueError: no more"):
+        ran(own, "dataset.augment=OWN:tired", f"dataset.factory=OWN:{data}", "dataset.validation=test")
+
+
+@pytest.mark.parametrize("data", ["tensors", "sequences", "generators"])
+def test_augmentation_of_pipelines(own: str, data: str) -> None:
+    options = ["dataset.augment=[{crop: 1}, OWN:drawn]", f"dataset.factory=OWN:{data}", "dataset.validation=test"]
+    first, again, plain = (
+        ran(own, f"run.output_dir=run{number}", *more) for number, more in enumerate([options, options, options[1:]])
+    )
+    assert first.summary["best"]["test"] == again.summary["best"]["test"] != plain.summary["best"]["test"]
+    assert set(sys.modules[own].calls) == {30}
+
+
+def test_a_reference_that_diverges(own: str) -> None:
+    with pytest.raises(
+        SearchError, match=r"reference: training diverged: no epoch of 2 had a finite val_not_finite \(val"
+    ):
+        ran(own, 'reference.metrics=[{whole_set: "OWN:not_finite"}]', "reference.direction=max")
+    with pytest.raises(SearchError, match=r"val_loss .*; lower reference.optimizer.learning_rate \(1e\+30\), give"):
+        ran(own, "reference.optimizer={name: sgd, learning_rate: 1.0e+30}", "run.overwrite=true")
 
 
 SPARSE, BINARY = "sparse_categorical_crossentropy", "binary_crossentropy"

@@ -10,7 +10,7 @@ import keras
 import numpy
 import pytest
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score, fbeta_score, jaccard_score, precision_score, roc_auc_score
+from sklearn.metrics import f1_score, fbeta_score, jaccard_score, precision_score, r2_score, roc_auc_score
 
 from qsearch.config.chosen import Chosen
 from qsearch.errors import ConfigError
@@ -51,6 +51,46 @@ def test_metrics_of_logits_and_class_numbers(random: numpy.random.Generator) -> 
     assert found["precision"] == pytest.approx(precision_score(hot.ravel(), (softmax(logits) > 0.5).ravel()), abs=1e-5)
     assert found["sparse_categorical_crossentropy"] == pytest.approx(found["loss"], rel=1e-5)
     assert found["auc"] == pytest.approx(roc_auc_score(hot.ravel(), softmax(logits).ravel()), abs=0.01)
+
+
+ALIKE = (
+    "acc", "auc", "precision", "recall", "f1_score", "binary_accuracy", "categorical_accuracy", "mse", "mae", "hinge",
+    "sparse_categorical_accuracy", "sparse_categorical_crossentropy", "categorical_crossentropy", "kl_divergence",
+    "poisson", "cosine_similarity", "pearson_correlation", "r2_score", "mean_iou", "one_hot_mean_iou",
+)  # fmt: skip
+OPTIONS = (
+    Chosen("iou", {"target_class_ids": [1]}),
+    Chosen("one_hot_iou", {"target_class_ids": [1]}),
+    Chosen("sparse_top_k_categorical_accuracy", {"k": 2}),
+    Chosen("top_k_categorical_accuracy", {"k": 2}),
+)
+
+
+@pytest.mark.parametrize("places", [(), (4,)])
+def test_metrics_are_the_same_of_class_numbers_and_one_hot_labels(
+    random: numpy.random.Generator, places: tuple[int, ...]
+) -> None:
+    outputs = softmax(random.normal(size=(40, *places, 3)).astype("float32"))
+    labels = random.integers(0, 3, (40, *places))
+    metrics = (*map(Chosen, ALIKE), *OPTIONS)
+    sparse = evaluated(Chosen("sparse_categorical_crossentropy"), metrics, labels, outputs)
+    hot = evaluated(Chosen("categorical_crossentropy"), metrics, numpy.eye(3, dtype="float32")[labels], outputs)
+    assert sparse == pytest.approx(hot, abs=1e-5)
+    hits, whole = outputs.argmax(axis=-1).ravel(), numpy.eye(3)[labels]
+    jaccard = jaccard_score(labels.ravel(), hits, average=None)
+    second = (numpy.argsort(outputs, axis=-1)[..., 1:] == labels[..., None]).any(axis=-1).mean()
+    wanted = {
+        "mean_iou": jaccard.mean(),
+        "iou": jaccard[1],
+        "acc": (hits == labels.ravel()).mean(),
+        "sparse_categorical_accuracy": (hits == labels.ravel()).mean(),
+        "top_k_categorical_accuracy": second,
+        "sparse_top_k_categorical_accuracy": second,
+        "mse": ((outputs - whole) ** 2).mean(),
+        "r2_score": r2_score(whole.reshape(-1, 3), outputs.reshape(-1, 3)),
+        "kl_divergence": sparse["categorical_crossentropy"],
+    }
+    assert {name: sparse[name] for name in wanted} == pytest.approx(wanted, abs=1e-5)
 
 
 @pytest.mark.parametrize("loss", [BINARY, Chosen("binary_crossentropy")])
