@@ -57,7 +57,7 @@ def network() -> Any:
 
 def recipe() -> Any:
     from qsearch.config.chosen import Chosen
-    from qsearch.config.schema import OptimizerConfig
+    from qsearch.config.optimizers import OptimizerConfig
     from qsearch.goal.target import Target
     from qsearch.search.made import Output
     from qsearch.search.metrics import Objective

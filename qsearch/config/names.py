@@ -145,17 +145,27 @@ LOSSES = (
 SIGNED_LOSSES = ("poisson", "cosine_similarity")
 """Those that may be below 0."""
 
-_ALL = ("learning_rate", "weight_decay", "clipnorm", "global_clipnorm", "clipvalue")
-OPTIMIZERS: Mapping[str, tuple[str, ...]] = {
-    "adam": (*_ALL, "beta_1", "beta_2", "epsilon", "amsgrad"),
-    "adamw": (*_ALL, "beta_1", "beta_2", "epsilon", "amsgrad"),
-    "nadam": (*_ALL, "beta_1", "beta_2", "epsilon"),
-    "adamax": (*_ALL, "beta_1", "beta_2", "epsilon"),
-    "sgd": (*_ALL, "momentum", "nesterov"),
-    "rmsprop": (*_ALL, "rho", "momentum", "epsilon", "centered"),
-    "adagrad": (*_ALL, "initial_accumulator_value", "epsilon"),
-    "lion": (*_ALL, "beta_1", "beta_2"),
+_FIRST = ("learning_rate", "weight_decay", "clipnorm", "global_clipnorm", "clipvalue")
+_LAST = (
+    "use_ema",
+    "ema_momentum",
+    "ema_overwrite_frequency",
+    "loss_scale_factor",
+    "gradient_accumulation_steps",
+)
+_OPTIMIZERS: Mapping[str, tuple[str, ...]] = {
+    "adam": ("beta_1", "beta_2", "epsilon", "amsgrad"),
+    "adamw": ("beta_1", "beta_2", "epsilon", "amsgrad"),
+    "nadam": ("beta_1", "beta_2", "epsilon"),
+    "adamax": ("beta_1", "beta_2", "epsilon"),
+    "sgd": ("momentum", "nesterov"),
+    "rmsprop": ("rho", "momentum", "epsilon", "centered"),
+    "adagrad": ("initial_accumulator_value", "epsilon"),
+    "adadelta": ("rho", "epsilon"),
+    "adafactor": ("beta_2_decay", "epsilon_1", "epsilon_2", "clip_threshold", "relative_step"),
+    "lion": ("beta_1", "beta_2"),
 }
+OPTIMIZERS: Mapping[str, tuple[str, ...]] = {name: (*_FIRST, *own, *_LAST) for name, own in _OPTIMIZERS.items()}
 """Keras optimizers and the options that each takes."""
 
 _PRICED = (

@@ -21,7 +21,6 @@ from qsearch.config import bounds
 from qsearch.config.augment import Augment, AugmentConfig
 from qsearch.config.chosen import Chosen, Losses, Metric
 from qsearch.config.fields import (
-    AsNamed,
     BitWidth,
     Bool,
     Count,
@@ -42,7 +41,8 @@ from qsearch.config.fields import (
 )
 from qsearch.config.goals import BitsGoalConfig, GoalConfig
 from qsearch.config.limits import Limits, QuantizationConfig
-from qsearch.config.names import DATASETS, METRICS, MODELS, MODES, OPTIMIZERS, STRATEGIES
+from qsearch.config.names import DATASETS, METRICS, MODELS, MODES, STRATEGIES
+from qsearch.config.optimizers import Optimizer, OptimizerConfig
 from qsearch.config.schedules import Schedule, ScheduleConfig, check_warmup
 from qsearch.config.section import Section
 from qsearch.errors import shown
@@ -148,39 +148,6 @@ class ModelConfig(Section):
     def origin(self) -> str:
         """What people call it."""
         return str(self.name or self.path or self.factory)
-
-
-class OptimizerConfig(Section):
-    name: Annotated[Text, BeforeValidator(one_of(tuple(OPTIMIZERS)))] = "adam"
-    learning_rate: Positive = 0.001
-    weight_decay: NotNegative | None = None
-    clipnorm: Positive | None = None
-    global_clipnorm: Positive | None = None
-    clipvalue: Positive | None = None
-    beta_1: NotNegative | None = None
-    beta_2: NotNegative | None = None
-    epsilon: Positive | None = None
-    amsgrad: Bool | None = None
-    momentum: NotNegative | None = None
-    nesterov: Bool | None = None
-    rho: NotNegative | None = None
-    centered: Bool | None = None
-    initial_accumulator_value: NotNegative | None = None
-
-    @model_validator(mode="after")
-    def _options_of_its_own(self) -> Self:
-        allowed = OPTIMIZERS[self.name]
-        for option in self.options():
-            if option not in allowed:
-                raise ValueError(f"{self.name} has no option '{option}', allowed: {', '.join(allowed)}")
-        return self
-
-    def options(self) -> dict[str, Any]:
-        """What the optimizer is made with, its name aside."""
-        return self.model_dump(exclude={"name"}, exclude_none=True)
-
-
-Optimizer = Annotated[OptimizerConfig, AsNamed]
 
 
 def _is_class_number(key: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy
 
-from qsearch.config.schema import OptimizerConfig
+from qsearch.config.optimizers import OptimizerConfig
 from qsearch.datasets import Dataset, Source
 from qsearch.datasets.memory import shared
 from qsearch.datasets.trouble import feeding, surfaced
@@ -19,6 +19,7 @@ from qsearch.errors import ConfigError, SearchError
 from qsearch.goal.target import Target
 from qsearch.search.augmentation import Augmentation
 from qsearch.search.augmented import augmented
+from qsearch.search.averages import Averages
 from qsearch.search.metrics import Objective
 from qsearch.search.rates import variable_factors, with_factors
 from qsearch.search.schedules import RateSchedule, state_of
@@ -110,7 +111,8 @@ def train(
         keeper.set_model(model)
         keeper.consider(0, {f"val_{name}": value for name, value in evaluate(model, data.selection, recipe).items()})
     rate = recipe.optimizer.learning_rate
-    callbacks: list[Any] = [keras.callbacks.TerminateOnNaN(), keeper]
+    averages = [Averages()] if recipe.optimizer.use_ema else []
+    callbacks: list[Any] = [keras.callbacks.TerminateOnNaN(), *averages, keeper]
     callbacks += recipe.schedule.callbacks(rate, {} if state is None else state.schedule)
     if recipe.patience is not None:
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=recipe.patience, mode="min"))
@@ -128,7 +130,9 @@ def train(
             callbacks=callbacks,
             verbose=0,
         )
-    end = TrainingState(model.get_weights(), _values(model.optimizer), state_of(callbacks))
+    raw = averages[0].end if averages else None
+    weights, variables = raw or (model.get_weights(), _values(model.optimizer))
+    end = TrainingState(weights, variables, state_of(callbacks))
     if recipe.rates:
         compile_model(model, replace(recipe, rates={}))  # with an optimizer that can be saved
     return keeper.restore(), end

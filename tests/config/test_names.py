@@ -12,6 +12,7 @@ import pytest
 from qsearch.config import names
 from qsearch.config.chosen import Chosen
 from qsearch.config.keras_options import LOSS_CLASSES, METRIC_CLASSES, SHORT, KerasClass
+from qsearch.config.optimizers import OptimizerConfig
 from qsearch.datasets import DATASETS
 from qsearch.energy.process import PROCESSES
 from qsearch.models import MODELS
@@ -120,7 +121,16 @@ def test_losses(name: str) -> None:
 
 @pytest.mark.parametrize("name", names.OPTIMIZERS)
 def test_optimizers_take_their_options(name: str) -> None:
-    values = {"nesterov": True, "amsgrad": True, "centered": True}
+    values: dict[str, Any] = {
+        "nesterov": True,
+        "amsgrad": True,
+        "centered": True,
+        "use_ema": True,
+        "relative_step": True,
+    }
+    values |= {"gradient_accumulation_steps": 2, "ema_overwrite_frequency": 3}
     for option in names.OPTIMIZERS[name]:
-        optimizer = keras.optimizers.get({"class_name": name, "config": {option: values.get(option, 0.5)}})
+        more = {"use_ema": True} if option.startswith("ema_") else {}
+        config = OptimizerConfig(name=name, **{option: values.get(option, 0.5)}, **more)
+        optimizer = keras.optimizers.get({"class_name": name, "config": config.options()})
         assert optimizer.get_config()[option] == pytest.approx(values.get(option, 0.5))

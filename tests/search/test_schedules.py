@@ -10,8 +10,8 @@ import numpy
 import pytest
 
 from qsearch.config.chosen import Chosen
+from qsearch.config.optimizers import OptimizerConfig
 from qsearch.config.schedules import ScheduleConfig
-from qsearch.config.schema import OptimizerConfig
 from qsearch.datasets import Dataset, Split
 from qsearch.goal.target import Target
 from qsearch.runner.checkpoints import Checkpoints

@@ -1,0 +1,63 @@
+"""Optimizers in a configuration: a name, or a mapping with a name and options."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, Strict, model_validator
+
+from qsearch.config.fields import AsNamed, Bool, Count, NotNegative, Positive, Real, Share, Text, one_of
+from qsearch.config.names import OPTIMIZERS
+from qsearch.config.section import Section
+
+
+class OptimizerConfig(Section):
+    """One of Keras' optimizers; options that are None have its defaults."""
+
+    name: Annotated[Text, BeforeValidator(one_of(tuple(OPTIMIZERS)))] = "adam"
+    learning_rate: Positive = 0.001
+    weight_decay: NotNegative | None = None
+    clipnorm: Positive | None = None
+    global_clipnorm: Positive | None = None
+    clipvalue: Positive | None = None
+    beta_1: NotNegative | None = None
+    beta_2: NotNegative | None = None
+    epsilon: Positive | None = None
+    amsgrad: Bool | None = None
+    momentum: NotNegative | None = None
+    nesterov: Bool | None = None
+    rho: NotNegative | None = None
+    centered: Bool | None = None
+    initial_accumulator_value: NotNegative | None = None
+    use_ema: Bool | None = None
+    """Judge and keep moving averages of the weights."""
+    ema_momentum: Share | None = None
+    ema_overwrite_frequency: Count | None = None
+    loss_scale_factor: Positive | None = None
+    gradient_accumulation_steps: Annotated[int, Strict(), Field(ge=2)] | None = None
+    beta_2_decay: Real | None = None
+    epsilon_1: Positive | None = None
+    epsilon_2: Positive | None = None
+    clip_threshold: Positive | None = None
+    relative_step: Bool | None = None
+
+    @model_validator(mode="after")
+    def _options_of_its_own(self) -> Self:
+        allowed = OPTIMIZERS[self.name]
+        for option in self.options():
+            if option not in allowed:
+                raise ValueError(f"{self.name} has no option '{option}', allowed: {', '.join(allowed)}")
+        clips = [option for option in ("clipnorm", "global_clipnorm", "clipvalue") if getattr(self, option) is not None]
+        if len(clips) > 1:
+            raise ValueError(f"found {' and '.join(clips)}, expected at most one of them")
+        for option in ("ema_momentum", "ema_overwrite_frequency"):
+            if getattr(self, option) is not None and not self.use_ema:
+                raise ValueError(f"{option} is for use_ema: true")
+        return self
+
+    def options(self) -> dict[str, Any]:
+        """What the optimizer is made with, its name aside."""
+        return self.model_dump(exclude={"name"}, exclude_none=True)
+
+
+Optimizer = Annotated[OptimizerConfig, AsNamed]
