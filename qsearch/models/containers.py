@@ -5,7 +5,6 @@ A model file may hold nothing but itself: no links, no data in other files, and 
 
 from __future__ import annotations
 
-import stat
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -23,20 +22,6 @@ _MAX_OBJECTS = 1_000_000
 _FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
 """Of HDF5 itself and h5py; others are loaded from shared libraries."""
 _NUMBERS = "biufc"
-
-
-def check_regular(path: Path) -> None:
-    """Refuse pipes and devices, which have no end or never begin.
-
-    Raises:
-        ModelError: it is one.
-    """
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):
-        kind = (
-            "a pipe" if stat.S_ISFIFO(mode) else "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "no file"
-        )
-        raise ModelError(f"{path}: is {kind}; expected a file")
 
 
 def check_size(where: str, declared: int, stored: int) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qsearch.errors import ModelError, did_you_mean, reason_of
-from qsearch.models.containers import check_regular
 from qsearch.models.packages import refuse_packages
 from qsearch.models.stored import Stored, read_stored, refuse_foreign, refuse_named_files
 from qsearch.paths import expanded
@@ -159,7 +158,6 @@ def _check_path(path: Path, endings: Sequence[str]) -> None:
     if path.suffix not in endings:
         ending = repr(path.suffix) if path.suffix else "nothing"
         raise ModelError(f"{path}: ends in {ending}, expected a model file: .keras or .h5")
-    check_regular(path)
     try:
         path.open("rb").close()
     except OSError as error:

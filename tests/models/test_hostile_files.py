@@ -302,9 +302,9 @@ def test_archives_with_names_outside(name: str, tmp_path: Path) -> None:
 
 def test_pipes_and_devices(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "m.keras")
-    assert refused(tmp_path / "m.keras").endswith("is a pipe; expected a file")
+    assert refused(tmp_path / "m.keras").endswith("is a pipe or a device; expected a .keras or .h5 file")
     (tmp_path / "d.h5").symlink_to("/dev/zero")
-    assert refused(tmp_path / "d.h5").endswith("is a device; expected a file")
+    assert refused(tmp_path / "d.h5").endswith("is a pipe or a device; expected a .keras or .h5 file")
 
 
 def test_operations_and_nested_compiled_models_are_read(tmp_path: Path) -> None:
