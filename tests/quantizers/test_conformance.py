@@ -8,7 +8,7 @@ import keras
 import numpy
 import pytest
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from qsearch.errors import ConfigError
@@ -311,11 +311,13 @@ def specs(draw: st.DrawFn) -> QuantizerSpec:
     named = (
         draw(st.lists(st.sampled_from(parameters[positional:]), unique=True)) if positional < len(parameters) else []
     )
-    return QuantizerSpec(
-        name,
-        tuple(draw(_values(parameter)) for parameter in parameters[:positional]),  # type: ignore[misc]
-        tuple((parameter.name, draw(_values(parameter))) for parameter in named),  # type: ignore[misc]
-    )
+    first = tuple(draw(_values(parameter)) for parameter in parameters[:positional])  # type: ignore[misc]
+    rest = tuple((parameter.name, draw(_values(parameter))) for parameter in named)  # type: ignore[misc]
+    try:
+        return QuantizerSpec(name, first, rest)
+    except ConfigError as error:
+        assert "min_po2_exponent must be <= max_po2_exponent" in str(error)  # the one rule about two parameters
+        reject()
 
 
 @given(specs())
