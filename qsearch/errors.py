@@ -146,6 +146,12 @@ def told(error: BaseException, length: int = 200) -> str:
     return f"{whole} ({place})" if place else whole
 
 
+def raised_here(error: BaseException) -> bool:
+    """Whether qsearch's own code raised an error, and not Keras, TensorFlow or the user's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and Path(frames[-1].filename).is_relative_to(_PACKAGE)
+
+
 def place_of(error: BaseException) -> str:
     """The innermost line of code that is the user's own: "nets.py:12"; empty where there is none."""
     frames = [(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)]

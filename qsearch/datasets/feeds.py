@@ -11,7 +11,10 @@ from qsearch.datasets.inspection import Inspected, at_batch, checked, element_pa
 from qsearch.datasets.labels import Change
 from qsearch.datasets.streams import SequenceStream, Stream, TensorStream, Window, read
 from qsearch.datasets.trouble import Trouble, noted
-from qsearch.errors import DatasetError
+from qsearch.errors import DatasetError, told
+
+_ENDED = object()
+"""Instead of an element that is not there."""
 
 
 def packed(split: Split) -> tuple[Any, ...]:
@@ -38,13 +41,17 @@ def python_feed(stream: Stream, found: Inspected, batch_size: int, steps: int, w
                 yield keras.tree.map_structure(lambda array, kind: array.astype(kind, copy=False), batch, kinds)
                 given += 1
             if given < steps:
-                raise DatasetError(f"{what}: {stream.kind} that gave {steps} batches at first, and {given} this time")
+                raise _shorter(stream, what, steps, given)
 
     signature = keras.tree.map_structure(
         lambda array: tensorflow.TensorSpec((None, *_open(array.shape[1:], found.fitting)), array.dtype), example
     )
     dataset = tensorflow.data.Dataset.from_generator(batches, output_signature=signature)
     return _finished(dataset, steps)
+
+
+def _shorter(stream: Stream, what: str, steps: int, given: int) -> DatasetError:
+    return DatasetError(f"{what}: {stream.kind} that gave {steps} batches at first, and {given} this time")
 
 
 def _python_batches(stream: Stream, found: Inspected, batch_size: int, what: str) -> Iterator[Any]:
@@ -98,7 +105,9 @@ def sequence_feed(
 
         def __getitem__(self, index: int) -> Any:
             with noted(trouble):
-                element = next(read(stream, Window(window.start + index, window.start + index + 1), what))
+                element = next(read(stream, Window(window.start + index, window.start + index + 1), what), _ENDED)
+                if element is _ENDED:
+                    raise _shorter(stream, what, steps, index)
                 with at_batch(window.start + index):
                     parts = element_parts(fitting.layout, element, what)
                     arrays = checked(found, arrays_of(parts, what), what)
@@ -107,10 +116,16 @@ def sequence_feed(
                 return packed(fitting.split(arrays))
 
         def on_epoch_begin(self) -> None:
-            inner.on_epoch_begin()
+            self._call(inner.on_epoch_begin)
 
         def on_epoch_end(self) -> None:
-            inner.on_epoch_end()
+            self._call(inner.on_epoch_end)
+
+        def _call(self, method: Callable[[], None]) -> None:
+            try:
+                method()
+            except (Exception, SystemExit) as error:  # the user's own code
+                raise DatasetError(f"{what}: {stream.kind}: {method.__name__} failed with {told(error)}") from None
 
     return Fed(
         workers=inner.workers, use_multiprocessing=inner.use_multiprocessing, max_queue_size=inner.max_queue_size

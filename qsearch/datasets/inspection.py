@@ -25,9 +25,9 @@ from qsearch.datasets.fitting import (
     stacked,
 )
 from qsearch.datasets.labels import input_change
-from qsearch.datasets.layout import Layout, Shape, fits
+from qsearch.datasets.layout import Layout, Shape, fits, shown
 from qsearch.datasets.streams import ENDLESS, Stream, Window, read
-from qsearch.errors import DatasetError
+from qsearch.errors import DatasetError, told
 
 GROUP = 256
 """Single samples that are looked at together."""
@@ -72,7 +72,7 @@ def inspect(stream: Stream, layout: Layout, limit: int | None, what: str, key: s
     Raises:
         DatasetError: it is empty, never ends, fails, cannot be read twice, or does not fit the model.
     """
-    if stream.length == ENDLESS and limit is None:
+    if _announced(stream, what) == ENDLESS and limit is None:
         raise DatasetError(f"{what}: {stream.kind} that never ends; say how many samples an epoch has: {key}")
     guard = _Endless(stream, limit, what, key)
     inspection = Inspection(layout, what)
@@ -112,6 +112,15 @@ def inspect(stream: Stream, layout: Layout, limit: int | None, what: str, key: s
             "fresh one with every call"
         )
     return found_all
+
+
+def _announced(stream: Stream, what: str) -> int | None:
+    """How many elements a stream says that it has."""
+    try:
+        return stream.length
+    except (Exception, SystemExit) as error:  # the user's own code
+        wanted = "__len__ (or num_batches) has to give the number of batches, a whole number >= 0"
+        raise DatasetError(f"{what}: {stream.kind} that does not tell its length ({told(error)}); {wanted}") from None
 
 
 def same_order(stream: Stream, layout: Layout, what: str) -> bool:
@@ -199,6 +208,19 @@ def check_like(layout: Layout, first: Parts | None, arrays: Parts, what: str) ->
     fitting_of(layout, arrays, what)
     if first is not None:
         same_weights([first, arrays], what)
+        _same_axes(first, arrays, what)
+
+
+def _same_axes(first: Parts, arrays: Parts, what: str) -> None:
+    """What is done to the first batch to make it the model's is done to all."""
+    for one, other in ((first.inputs, arrays.inputs), (first.labels, arrays.labels)):
+        for name, array in other.items():
+            if array.ndim != one[name].ndim:
+                found, expected = shown(array.shape[1:]), shown(one[name].shape[1:])
+                raise DatasetError(
+                    f"{what}: {name}: samples of shape {found}, and of shape {expected} in the first batch; give every "
+                    "batch the same axes"
+                )
 
 
 def checked(found: Inspected, arrays: Parts, what: str) -> Parts:

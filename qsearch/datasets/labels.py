@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -19,6 +20,8 @@ _CHUNK = 1 << 22
 
 
 _ROUNDING = 1e-5
+_MOST_CLASSES = 100_000
+"""Greater numbers are none of classes."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,27 @@ def input_change(found: Shape, wanted: Shape, what: str) -> Change:
     """
     change = _axis(found, wanted)
     if change is None:
-        raise DatasetError(f"{what}: samples have shape {shown(found)}, expected {shown(wanted)}")
+        raise DatasetError(
+            f"{what}: samples have shape {shown(found)}, expected {shown(wanted)}{_remedy(found, wanted)}"
+        )
     return change
+
+
+def _remedy(found: Shape, wanted: Shape) -> str:
+    """How samples of a shape become those of another that holds the same."""
+    if None in wanted or None in found or len(wanted) < 2:
+        return ""
+    if len(found) == len(wanted) and found[0] == wanted[-1] and found[1:] == wanted[:-1]:
+        axes = ", ".join(map(str, (0, *range(2, len(found) + 1), 1)))
+        return f"; put the channels last: x.transpose({axes})"
+    if len(found) == len(wanted) and found[-1] == wanted[0] and found[:-1] == wanted[1:]:
+        axes = ", ".join(map(str, (0, len(found), *range(1, len(found)))))
+        return f"; put the channels first: x.transpose({axes})"
+    if found in (wanted[:-1], (*wanted[:-1], 1)):
+        grey = "x" if len(found) == len(wanted) else "x[..., None]"
+        return f"; repeat the only channel: numpy.repeat({grey}, {wanted[-1]}, axis=-1)"
+    flat = len(found) == 1 and found[0] == math.prod(side or 0 for side in wanted)
+    return f"; x.reshape{shown((-1, *wanted))}" if flat else ""
 
 
 def label_change(head: Head, found: Shape, what: str) -> Change:
@@ -87,6 +109,8 @@ def _shaped(head: Head, found: Shape, what: str) -> Change:
         classes = f", or class numbers of shape {shown(places)}" if head.labels == "categorical" else ""
         sparse = head.labels in ("values", "binary") and head.units > 1 and fits(found, places)
         hint = "; class numbers are for loss: sparse_categorical_crossentropy" if sparse else ""
+        if head.labels == "binary" and head.units == 1 and fits(found, (*places, 2)):
+            hint = "; of two one-hot columns take the second: y[..., 1:]"
         raise _misfit(head, found, f"{shown(whole)}{classes}{hint}", what)
     return change
 
@@ -187,7 +211,10 @@ def _numbering(seen: Seen, head: Head) -> str:
         return "number the classes from 0 (a class to leave out needs weights of 0)"
     if seen.least >= 1 and seen.greatest == units:
         return "subtract 1"
-    return f"number the classes from 0, or give the output {int(seen.greatest) + 1} units"
+    if units == 1 and (seen.least, seen.greatest) == (0, 1):
+        return "for two classes and one unit take loss: binary_crossentropy, or give the output 2 units"
+    more = f", or give the output {int(seen.greatest) + 1} units" if seen.greatest < _MOST_CLASSES else ""
+    return f"number the classes from 0{more}"
 
 
 def _scaling(seen: Seen) -> str:

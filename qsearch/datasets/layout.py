@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -10,7 +11,9 @@ import numpy
 
 from qsearch.datasets.dataset import Array
 from qsearch.datasets.memory import converted
-from qsearch.errors import DatasetError
+from qsearch.errors import DatasetError, reason_of
+
+_FLOAT32 = numpy.dtype(numpy.float32)
 
 Shape: TypeAlias = tuple[int | None, ...]
 Labels: TypeAlias = Literal["classes", "categorical", "binary", "values", "own"]
@@ -99,14 +102,28 @@ def numbers(given: Any, what: str) -> Array:
     try:
         array = numpy.asarray(given)
     except Exception as error:  # rows of different lengths, or whatever a class of the user's own raises
-        reason = str(error).strip().partition("\n")[0][:120]
-        raise DatasetError(f"{what}: is no array ({reason}); pad rows of different lengths to one") from None
+        ragged = "; pad rows of different lengths to one" if "inhomogeneous" in str(error) else ""
+        raise DatasetError(f"{what}: is no array ({reason_of(error, 120)}){ragged}") from None
     if array.ndim == 0 or array.dtype.kind not in "biuf":
         kind = "an array of Python objects" if array.dtype.kind == "O" and array.ndim else array.dtype
         raise DatasetError(
             f"{what}: is {kind} of shape {array.shape}, expected arrays of numbers{_way_out(array, given)}"
         )
-    return converted(array, numpy.float32) if array.dtype.kind == "f" and array.dtype != numpy.float32 else array
+    if array.dtype.kind != "f" or array.dtype == numpy.float32:
+        return array
+    if array.size and array.dtype.itemsize > _FLOAT32.itemsize:
+        _check_range(array, what)
+    return converted(array, numpy.float32)
+
+
+def _check_range(array: Array, what: str) -> None:
+    """Numbers that float32 does not hold become infinite, and would be told as such."""
+    # NaN is told elsewhere; fmin and fmax pass it over
+    least, greatest = float(numpy.fmin.reduce(array, None)), float(numpy.fmax.reduce(array, None))
+    most = float(numpy.finfo(_FLOAT32).max)
+    for value in (least, greatest):
+        if most < abs(value) < math.inf:
+            raise DatasetError(f"{what}: holds {value:.3g}, beyond what float32 holds ({most:.2g}); scale the data")
 
 
 def _way_out(array: Array, given: Any) -> str:
@@ -121,6 +138,8 @@ def _way_out(array: Array, given: Any) -> str:
         return "; turn times into numbers"
     values = array.reshape(-1)[:10_000].tolist()
     text = next((value for value in values if isinstance(value, str | bytes)), None)
+    if text is not None and all(isinstance(value, str | bytes) and _is_number(value) for value in values):
+        return f"; make numbers of texts such as {text!r}: .astype('float32')"
     if text is not None:
         return f"; number texts such as {text!r}: numpy.unique(labels, return_inverse=True)[1]"
     if array.dtype.kind != "O":
@@ -130,6 +149,14 @@ def _way_out(array: Array, given: Any) -> str:
     if all(isinstance(value, int | float | numpy.generic) for value in values):
         return "; they are numbers: .astype('float32')"
     return "; pad rows of different lengths to one, turn what is missing into numbers"
+
+
+def _is_number(text: str | bytes) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def fits(found: Sequence[int | None], wanted: Sequence[int | None]) -> bool:

@@ -11,7 +11,7 @@ import numpy
 from qsearch.datasets.dataset import ArrayDataset, Dataset, Split
 from qsearch.datasets.extra import extra_arrays
 from qsearch.datasets.fitting import split_of
-from qsearch.datasets.layout import Layout
+from qsearch.datasets.layout import Layout, is_array
 from qsearch.datasets.load import Validation, check_count, check_fraction, hold_out
 from qsearch.datasets.npz import arrays_in
 from qsearch.datasets.pipeline import Pipeline, pipeline_of
@@ -132,6 +132,10 @@ def _from_function(factory: str, sets: Sequence[str]) -> dict[str, tuple[Any, ..
         three = isinstance(given, tuple | list) and len(given) == len(_THREE_SETS)
         hint = "; for three sets take dataset.validation: given" if three and len(sets) == len(_SETS) else ""
         raise DatasetError(f"{where}: did not give {gives}, but {_told(given)}{hint}")
+    if all(is_array(part) for part in given):
+        raise DatasetError(f"{where}: did not give {gives}, but {len(given)} arrays; a test set is needed too")
+    if _crosswise(given):
+        raise DatasetError(f"{where}: gave ((x_train, x_test), (y_train, y_test)), as it seems; expected {gives}")
     return {
         name: _set(part, lambda place=place: give()[place], _called(where, name))
         for place, (name, part) in enumerate(zip(sets, given, strict=True))
@@ -147,7 +151,19 @@ def _set(part: Any, again: Any, what: str) -> tuple[Any, ...] | Stream:
     raise DatasetError(f"{what}: expected (x, y), (x, y, sample_weight) or a pipeline; found {_told(part)}")
 
 
+def _crosswise(given: Any) -> bool:
+    """Whether two pairs of arrays belong together crosswise alone."""
+    if not all(isinstance(part, tuple | list) and len(part) == 2 and all(map(is_array, part)) for part in given):
+        return False
+    rows = [[part.shape[0] if len(part.shape) else 0 for part in pair] for pair in given]
+    return len(rows) == 2 and rows[0][0] != rows[0][1] and rows[0] == rows[1]
+
+
 def _told(given: Any) -> str:
+    if given is None:
+        return "nothing (None)"
+    if isinstance(given, Mapping):
+        return f"a dictionary of {', '.join(map(str, given)) or 'nothing'}"
     if isinstance(given, tuple | list):
         return f"{len(given)} things: {', '.join(type(each).__name__ for each in given[:4])}"
     return f"a {type(given).__name__}"

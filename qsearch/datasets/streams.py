@@ -121,7 +121,7 @@ def read(stream: Stream, window: Window, what: str) -> Iterator[Any]:
             place += 1
     except DatasetError:
         raise
-    except Exception as error:  # the user's own code, or TensorFlow's
+    except (Exception, SystemExit) as error:  # the user's own code, or TensorFlow's
         announced = "" if stream.length in (None, ENDLESS) else f" of {stream.length}"
         raise DatasetError(f"{what}: {stream.kind} failed at element {place}{announced} with {told(error)}") from None
 

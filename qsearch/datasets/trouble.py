@@ -9,8 +9,8 @@ from typing import TypeAlias
 from qsearch.errors import DatasetError, told
 
 Trouble: TypeAlias = list[DatasetError]
-_FEEDING = "[[IteratorGetNext]]"
-"""What TensorFlow's message ends in where it is about the data, not about the model."""
+_FEEDING = ("[[IteratorGetNext]]", "Detected at node IteratorGetNext ")
+"""What TensorFlow's message has where it is about the data, not about the model."""
 
 
 @contextmanager
@@ -49,6 +49,6 @@ def feeding(what: str) -> Iterator[None]:
     except DatasetError:
         raise
     except Exception as error:
-        if _FEEDING in str(error):
+        if any(mark in str(error) for mark in _FEEDING):
             raise DatasetError(f"{what}: failed while a model was trained or judged on it: {told(error)}") from None
         raise

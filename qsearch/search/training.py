@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from qsearch.config.optimizers import OptimizerConfig
 from qsearch.datasets import Dataset, Source
 from qsearch.datasets.memory import shared
 from qsearch.datasets.trouble import feeding, surfaced
-from qsearch.errors import ConfigError, SearchError
+from qsearch.errors import ConfigError, ModelError, QsearchError, SearchError, raised_here, told
 from qsearch.goal.target import Target
 from qsearch.search.augmentation import Augmentation
 from qsearch.search.augmented import augmented
@@ -120,7 +120,7 @@ def train(
     if recipe.augment is not None:
         fed = augmented(fed, recipe.augment, seed, recipe.first_epoch)
     changing = nullcontext() if recipe.augment is None else surfaced(recipe.augment.trouble)
-    with feeding(data.name), data.train.reading(), data.selection.reading(), changing:
+    with _trained(model), feeding(data.name), data.train.reading(), data.selection.reading(), changing:
         model.fit(
             **shared(fed),
             validation_data=shared(data.selection.validation(recipe.batch_size)),
@@ -136,6 +136,19 @@ def train(
     if recipe.rates:
         compile_model(model, replace(recipe, rates={}))  # with an optimizer that can be saved
     return keeper.restore(), end
+
+
+@contextmanager
+def _trained(model: keras.Model) -> Iterator[None]:
+    """Tell what a layer, a loss or a `train_step` of the user's own fails with, or that there is too little memory."""
+    try:
+        yield
+    except QsearchError:
+        raise
+    except Exception as error:
+        if raised_here(error):
+            raise
+        raise ModelError(f"{model.name}: training fails with {told(error)}") from None
 
 
 def _values(optimizer: keras.optimizers.Optimizer) -> list[Any]:

@@ -123,7 +123,7 @@ def _batches(feed: Any) -> Iterator[tuple[Any, ...]]:
 def _value(name: str, function: Callable[..., Any], labels: Any, outputs: Any, more: Mapping[str, Any]) -> float:
     try:
         found = numpy.asarray(function(labels, outputs, **more))
-    except Exception as error:  # the user's own code
+    except (Exception, SystemExit) as error:  # the user's own code
         raise ConfigError(
             f"{name} fails on all labels {labels.shape} and predictions {outputs.shape}: {told(error)}"
         ) from None
