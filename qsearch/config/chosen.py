@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator
@@ -12,10 +13,14 @@ from pydantic import PlainSerializer, PlainValidator
 from qsearch.config import bounds
 from qsearch.config.fields import PlacedError, is_import_path, one_of
 from qsearch.config.keras_options import (
+    AXES,
     CHOICES,
+    CLASS_NUMBERS,
     COUNTS,
+    LISTS,
     LOSS_CLASSES,
     METRIC_CLASSES,
+    NUMBERS,
     POSITIVE,
     SHARES,
     SHORT,
@@ -152,9 +157,28 @@ def _wrong(option: str, value: Any) -> str | None:
         return f"found {shown(value)}, must be <= {bounds.TABLE}"
     if option in SHARES and (not number or not 0 <= value <= 1):
         return f"found {shown(value)}, expected a number from 0 to 1"
+    if option in LISTS and not _is_list(value, LISTS[option]):
+        return f"found {shown(value)}, expected {LISTS[option]}"
+    if option in AXES and not all(_is_whole(each) for each in (value if isinstance(value, list) else [value])):
+        return f"found {shown(value)}, expected a whole number, as -1 for the last axis"
     if option in POSITIVE and (not number or not value > 0):
         return f"found {shown(value)}, expected a number > 0"
     return None
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_list(value: Any, expected: str) -> bool:
+    """Whether a value is what one of the texts of LISTS says."""
+    if expected == CLASS_NUMBERS:
+        return isinstance(value, list | tuple) and bool(value) and all(_is_whole(each) and each >= 0 for each in value)
+    numbers = value if isinstance(value, list | tuple) else [value]
+    real = all(isinstance(each, int | float) and not isinstance(each, bool) for each in numbers)
+    if expected == NUMBERS:
+        return isinstance(value, list | tuple) and bool(numbers) and real and all(0 <= each < inf for each in numbers)
+    return bool(numbers) and real and all(0 <= each <= 1 for each in numbers)
 
 
 def _loss(value: Any) -> Any:

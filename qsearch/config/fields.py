@@ -164,15 +164,20 @@ def _energy(value: Any) -> float:
 Energy = Annotated[float, BeforeValidator(_energy)]
 
 
-def _share(value: Any) -> float:
+def _part(value: Any, of: str) -> float:
     """A fraction, or a percentage such as "1%"."""
     found = value
     if isinstance(value, str):
         match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*%\s*", value)
         found = float(match[1]) / 100 if match else None
     if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < 1:
-        raise ValueError(f"found {shown(value)}, expected a part of the reference's metric: '1%' or 0.01, below 100%")
+        raise ValueError(f"found {shown(value)}, expected a part{of}: '1%' or 0.01, below 100%")
     return float(found)
 
 
-Share = Annotated[float, BeforeValidator(_share)]
+Share = Annotated[float, BeforeValidator(lambda value: _part(value, " of the reference's metric"))]
+Fraction = Annotated[float, BeforeValidator(lambda value: _part(value, ""))]
+"""A part of something that the key names."""
+Decay = Annotated[float, Strict(), Field(ge=0, lt=1, allow_inf_nan=False)]
+"""How much of an average is kept from one step to the next: all of it would never change."""
+Momentum = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]

@@ -150,3 +150,13 @@ SHARES = ("label_smoothing", "threshold", "recall", "precision", "specificity", 
 """Options that are numbers from 0 to 1."""
 POSITIVE = ("delta",)
 """Options that are numbers above 0."""
+AXES = ("axis",)
+"""Options that number an axis, or several."""
+CLASS_NUMBERS = "a list of class numbers, as [0, 1]"
+NUMBERS = "a list of numbers >= 0, one for each unit"
+LISTS: Mapping[str, str] = {
+    "target_class_ids": CLASS_NUMBERS,
+    "label_weights": NUMBERS,
+    "thresholds": "a number from 0 to 1, or a list of such numbers",
+}
+"""Options that are lists, and what they hold."""

@@ -6,32 +6,38 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, Strict, model_validator
 
-from qsearch.config.fields import AsNamed, Bool, Count, NotNegative, Positive, Real, Share, Text, one_of
+from qsearch.config.fields import AsNamed, Bool, Count, Decay, Momentum, NotNegative, Positive, Real, Text, one_of
 from qsearch.config.names import OPTIMIZERS
 from qsearch.config.section import Section
+
+
+def _name(value: Any) -> str:
+    """A name in any case, as Keras takes it: AdamW is a class, adamw its name."""
+    known = isinstance(value, str) and value.lower() in OPTIMIZERS
+    return value.lower() if known else one_of(tuple(OPTIMIZERS))(value)
 
 
 class OptimizerConfig(Section):
     """One of Keras' optimizers; options that are None have its defaults."""
 
-    name: Annotated[Text, BeforeValidator(one_of(tuple(OPTIMIZERS)))] = "adam"
+    name: Annotated[Text, BeforeValidator(_name)] = "adam"
     learning_rate: Positive = 0.001
     weight_decay: NotNegative | None = None
     clipnorm: Positive | None = None
     global_clipnorm: Positive | None = None
     clipvalue: Positive | None = None
-    beta_1: NotNegative | None = None
-    beta_2: NotNegative | None = None
+    beta_1: Decay | None = None
+    beta_2: Decay | None = None
     epsilon: Positive | None = None
     amsgrad: Bool | None = None
-    momentum: NotNegative | None = None
+    momentum: Momentum | None = None
     nesterov: Bool | None = None
-    rho: NotNegative | None = None
+    rho: Decay | None = None
     centered: Bool | None = None
     initial_accumulator_value: NotNegative | None = None
     use_ema: Bool | None = None
     """Judge and keep moving averages of the weights."""
-    ema_momentum: Share | None = None
+    ema_momentum: Decay | None = None
     ema_overwrite_frequency: Count | None = None
     loss_scale_factor: Positive | None = None
     gradient_accumulation_steps: Annotated[int, Strict(), Field(ge=2)] | None = None

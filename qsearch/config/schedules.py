@@ -7,7 +7,18 @@ from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import BeforeValidator, PlainSerializer, model_validator
 
-from qsearch.config.fields import AsNamed, Bool, Count, NotNegative, PlacedError, Positive, Share, Text, Whole, one_of
+from qsearch.config.fields import (
+    AsNamed,
+    Bool,
+    Count,
+    Fraction,
+    NotNegative,
+    PlacedError,
+    Positive,
+    Text,
+    Whole,
+    one_of,
+)
 from qsearch.config.section import Section
 from qsearch.errors import did_you_mean, shown
 
@@ -35,7 +46,7 @@ class ScheduleConfig(Section):
 
     name: Annotated[Text, BeforeValidator(one_of(tuple(_OPTIONS)))] = "constant"
     warmup_epochs: Whole | None = None
-    alpha: Share | None = None
+    alpha: Fraction | None = None
     decay_rate: Positive | None = None
     decay_epochs: Positive | None = None
     staircase: Bool | None = None

@@ -120,6 +120,9 @@ def made_metric(metric: Chosen, output: Output, name: str) -> Any:
         canonical = "binary_accuracy"
     options = {**_defaults(canonical, output), **metric.options}
     _check_classes(canonical, options, output.units)
+    _check_shape(canonical, options, output)
+    if canonical in _F_SCORES:  # which take no whole numbers
+        options |= {option: float(value) for option, value in options.items() if isinstance(value, int)}
     several = (output.units or 0) > 1
     classes = several and output.sparse and canonical not in (*_NUMBERS, *_OVERLAPS)
     numbers = several and output.one_hot and canonical in _NUMBERS
@@ -159,6 +162,32 @@ def _check_classes(name: str, options: Mapping[str, Any], units: int | None) -> 
     for option, most in (("class_id", units - 1), ("top_k", units)):
         if options.get(option) is not None and options[option] > most:
             raise ConfigError(f"{option}: found {options[option]}, the output has {units} classes: at most {most}")
+
+
+def _check_shape(name: str, options: Mapping[str, Any], output: Output) -> None:
+    """Refuse options that an output of such a shape cannot have.
+
+    Raises:
+        ConfigError: with what is allowed.
+    """
+    rank, axis = len(output.shape) + 1, options.get("axis")
+    for each in axis if isinstance(axis, list) else [] if axis is None else [axis]:
+        if not -rank <= each < rank:
+            raise ConfigError(
+                f"axis: found {each}, the output has {rank} axes, samples included: {-rank} to {rank - 1}"
+            )
+    if options.get("num_regressors"):
+        raise ConfigError(
+            "num_regressors: Keras cannot compute it in training; leave it out, or give a function of the whole set"
+        )
+    if name == "auc" and options.get("multi_label") and output.units is not None:
+        weights = options.get("label_weights")
+        for option, found in (
+            ("num_labels", options.get("num_labels")),
+            ("label_weights", None if weights is None else len(weights)),
+        ):
+            if found not in (None, output.units):
+                raise ConfigError(f"{option}: found {found}, the output has {output.units} units")
 
 
 def _defaults(name: str, output: Output) -> dict[str, Any]:

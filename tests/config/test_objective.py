@@ -79,7 +79,13 @@ def test_an_optimizer_may_be_a_bare_name(tmp_path: Path) -> None:
     assert found.reference.optimizer.learning_rate == 0.001
 
 
+def test_names_of_optimizers_in_any_case(tmp_path: Path) -> None:
+    found = loaded(tmp_path, "reference: {optimizer: AdamW}\nfinal_training: {optimizer: {name: SGD, momentum: 1}}")
+    assert (found.reference.optimizer.name, found.final_training.optimizer.name) == ("adamw", "sgd")
+
+
 LOSS, METRIC, RATE = "{loss: %s}", "{metrics: [%s]}", "{learning_rate_schedule: %s}"
+OPTIMIZER = "{optimizer: %s}"
 
 
 @pytest.mark.parametrize(
@@ -100,6 +106,18 @@ LOSS, METRIC, RATE = "{loss: %s}", "{metrics: [%s]}", "{learning_rate_schedule: 
         (METRIC, "{name: f1_score, average: null}", "null gives one value per class, expected one number: average: "),
         (METRIC, "iou", "needs the option 'target_class_ids', as in {name: iou, target_class_ids: [1]}"),
         (LOSS, "{name: huber, delta: 0}", "reference.loss.delta: found 0, expected a number > 0"),
+        (METRIC, "{name: auc, thresholds: abc}", "thresholds: found 'abc', expected a number from 0 to 1, or a list"),
+        (METRIC, "{name: precision, thresholds: [0.5, 3]}", "found [0.5, 3], expected a number from 0 to 1, or a list"),
+        (METRIC, "{name: auc, label_weights: [a]}", "found ['a'], expected a list of numbers >= 0, one for each unit"),
+        (METRIC, "{name: binary_iou, target_class_ids: 1}", "found 1, expected a list of class numbers, as [0, 1]"),
+        (METRIC, "{name: cosine_similarity, axis: a}", "axis: found 'a', expected a whole number, as -1 for the last"),
+        (LOSS, "{name: dice, axis: [1, 0.5]}", "reference.loss.axis: found [1, 0.5], expected a whole number"),
+        (OPTIMIZER, "adamm", "reference.optimizer: found 'adamm', allowed: "),
+        (OPTIMIZER, "{name: adam, beta_1: 1}", "reference.optimizer.beta_1: found 1, must be < 1"),
+        (OPTIMIZER, "{name: rmsprop, rho: 2}", "reference.optimizer.rho: found 2, must be < 1"),
+        (OPTIMIZER, "{name: sgd, momentum: 1.5}", "reference.optimizer.momentum: found 1.5, must be <= 1"),
+        (OPTIMIZER, "{name: adam, use_ema: true, ema_momentum: 2}", "optimizer.ema_momentum: found 2, must be < 1"),
+        (RATE, "{name: cosine, alpha: 2}", "learning_rate_schedule.alpha: found 2, expected a part: '1%' or 0.01"),
         (METRIC, "{whole_set: my}", "reference.metrics[0].whole_set: found 'my', expected an import path"),
         (METRIC, "{whole_set: true, name: acc}", "found 'acc', expected an import path such as 'my_module:function'"),
         (METRIC, "{nam: acc}", "found no 'name', expected one and the options of its class; did you mean 'name'?"),

@@ -142,6 +142,33 @@ def test_a_class_that_the_loss_leaves_out(random: numpy.random.Generator, shape:
     assert found["mean_iou"] == pytest.approx(iou, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        (Chosen("cosine_similarity", {"axis": 7}), "axis: found 7, the output has 2 axes, samples included: -2 to 1"),
+        (Chosen("r2_score", {"num_regressors": 2}), "num_regressors: Keras cannot compute it in training; leave it o"),
+        (Chosen("auc", {"multi_label": True, "num_labels": 5}), "num_labels: found 5, the output has 3 units"),
+        (Chosen("auc", {"multi_label": True, "label_weights": [1]}), "label_weights: found 1, the output has 3 units"),
+        (Chosen("fbeta_score", {"beta": -1}), "fbeta_score cannot be made with these options: "),
+    ],
+)
+def test_options_that_an_output_cannot_have(metric: Chosen, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        made_metric(metric, Output(Chosen("categorical_crossentropy"), (3,)), metric.name)
+    assert message in str(caught.value)
+
+
+def test_whole_numbers_for_f_scores(random: numpy.random.Generator) -> None:
+    outputs, labels = softmax(random.normal(size=(40, 3)).astype("float32")), random.integers(0, 3, 40)
+    loss = Chosen("sparse_categorical_crossentropy")
+    whole, real = (
+        evaluated(loss, (Chosen("fbeta_score", {"beta": beta}),), labels, outputs)["fbeta_score"] for beta in (2, 2.0)
+    )
+    metric = keras.metrics.FBetaScore(average="macro", beta=2.0)
+    metric.update_state(numpy.eye(3)[labels], outputs)
+    assert whole == real == pytest.approx(float(metric.result()), abs=1e-6)
+
+
 def test_smoothing_of_class_numbers(random: numpy.random.Generator) -> None:
     logits, labels = random.normal(size=(20, 3)).astype("float32"), random.integers(0, 3, 20)
     loss = made_loss(Chosen("sparse_categorical_crossentropy", {"from_logits": True, "label_smoothing": 0.1}))
