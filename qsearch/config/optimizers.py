@@ -6,13 +6,31 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, Strict, model_validator
 
-from qsearch.config.fields import AsNamed, Bool, Count, Decay, Momentum, NotNegative, Positive, Real, Text, one_of
+from qsearch.config.fields import (
+    AsNamed,
+    Bool,
+    Count,
+    Decay,
+    Momentum,
+    NotNegative,
+    Positive,
+    Real,
+    Text,
+    is_import_path,
+    one_of,
+)
 from qsearch.config.names import OPTIMIZERS
 from qsearch.config.section import Section
+from qsearch.errors import shown
 
 
 def _name(value: Any) -> str:
     """A name in any case, as Keras takes it: AdamW is a class, adamw its name."""
+    if is_import_path(value):
+        raise ValueError(
+            f"found {shown(value)}, expected the name of one of Keras' optimizers: {', '.join(OPTIMIZERS)}; one of "
+            "your own would have to be made anew for every trial"
+        )
     known = isinstance(value, str) and value.lower() in OPTIMIZERS
     return value.lower() if known else one_of(tuple(OPTIMIZERS))(value)
 

@@ -112,6 +112,7 @@ OPTIMIZER = "{optimizer: %s}"
         (METRIC, "{name: binary_iou, target_class_ids: 1}", "found 1, expected a list of class numbers, as [0, 1]"),
         (METRIC, "{name: cosine_similarity, axis: a}", "axis: found 'a', expected a whole number, as -1 for the last"),
         (LOSS, "{name: dice, axis: [1, 0.5]}", "reference.loss.axis: found [1, 0.5], expected a whole number"),
+        (OPTIMIZER, '"my_module:Mine"', "found 'my_module:Mine', expected the name of one of Keras' optimizers: a"),
         (OPTIMIZER, "adamm", "reference.optimizer: found 'adamm', allowed: "),
         (OPTIMIZER, "{name: adam, beta_1: 1}", "reference.optimizer.beta_1: found 1, must be < 1"),
         (OPTIMIZER, "{name: rmsprop, rho: 2}", "reference.optimizer.rho: found 2, must be < 1"),
