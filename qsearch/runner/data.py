@@ -119,6 +119,12 @@ def class_weights(experiment: Experiment, objective: Objective, data: Dataset) -
         )
     if head.labels == "values":
         raise experiment.loaded.error(where, f"is for classes, and output {head.name} is compared with numbers")
+    if head.labels == "binary" and head.units > 1:
+        raise experiment.loaded.error(
+            where,
+            f"is for one class for each sample, and output {head.name} answers {head.units} questions at once; give "
+            "sample weights, or one head for each question",
+        )
     most = max(head.units, 2)
     for place in () if given == "balanced" else given:
         if head.labels != "own" and place >= most:

@@ -15,6 +15,7 @@ from qsearch.datasets import Dataset, Source
 from qsearch.errors import ConfigError, DatasetError, did_you_mean, shown, told
 from qsearch.goal.target import Target
 from qsearch.graph.walk import head_names
+from qsearch.runner.culprits import culprit
 from qsearch.runner.data import class_weights, layout_of
 from qsearch.runner.experiment import Experiment
 from qsearch.runner.probabilities import disagreement
@@ -97,7 +98,7 @@ def recipe_of(experiment: Experiment, objective: Objective, data: Dataset) -> Re
     """How the reference is trained; the target is read from what the compiled model really reports.
 
     Raises:
-        ConfigError: a metric that is not reported, or whose direction is not known.
+        ConfigError: a metric that is not reported, or whose direction is not known; one, or a loss, that fails.
         DatasetError: loss or metrics cannot be computed on the data.
     """
     loaded = experiment.loaded
@@ -134,6 +135,9 @@ def recipe_of(experiment: Experiment, objective: Objective, data: Dataset) -> Re
     except DatasetError:
         raise
     except Exception as error:  # Keras, or a loss or metric of the user's own, on data that it does not fit
+        found = culprit(loaded, objective, experiment.model, data)
+        if found is not None:
+            raise loaded.error(*found) from None
         raise DatasetError(
             f"{data.name}: loss and metrics of {experiment.model.name} fail on it: {told(error)}"
         ) from None
