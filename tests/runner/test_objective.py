@@ -202,7 +202,7 @@ def test_a_head_called_name(own: str) -> None:
           "reference.loss=categorical_crossentropy"],
          r"reference\.metrics: f1_score gives 3 values, one per class .*average: macro"),
         (["reference.metrics=[{name: precision, thresholds: [0.1, 0.2]}]"], "precision gives 2 values"),
-        (["reference.metrics=[{name: recall, thresholds: 2.0}]"], r"\[0\]\.thresholds: found 2\.0, expected a number from 0"),
+        (["reference.metrics=[{name: recall, thresholds: 2.0}]"], r"\[0\]\.thresholds: found 2\.0, expected a"),
         (['reference.metrics=[{whole_set: "OWN:per_class"}]', "reference.direction=max"], "expected one number"),
         (['reference.metrics=[{whole_set: "OWN:data"}]', "reference.direction=max"], "data fails on all"),
         (['reference.metrics=[{whole_set: "OWN:raising"}]', "reference.direction=max"],
