@@ -187,7 +187,8 @@ def _numbering(seen: Seen, head: Head) -> str:
         return "number the classes from 0 (a class to leave out needs weights of 0)"
     if seen.least >= 1 and seen.greatest == units:
         return "subtract 1"
-    return f"number the classes from 0, or give the output {int(seen.greatest) + 1} units"
+    binary = ", or take loss: binary_crossentropy" if units == 1 and seen.greatest == 1 else ""
+    return f"number the classes from 0, or give the output {int(seen.greatest) + 1} units{binary}"
 
 
 def _scaling(seen: Seen) -> str:

@@ -342,3 +342,12 @@ def test_probabilities_are_told_from_other_numbers(end: list[Any], loss: str, pr
     if model.output_shape[-1] == 3 and probabilities and loss == SPARSE and "sigmoid" not in str(end[0].get_config()):
         assert certain
     assert disagreement(model, graph, {head: Chosen("mse")}, x) == {}
+
+
+@pytest.mark.filterwarnings("ignore:.*softmax over axis -1")
+@pytest.mark.parametrize("options", [{}, {"from_logits": True}])
+def test_a_softmax_of_one_unit_is_no_answer(options: dict[str, Any]) -> None:
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(1, activation="softmax", name="out")])
+    x = numpy.ones((4, 6), "float32")
+    found = disagreement(model, read_model(model), {"out": Chosen(BINARY, options)}, x)
+    assert "'out' ends in a softmax of one unit, which is always 1; end the model in a sigmoid" in found["out"]
