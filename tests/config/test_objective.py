@@ -99,6 +99,7 @@ LOSS, METRIC, RATE = "{loss: %s}", "{metrics: [%s]}", "{learning_rate_schedule: 
         (METRIC, "{name: f1_score, average: makro}", "found 'makro', allowed: macro, micro, weighted; did you mean"),
         (METRIC, "{name: f1_score, average: null}", "null gives one value per class, expected one number: average: "),
         (METRIC, "iou", "needs the option 'target_class_ids', as in {name: iou, target_class_ids: [1]}"),
+        (LOSS, "[mse, mae]", "reference.loss: found a list, expected one loss, or one for each head by its"),
         (LOSS, "{name: huber, delta: 0}", "reference.loss.delta: found 0, expected a number > 0"),
         (METRIC, "{whole_set: my}", "reference.metrics[0].whole_set: found 'my', expected an import path"),
         (METRIC, "{whole_set: true, name: acc}", "found 'acc', expected an import path such as 'my_module:function'"),
