@@ -103,11 +103,13 @@ class Objective:
         if self.direction is not None and self.direction != direction:
             direction, limit = self.direction, None
         if direction is None:
-            raise ConfigError(f"reference.direction: is missing, and whether more of {metric} is better is not known")
+            raise ConfigError(
+                f"whether more of {metric} is better is not known; write reference.direction: max, or min"
+            )
         key = next((key for key in (f"{self.head}_{name}", name) if key in reported), None)
         if key is None:
             found = ", ".join(reported)
             raise ConfigError(
-                f"reference.metrics: {metric} is not reported; reported are: {found}{did_you_mean(name, reported)}"
+                f"{metric} is not reported as one number; reported are: {found}{did_you_mean(name, reported)}"
             )
         return Target(f"val_{key}", direction == "max", limit)

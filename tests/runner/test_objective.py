@@ -213,7 +213,7 @@ def test_a_head_called_name(own: str) -> None:
         (["reference.metrics=[top_k_categorical_accuracy]"], "the first 5 of 3 classes always hold the right one; "),
         (["reference.class_weight={3: 1.0}"], r"reference\.class_weight: there is no class 3: output out has the"),
         (["reference.class_weight={0: 0, 1: 0, 2: 0}"], "every class has the weight 0, so that no sample counts"),
-        (['reference.metrics=[{whole_set: "OWN:f1"}]'], r"reference\.direction: is missing"),
+        (['reference.metrics=[{whole_set: "OWN:f1"}]'], "write reference.direction: max, or min"),
         (["model.arguments={activation: null}"], r"reference\.loss: sparse_categorical_crossentropy takes "
          r"probabilities, and output 'out' is none: .*\{name: sparse_categorical_crossentropy, from_logits: true\}"),
         (["model.arguments={activation: relu}"], "output 'out' is none"),
