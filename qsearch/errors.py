@@ -56,8 +56,48 @@ class VerificationError(QsearchError):
     exit_code = 7
 
 
+_LONGEST_VALUE = 200
+_LONGEST_LINE = 2_000
+_MOST_LINES = 100
+
+
+def printable(text: str, length: int = _LONGEST_LINE) -> str:
+    """Text of anybody's as it may be shown in a terminal: each line cut, with what is no printable character escaped.
+
+    Lines stay lines; a message tells one mistake in each of them.
+    """
+    lines = text.split("\n")
+    shown = [_cut(_escaped(line[: length + 1]), length, len(line)) for line in lines[:_MOST_LINES]]
+    if len(lines) > _MOST_LINES:
+        shown.append(f"... and {len(lines) - _MOST_LINES:,} lines more")
+    return "\n".join(shown)
+
+
+def shown(value: object, length: int = _LONGEST_VALUE) -> str:
+    """A value of a file or an option as messages quote it: in one line, cut, and nothing that steers a terminal."""
+    if isinstance(value, str):
+        return _cut(_escaped(repr(value[: length + 1])), length, len(value))
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # whole numbers of thousands of digits, and lists in lists in lists
+        text = f"a {type(value).__name__} that cannot be shown"
+    return _cut(_escaped(text[: length + 1]), length, len(text))
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
+def _cut(text: str, length: int, whole: int) -> str:
+    return text if whole <= length else f"{text[:length]}... ({whole:,} characters)"
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
     """The allowed name closest to `name`, or None when nothing is close."""
+    if len(name) > _LONGEST_VALUE:
+        return None
     candidates = list(allowed)
     by_lower = {candidate.lower(): candidate for candidate in reversed(candidates)}
     matches = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
@@ -67,7 +107,7 @@ def nearest(name: str, allowed: Iterable[str]) -> str | None:
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the nearest allowed name, or an empty string."""
     match = nearest(name, allowed)
-    return f"; did you mean {match!r}?" if match else ""
+    return f"; did you mean {shown(match)}?" if match else ""
 
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -94,7 +134,7 @@ def reason_of(error: BaseException, length: int = 200) -> str:
     if lines and (lines[0].startswith(_GRAPH) or any(line.startswith("Traceback (") for line in lines)):
         several = [match[1] for match in map(_FIRST_OF_SEVERAL.match, lines) if match is not None]
         lines = several or [line for line in lines if not line.startswith("[[")][-1:]
-    return lines[0][:length] if lines else type(error).__name__
+    return printable(lines[0][:length]) if lines else type(error).__name__
 
 
 def told(error: BaseException, length: int = 200) -> str:

@@ -1,14 +1,29 @@
-"""Objects of the user's own, by import path: "my_package.my_module:build"."""
+"""Objects of the user's own, by import path: "my_package.my_module:build".
+
+A configuration may come from somebody else: what it names is looked for beside it, in the current folder and among the
+installed packages. Python's own library is left out, as no function of it makes a model, a data set or a loss, and many
+(`os:system`, `subprocess:run`, `builtins:eval`) run whatever they are given.
+"""
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qsearch.errors import QsearchError, did_you_mean, told
+from qsearch.errors import QsearchError, did_you_mean, shown, told
+
+_WHOSE = "a configuration may name modules of yours, beside it or in the current folder, and installed packages"
+
+
+def look_in(folder: Path) -> None:
+    """Find modules in a folder too; what is installed and what is in earlier folders comes first."""
+    path = str(folder.resolve())
+    if path not in sys.path:
+        sys.path.append(path)
 
 
 def imported(path: str, error: Callable[[str], QsearchError]) -> Any:
@@ -19,19 +34,39 @@ def imported(path: str, error: Callable[[str], QsearchError]) -> Any:
         error: makes the error to raise of a message.
 
     Raises:
-        QsearchError: as `error` makes it: no such module or name, or the module fails when it is imported.
+        QsearchError: as `error` makes it: no such module or name, one of Python's own, or the module fails when it is
+            imported.
     """
     module_name, _, names = path.partition(":")
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.append(folder)  # last, so that it hides nothing that is installed
+    if _is_pythons(module_name):
+        raise error(f"{path}: {module_name} is a module of Python itself; {_WHOSE}")
+    look_in(Path.cwd())
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as problem:  # whatever the user's module raises while it is imported
+    except (Exception, SystemExit) as problem:  # whatever the user's module does while it is imported
         raise error(f"{path}: {module_name} cannot be imported ({told(problem)})") from None
-    for name in names.split("."):
+    parts = names.split(".")
+    for place, name in enumerate(parts):
         if not hasattr(found, name):
             public = [known for known in vars(found) if not known.startswith("_")]
-            raise error(f"{path}: {module_name} has no {name!r}{did_you_mean(name, public)}")
+            raise error(f"{path}: {module_name} has no {shown(name)}{did_you_mean(name, public)}")
         found = getattr(found, name)
+        if inspect.ismodule(found):
+            module = ".".join([module_name, *parts[: place + 1]])
+            raise error(f"{path}: {name!r} is a module; write {module}:{'.'.join(parts[place + 1 :]) or 'NAME'}")
+    if _is_pythons(_home(found)):
+        raise error(f"{path}: is {_home(found)}.{found.__name__}, which is of Python itself; {_WHOSE}")
     return found
+
+
+def _is_pythons(module: str) -> bool:
+    """Whether a module is of Python's library; one of the user's own with such a name is hidden by it."""
+    return module.partition(".")[0] in sys.stdlib_module_names
+
+
+def _home(found: Any) -> str:
+    """The module that a function or class is from; "" for anything else. Main modules are the user's own."""
+    if not (inspect.isroutine(found) or inspect.isclass(found)):
+        return ""
+    module = str(getattr(found, "__module__", "") or "")
+    return "" if module == "__main__" else module

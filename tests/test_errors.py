@@ -1,53 +1,42 @@
-"""What errors of other people's code are told as."""
+"""What messages show of other people's text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import keras
-import numpy
 import pytest
-import tensorflow
 
-from qsearch.errors import place_of, reason_of, told
-
-
-def caught(function: Callable[[], Any]) -> Exception:
-    with pytest.raises(Exception) as found:
-        function()
-    return found.value
+from qsearch.errors import did_you_mean, printable, shown
 
 
-def broken() -> None:
-    raise ValueError("first line\nsecond line")
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain ünï", "plain ünï"),
+        ("a\x1b[31mb\x07", r"a\x1b[31mb\x07"),
+        ("two\nlines\r", "two\nlines\\r"),
+        ("\udcff\u202e\x00", r"\udcff\u202e\x00"),
+        ("x" * 3_000, "x" * 2_000 + "... (3,000 characters)"),
+    ],
+)
+def test_printable(text: str, expected: str) -> None:
+    assert printable(text) == expected
 
 
-def silent() -> None:
-    raise ValueError
+def test_printable_tells_how_many_lines_are_left_out() -> None:
+    assert printable("a\n" * 300).endswith("a\n... and 201 lines more")
 
 
-def deep() -> None:
-    numpy.zeros(3).reshape(2, 2)
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("it's\n\x1b", r'"it\'s\n\x1b"'.replace("\\'", "'")),
+        (["\x00", 1], r"['\x00', 1]"),
+        pytest.param(10**5000, "a int that cannot be shown", id="digits"),
+        ("x" * 100_000, "'" + "x" * 199 + "... (100,000 characters)"),
+    ],
+)
+def test_shown(value: object, expected: str) -> None:
+    assert shown(value) == expected
 
 
-def test_the_innermost_line_of_the_users() -> None:
-    line = {one: one.__code__.co_firstlineno + 1 for one in (broken, silent, deep)}
-    assert told(caught(broken)) == f"ValueError: first line (test_errors.py:{line[broken]})"
-    assert told(caught(silent)) == f"ValueError (test_errors.py:{line[silent]})"
-    assert place_of(caught(deep)) == f"test_errors.py:{line[deep]}"  # not numpy's
-    assert place_of(ValueError("never raised")) == ""
-
-
-def test_errors_of_tensorflow() -> None:
-    def row(x: Any) -> Any:
-        return {}["no such file"]
-
-    rows = tensorflow.data.Dataset.range(3).map(lambda x: tensorflow.numpy_function(row, [x], tensorflow.int64))
-    assert reason_of(caught(lambda: list(rows))) == "KeyError: 'no such file'"
-    assert told(caught(lambda: list(rows))).startswith("KeyError: 'no such file'")
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Identity()])
-    model.compile(loss=lambda y, x: keras.ops.mean(x[:, :2] - y))
-    error = caught(lambda: model.evaluate(numpy.zeros((4, 3)), numpy.zeros((4, 1, 4)), verbose=0))
-    assert "Graph execution error" in str(error) or "shapes" in str(error)
-    assert "shapes" in reason_of(error)
+def test_no_name_is_near_a_long_text() -> None:
+    assert did_you_mean("a" * 100_000, ["a"]) == ""

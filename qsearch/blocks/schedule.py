@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from qsearch.blocks.table import Block, BlockTable
 from qsearch.config import LoadedConfig
 from qsearch.config.schema import BlockRatesConfig
-from qsearch.errors import ConfigError
+from qsearch.errors import ConfigError, shown
 from qsearch.graph.model_graph import ModelGraph
 from qsearch.graph.residual import residual_blocks
 from qsearch.search.space import LEARNING_RATE, SearchSpace
@@ -88,7 +88,7 @@ def blockwise(loaded: LoadedConfig, graph: ModelGraph, space: SearchSpace, table
     taken = {name for block in table.blocks for name in block.layers}
     space, notes = _without_foreign_widths(space, taken)
     named = [(block, frozenset(searched & block.layers.keys())) for block in table.blocks]
-    notes += [f"block {block.pattern!r}: nothing in it is searched" for block, names in named if not names]
+    notes += [f"block {shown(block.pattern)}: nothing in it is searched" for block, names in named if not names]
     kept = [(block, names) for block, names in named if names]
     if not kept:
         all_names = ", ".join(layer.name for layer in space.layers)
@@ -138,7 +138,7 @@ def _check_residual_blocks(loaded: LoadedConfig, graph: ModelGraph, space: Searc
             if inside and missing:
                 index = patterns.index(block.pattern)
                 message = (
-                    f"pattern {block.pattern!r} takes {', '.join(inside)} of the residual block that ends in "
+                    f"pattern {shown(block.pattern)} takes {', '.join(inside)} of the residual block that ends in "
                     f"{residual.merge}, but not {_owned(missing, table)}; where filters are tuned, a block must hold "
                     f"all of it: join {', '.join(names)} in one pattern, or name them in run.tune_filters_exceptions"
                 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qsearch.config import LoadedConfig
-from qsearch.errors import ConfigError, did_you_mean
+from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.search.space import SearchSpace
 
 
@@ -67,7 +67,8 @@ def block_table(
         str(
             loaded.error(
                 ("run", "blocks", index),
-                f"pattern {pattern!r} matches no layer{did_you_mean(re.sub(r'[^A-Za-z0-9_]', '', pattern), layers)}",
+                f"pattern {shown(pattern)} matches no layer"
+                f"{did_you_mean(re.sub(r'[^A-Za-z0-9_]', '', pattern), layers)}",
             )
         )
         for index, pattern in enumerate(run.blocks)

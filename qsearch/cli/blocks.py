@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, e.g. --set run.max_trials=3."
 )
-@click.option("--output-dir", metavar="FOLDER", help="Short for --set run.output_dir=FOLDER.")
+@click.option("--output-dir", metavar="FOLDER", help="In place of run.output_dir.")
 @click.option("--plain", is_flag=True, help="One plain line per trial, as when the output is no terminal.")
 def blocks(
     config: Path,

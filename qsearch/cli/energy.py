@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +13,7 @@ from qsearch.cli.model_file import ModelFileOptions, model_file_options
 from qsearch.cli.quiet import quiet_start
 from qsearch.config.names import MEMORIES, MODELS, NUMBER_TYPES, PROCESSES
 from qsearch.errors import ConfigError
+from qsearch.paths import expanded
 from qsearch.report import energy_tables as tables
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _priced(name: str, reference: str | None, loading: ModelFileOptions, design:
         from qsearch.models import build_model
         from qsearch.plan import QuantizationPlan
 
-    named = name in MODELS and not Path(name).exists()
+    named = name in MODELS and not expanded(name).exists()
     model = build_model(name) if named else loading.load(name)
     graph, plan = read_model(model), read_plan(model)
     if reference is None and not plan.layers:

@@ -17,7 +17,7 @@ from qsearch.cli.blocks import blocks
 from qsearch.cli.energy import energy
 from qsearch.cli.run import run
 from qsearch.cli.verify import verify
-from qsearch.errors import ConfigError, QsearchError
+from qsearch.errors import ConfigError, QsearchError, printable
 
 INTERRUPTED = 130
 INTERNAL_ERROR = 70
@@ -53,20 +53,23 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
+    except SystemExit as error:  # click raises none here, so that it is of a module that the configuration names
+        click.echo(f"error: code that the configuration names called sys.exit({error.code!r})", err=True)
+        sys.exit(ConfigError.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except ConfigError as error:
-        click.echo(str(error), err=True)  # as compilers do: each line starts with its place
+        click.echo(printable(str(error)), err=True)  # as compilers do: each line starts with its place
         sys.exit(error.exit_code)
     except QsearchError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(error.exit_code)
     except Exception as error:
         if os.environ.get("QSEARCH_TRACEBACK"):
             traceback.print_exc()
         click.echo(
-            f"error: this is a bug in qsearch: {type(error).__name__}: {error}\n"
+            f"error: this is a bug in qsearch: {type(error).__name__}: {printable(str(error))}\n"
             "set QSEARCH_TRACEBACK=1 to see where, and please report it",
             err=True,
         )

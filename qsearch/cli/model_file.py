@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from qsearch.cli.quiet import quiet_start
-from qsearch.errors import ModelError
+from qsearch.config.fields import is_import_path
+from qsearch.errors import ConfigError, ModelError, shown
+from qsearch.paths import expanded
 
 if TYPE_CHECKING:
     import keras
@@ -28,11 +29,15 @@ class ModelFileOptions:
         """The model in a file.
 
         Raises:
+            ConfigError: a custom object that is no import path.
             ModelError: as `qsearch.load_model`.
         """
+        for text in self.custom_objects:
+            if not is_import_path(text):
+                raise ConfigError(f"--custom-object {shown(text)}: expected MODULE:CLASS, as my_package.layers:MyLayer")
         with quiet_start():
             from qsearch.models import import_objects, load_model
-        if Path(path).suffix == ".json" and Path(path).is_file() and self.load_weights is None:
+        if expanded(path).suffix == ".json" and expanded(path).is_file() and self.load_weights is None:
             raise ModelError(f"{path}: holds an architecture without weights; give --load-weights FILE too")
         return load_model(path, self.allow_code, import_objects(self.custom_objects), self.load_weights)
 

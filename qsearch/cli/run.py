@@ -19,7 +19,7 @@ UNMET = 8
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, e.g. --set run.max_trials=3."
 )
-@click.option("--output-dir", metavar="FOLDER", help="Short for --set run.output_dir=FOLDER.")
+@click.option("--output-dir", metavar="FOLDER", help="In place of run.output_dir.")
 @click.option("--plain", is_flag=True, help="One plain line per trial, as when the output is no terminal.")
 def run(config: Path, overrides: tuple[str, ...], output_dir: str | None, plain: bool) -> int:
     """Search the best quantized version of a model, as CONFIG (default: qsearch.yaml) says."""
@@ -28,9 +28,7 @@ def run(config: Path, overrides: tuple[str, ...], output_dir: str | None, plain:
 
 def read(config: Path, overrides: tuple[str, ...], output_dir: str | None) -> LoadedConfig:
     """The configuration; every mistake in the file is told before TensorFlow is imported."""
-    if output_dir is not None:
-        overrides = (*overrides, f"run.output_dir={output_dir}")
-    return load_config(config, overrides)
+    return load_config(config, overrides, output_dir)
 
 
 def search(loaded: LoadedConfig, plain: bool) -> int:

@@ -11,6 +11,7 @@ import click
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
 from qsearch.cli.quiet import quiet_start
 from qsearch.errors import OutputError, VerificationError
+from qsearch.paths import expanded
 
 if TYPE_CHECKING:
     from qsearch.export.verify import Checked
@@ -47,11 +48,11 @@ def verify(
     if weights is not None:
         import numpy
 
-        _writing(Path(weights), ".npz")
+        weights = str(_writing(weights, ".npz"))
         numpy.savez_compressed(weights, **arrays(quantized_weights(loaded)))  # type: ignore[arg-type]
         click.echo(f"codes and scales in {weights}", err=True)
     if write is not None:
-        _writing(Path(write), ".keras")
+        write = str(_writing(write, ".keras"))
         copy, kept = on_grid(loaded)
         copy.save(write)
         for name, reason in kept.items():
@@ -100,7 +101,9 @@ def _print(found: tuple[Checked, ...], output: str) -> None:
     Console().print(table)
 
 
-def _writing(path: Path, ending: str) -> None:
+def _writing(name: str, ending: str) -> Path:
+    """The path, after it has been seen that it can be written."""
+    path = expanded(name)
     if path.suffix != ending:
         raise OutputError(f"{path}: ends in {path.suffix or 'nothing'!r}, expected {ending}")
     try:
@@ -109,3 +112,4 @@ def _writing(path: Path, ending: str) -> None:
             pass
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}") from None
+    return path

@@ -6,15 +6,19 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Discriminator, PlainValidator, Tag, model_validator
 
-from qsearch.config.fields import Count, ImportPath
+from qsearch.config import bounds
+from qsearch.config.fields import ImportPath, Side
 from qsearch.config.section import Section
+from qsearch.errors import shown
 
 
 def _shift(value: Any) -> float | int:
-    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    whole = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= bounds.SIDE
     if whole or (isinstance(value, float) and 0 < value < 1):
         return value  # type: ignore[no-any-return]
-    raise ValueError(f"found {value!r}, expected a part of the image's side between 0 and 1, or a number of pixels")
+    raise ValueError(
+        f"found {shown(value)}, expected a part of the image's side between 0 and 1, or a number of pixels"
+    )
 
 
 class AugmentConfig(Section):
@@ -28,7 +32,7 @@ class AugmentConfig(Section):
 
     flip: Literal["horizontal", "vertical", "both"] | None = None
     shift: Annotated[float | int, PlainValidator(_shift)] | None = None
-    crop: Count | None = None
+    crop: Side | None = None
 
     @model_validator(mode="after")
     def _something(self) -> Self:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from qsearch.config.limits import (
@@ -17,6 +16,7 @@ from qsearch.config.limits import (
     within,
 )
 from qsearch.config.names import LIMIT_CLASSES
+from qsearch.config.patterns import problem_of
 from qsearch.config.yaml_source import Path
 from qsearch.errors import did_you_mean
 
@@ -28,11 +28,10 @@ def check_limits(limits: Limits, quantizers: QuantizationConfig) -> Iterator[tup
     """Limits that no quantizer meets, keys that are no pattern, lists without a quantizer."""
     for key, entry in limits.items():
         if key not in RESERVED and not is_class(key):
-            try:
-                re.compile(key)
-            except re.error as error:
+            problem = problem_of(key)
+            if problem is not None:
                 near = did_you_mean(key, (*LIMIT_CLASSES, *RESERVED))
-                yield ("limit", key), f"is neither a layer class nor a regular expression: {error}{near}"
+                yield ("limit", key), f"is neither a layer class nor a regular expression: {problem}{near}"
         for index, limit in enumerate(entry):
             path: Path = ("limit", key, index)
             groups = _groups(key, index, len(entry))

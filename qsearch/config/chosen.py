@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator
 
+from qsearch.config import bounds
 from qsearch.config.fields import PlacedError, is_import_path, one_of
 from qsearch.config.keras_options import (
     CHOICES,
@@ -23,7 +24,7 @@ from qsearch.config.keras_options import (
     KerasClass,
 )
 from qsearch.config.names import LOSSES, METRICS
-from qsearch.errors import did_you_mean
+from qsearch.errors import did_you_mean, printable, shown
 
 _WHOLE_SET = "whole_set"
 
@@ -84,10 +85,12 @@ def _chosen(value: Any, names: Sequence[str], classes: Mapping[str, KerasClass])
     whole = given.pop("whole_set", None)
     if isinstance(whole, str) and "name" not in given:
         if not is_import_path(whole):
-            raise PlacedError(f"found {whole!r}, expected an import path such as 'my_module:function'", (_WHOLE_SET,))
+            raise PlacedError(
+                f"found {shown(whole)}, expected an import path such as 'my_module:function'", (_WHOLE_SET,)
+            )
         given["name"], whole = whole, True
     if whole not in (None, True, False):
-        raise PlacedError(f"found {whole!r}, expected an import path such as 'my_module:function'", (_WHOLE_SET,))
+        raise PlacedError(f"found {shown(whole)}, expected an import path such as 'my_module:function'", (_WHOLE_SET,))
     name, options = given.pop("name", None), given
     if name is None:
         near = did_you_mean(str(next(iter(given), "")), ("name", _WHOLE_SET))
@@ -97,7 +100,7 @@ def _chosen(value: Any, names: Sequence[str], classes: Mapping[str, KerasClass])
     try:
         known = _keras_name(name, names, classes)
         if whole:
-            raise ValueError(f"found {name!r}, expected an import path such as 'my_module:function'")
+            raise ValueError(f"found {shown(name)}, expected an import path such as 'my_module:function'")
     except ValueError as error:
         raise PlacedError(str(error), ("name",) if isinstance(value, Mapping) else ()) from None
     return Chosen(known, _options(known, options, classes))
@@ -110,7 +113,7 @@ def _options(name: str, options: Mapping[str, Any], classes: Mapping[str, KerasC
         if option not in found.options:
             allowed = ", ".join(found.options) or "none"
             raise PlacedError(
-                f"{name} has no option {option!r}, allowed: {allowed}{did_you_mean(option, found.options)}",
+                f"{name} has no option {shown(option)}, allowed: {allowed}{did_you_mean(option, found.options)}",
                 (option,),
                 key=True,
             )
@@ -120,7 +123,7 @@ def _options(name: str, options: Mapping[str, Any], classes: Mapping[str, KerasC
     for option in found.required if options or found.required else ():
         if options.get(option) is None:
             example = ", ".join(f"{one}: {_EXAMPLES.get(one, 0.9)}" for one in found.required)
-            raise ValueError(f"{name} needs the option {option!r}, as in {{name: {name}, {example}}}")
+            raise ValueError(f"{name} needs the option {shown(option)}, as in {{name: {name}, {example}}}")
     return {option: value for option, value in options.items() if value is not None}
 
 
@@ -135,20 +138,22 @@ def _wrong(option: str, value: Any) -> str | None:
             return f"null gives one value per {each}, expected one number: {option}: {CHOICES[option][0]}"
         if value is not None and value not in CHOICES[option]:
             near = did_you_mean(value, CHOICES[option]) if isinstance(value, str) else ""
-            return f"found {value!r}, allowed: {', '.join(CHOICES[option])}{near}"
+            return f"found {shown(value)}, allowed: {', '.join(CHOICES[option])}{near}"
     if value is None:
         return None
     if option in SWITCHES and not isinstance(value, bool):
-        return f"found {value!r}, expected true or false"
+        return f"found {shown(value)}, expected true or false"
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if option in WHOLE and (not number or isinstance(value, float)):
-        return f"found {value!r}, expected a whole number"
+        return f"found {shown(value)}, expected a whole number"
     if option in COUNTS and (not number or isinstance(value, float) or value < COUNTS[option]):
-        return f"found {value!r}, expected a whole number >= {COUNTS[option]}"
+        return f"found {shown(value)}, expected a whole number >= {COUNTS[option]}"
+    if option in COUNTS and value > bounds.TABLE:
+        return f"found {shown(value)}, must be <= {bounds.TABLE}"
     if option in SHARES and (not number or not 0 <= value <= 1):
-        return f"found {value!r}, expected a number from 0 to 1"
+        return f"found {shown(value)}, expected a number from 0 to 1"
     if option in POSITIVE and (not number or not value > 0):
-        return f"found {value!r}, expected a number > 0"
+        return f"found {shown(value)}, expected a number > 0"
     return None
 
 
@@ -173,7 +178,8 @@ def _loss(value: Any) -> Any:
     for head, loss in value.items():
         if not isinstance(loss, str | Mapping | Chosen):
             raise PlacedError(
-                f"found {loss!r}, expected a loss for each head; a loss with options is {{name: ..., {head}: {loss}}}",
+                f"found {shown(loss)}, expected a loss for each head; a loss with options is "
+                f"{{name: ..., {printable(str(head), 100)}: {printable(str(loss), 100)}}}",
                 (str(head),),
             )
         try:

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from qsearch.config.fields import PlacedError
 from qsearch.config.yaml_source import Path, Problem, Source
-from qsearch.errors import did_you_mean
+from qsearch.errors import did_you_mean, shown
 
 _KINDS = {
     "int": "a whole number",
@@ -54,6 +54,8 @@ def _path(loc: tuple[int | str, ...], data: Any, missing: bool) -> Path:
     """`loc` without the steps that only the validator takes (the chosen member of a union, "[key]")."""
     path: list[int | str] = []
     for index, step in enumerate(loc):
+        if isinstance(data, dict) and step not in data and str(step) in data:
+            step = str(step)  # a number that the file's keys have as text
         known = step in data if isinstance(data, dict) else isinstance(data, list) and step in range(len(data))
         if known:
             data = data[step]
@@ -70,20 +72,22 @@ def _text(detail: ErrorDetails) -> str:
     if kind == "literal_error":
         allowed = _literals(context["expected"])
         near = did_you_mean(found, allowed) if isinstance(found, str) else ""
-        return f"found {found!r}, allowed: {', '.join(allowed)}{near}"
+        return f"found {shown(found)}, allowed: {', '.join(allowed)}{near}"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         allowed = _literals(context.get("expected_tags", "'energy', 'bits'"))
         tag = str(context.get("tag", ""))
         near = did_you_mean(tag, allowed) if tag else ""
-        return f"found {repr(tag) if tag else 'nothing'}, allowed: {', '.join(allowed)}{near}"
+        return f"found {shown(tag) if tag else 'nothing'}, allowed: {', '.join(allowed)}{near}"
     if kind == "value_error":
         return str(context["error"])
     if kind in _BOUNDS:
-        return f"found {found!r}, must be {_BOUNDS[kind].format(**context)}"
+        return f"found {shown(found)}, must be {_BOUNDS[kind].format(**context)}"
+    if kind == "finite_number":
+        return f"found {found}, expected a finite number"
     if kind == "string_too_short":
         return "found an empty text"
     expected = next((words for name, words in _KINDS.items() if kind.startswith(f"{name}_")), None)
-    return f"found {found!r}, expected {expected}" if expected else f"found {found!r}: {detail['msg']}"
+    return f"found {shown(found)}, expected {expected}" if expected else f"found {shown(found)}: {detail['msg']}"
 
 
 def _unknown_key(key: str, path: Path, root: type[BaseModel]) -> str:

@@ -9,12 +9,19 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, Strict
 from pydantic_core import CoreSchema, core_schema
 
-from qsearch.errors import ConfigError, did_you_mean
+from qsearch.config import bounds
+from qsearch.config.patterns import regex_problem
+from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.quantizers.spec import QuantizerSpec, parse
 
-Int = Annotated[int, Strict()]
-Count = Annotated[int, Strict(), Field(ge=1)]
-Whole = Annotated[int, Strict(), Field(ge=0)]
+Int = Annotated[int, Strict(), Field(ge=-bounds.COUNT, le=bounds.COUNT)]
+Count = Annotated[int, Strict(), Field(ge=1, le=bounds.COUNT)]
+Side = Annotated[int, Strict(), Field(ge=1, le=bounds.SIDE)]
+"""What becomes the side of an array."""
+Whole = Annotated[int, Strict(), Field(ge=0, le=bounds.COUNT)]
+BitWidth = Annotated[int, Strict(), Field(ge=1, le=bounds.BITS)]
+Seed = Annotated[int, Strict(), Field(ge=0, le=bounds.SEED)]
+MemoryBits = Annotated[int, Strict(), Field(ge=0, le=bounds.WHOLE)]
 Real = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
@@ -48,7 +55,7 @@ def one_of(allowed: Sequence[str]) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         if value not in allowed or not isinstance(value, str):
             near = did_you_mean(value, allowed) if isinstance(value, str) else ""
-            raise ValueError(f"found {value!r}, allowed: {', '.join(allowed)}{near}")
+            raise ValueError(f"found {shown(value)}, allowed: {', '.join(allowed)}{near}")
         return value
 
     return check
@@ -64,7 +71,7 @@ def is_import_path(value: Any) -> bool:
 
 def _import_path(value: Any) -> str:
     if not is_import_path(value):
-        raise ValueError(f"found {value!r}, expected an import path such as 'my_package.my_module:build'")
+        raise ValueError(f"found {shown(value)}, expected an import path such as 'my_package.my_module:build'")
     return str(value)
 
 
@@ -83,11 +90,19 @@ def _pair(value: Any) -> Any:
 AsPair = BeforeValidator(_pair)
 
 
+def _few(value: Any) -> Any:
+    if isinstance(value, list | tuple | dict) and len(value) > bounds.ENTRIES:
+        raise ValueError(f"found {len(value):,} entries, allowed: {bounds.ENTRIES:,}")
+    return value
+
+
+Few = BeforeValidator(_few)
+"""Of a list or a section: no more entries than can be held against every layer; told before any of them is read."""
+
+
 def _pattern(value: str) -> str:
-    try:
-        re.compile(value)
-    except re.error as error:
-        raise ValueError(f"found {value!r}, which is no regular expression: {error}") from None
+    if problem := regex_problem(value):
+        raise ValueError(problem)
     return value
 
 
@@ -98,11 +113,15 @@ def _quantizer(value: Any) -> QuantizerSpec:
     if isinstance(value, QuantizerSpec):
         return value
     if not isinstance(value, str):
-        raise ValueError(f"found {value!r}, expected a quantizer such as 'quantized_bits(4,0,1)'")
+        raise ValueError(f"found {shown(value)}, expected a quantizer such as 'quantized_bits(4,0,1)'")
     try:
-        return parse(value)
+        spec = parse(value)
     except ConfigError as error:
         raise ValueError(str(error)) from None
+    bits = spec.arguments.get("bits")
+    if isinstance(bits, int) and bits > bounds.BITS:
+        raise ValueError(f"{spec.name}: bits: found {bits}, allowed: 1 to {bounds.BITS}")
+    return spec
 
 
 def _named(value: Any) -> Any:
@@ -138,7 +157,7 @@ def _energy(value: Any) -> float:
         except ValueError:
             found = None
     if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < float("inf"):
-        raise ValueError(f"found {value!r}, expected an energy above 0: a number of pJ, or a text such as '20nJ'")
+        raise ValueError(f"found {shown(value)}, expected an energy above 0: a number of pJ, or a text such as '20nJ'")
     return float(found)
 
 
@@ -152,7 +171,7 @@ def _share(value: Any) -> float:
         match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*%\s*", value)
         found = float(match[1]) / 100 if match else None
     if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < 1:
-        raise ValueError(f"found {value!r}, expected a part of the reference's metric: '1%' or 0.01, below 100%")
+        raise ValueError(f"found {shown(value)}, expected a part of the reference's metric: '1%' or 0.01, below 100%")
     return float(found)
 
 

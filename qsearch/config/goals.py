@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import reduce
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
-from qsearch.config.fields import AsPair, Bool, Count, NotNegative, Positive, Real, Text, Whole, one_of
+from qsearch.config import bounds
+from qsearch.config.fields import AsPair, Bool, Count, MemoryBits, Real, Text, one_of
 from qsearch.config.names import BITS_CLASSES, MEMORIES, NUMBER_TYPES, PROCESSES
 from qsearch.config.section import Section
-from qsearch.errors import ConfigError
+from qsearch.errors import ConfigError, shown
 from qsearch.quantizers.spec import parse
 
 Memory = Annotated[Literal["fixed", "sram", "dram"], BeforeValidator(one_of(MEMORIES))]
@@ -23,7 +25,9 @@ def _source(value: str) -> str:
         try:
             parse(value)
         except ConfigError as error:
-            raise ValueError(f"found {value!r}, allowed: {', '.join(NUMBER_TYPES)} or a quantizer; {error}") from None
+            raise ValueError(
+                f"found {shown(value)}, allowed: {', '.join(NUMBER_TYPES)} or a quantizer; {error}"
+            ) from None
     return value
 
 
@@ -33,24 +37,69 @@ def _listed(value: Any) -> Any:
 
 def _rate(value: float) -> float:
     if value <= 1:
-        raise ValueError(f"found {value!r}, must be greater than 1: the factor in cost that is worth delta percent")
+        raise ValueError(
+            f"found {shown(value)}, must be greater than 1: the factor in cost that is worth delta percent"
+        )
+    if value > bounds.FACTOR:
+        raise ValueError(f"found {shown(value)}, must be <= {bounds.FACTOR:g}")
     return value
+
+
+Percent = Annotated[float, Strict(), Field(ge=0, le=bounds.FACTOR, allow_inf_nan=False)]
+Factor = Annotated[float, Strict(), Field(ge=1 / bounds.FACTOR, le=bounds.FACTOR, allow_inf_nan=False)]
 
 
 class Forgiveness(Section):
     """delta = delta_p/100 · log_rate(stress · reference / trial), delta_n when the trial costs more."""
 
-    delta_p: NotNegative = 8.0
-    delta_n: NotNegative = 8.0
+    delta_p: Percent = 8.0
+    delta_n: Percent = 8.0
     rate: Annotated[Real, AfterValidator(_rate)] = 2.0
-    stress: Positive = 1.0
+    stress: Factor = 1.0
     reference_cost: Literal["own", "unquantized"] = "own"
     """Of a model that has Q layers from the start: what their own quantizers cost, or the same network without any."""
 
 
 ProcessName = Annotated[Text, BeforeValidator(one_of(PROCESSES))]
-Coefficients = Annotated[tuple[Real, ...], Field(min_length=1)]
-Widths = dict[Literal[16, 32], NotNegative]
+Picojoules = Annotated[float, Strict(), Field(ge=0, le=bounds.PICOJOULES, allow_inf_nan=False)]
+
+
+def _energies(coefficients: tuple[float, ...], of: Iterable[float], what: str) -> tuple[float, ...]:
+    """The polynomial must give an energy for everything that a model may have."""
+    if not 1 <= len(coefficients) <= bounds.COEFFICIENTS:
+        raise ValueError(f"found {len(coefficients)} coefficients, allowed: 1 to {bounds.COEFFICIENTS}")
+    for size in of:
+        energy = reduce(lambda value, coefficient: value * size + coefficient, coefficients, 0.0)
+        if not 0 <= energy <= bounds.PICOJOULES:
+            raise ValueError(
+                f"found {shown(list(coefficients))}, which is {energy:.4g} pJ for {what} {size:g}, "
+                f"must be from 0 to {bounds.PICOJOULES:g}"
+            )
+    return coefficients
+
+
+def _of_widths(coefficients: tuple[float, ...]) -> tuple[float, ...]:
+    return _energies(coefficients, range(1, 65), "a width of")
+
+
+def _of_memories(coefficients: tuple[float, ...]) -> tuple[float, ...]:
+    return _energies(coefficients, range(1, 41), "log2 bits")
+
+
+Polynomial = tuple[Real, ...]
+Operations = Annotated[Polynomial, AfterValidator(_of_widths)]
+Accesses = Annotated[Polynomial, AfterValidator(_of_memories)]
+_WIDTHS: Mapping[Any, int] = {16: 16, 32: 32, "16": 16, "32": 32}
+
+
+def _widths(value: Any) -> Any:
+    """Keys of a file are texts."""
+    if not isinstance(value, Mapping):
+        return value
+    return {_WIDTHS.get(key, key): energy for key, energy in value.items()}
+
+
+Widths = Annotated[dict[Literal[16, 32], Picojoules], BeforeValidator(_widths)]
 
 
 class OwnProcess(Section):
@@ -58,12 +107,12 @@ class OwnProcess(Section):
 
     name: Text
     based_on: ProcessName = "horowitz"
-    fixed_add: Coefficients | None = None
-    fixed_mul: Coefficients | None = None
+    fixed_add: Operations | None = None
+    fixed_mul: Operations | None = None
     float_add: Widths | None = None
     float_mul: Widths | None = None
-    sram_word: Coefficients | None = None
-    dram_bit: NotNegative | None = None
+    sram_word: Accesses | None = None
+    dram_bit: Picojoules | None = None
     source: Text = "given by the user"
 
 
@@ -75,7 +124,7 @@ class EnergyParams(Forgiveness):
     parameters_on_memory: Annotated[tuple[Memory, Memory], AsPair] = ("fixed", "fixed")
     activations_on_memory: Annotated[tuple[Memory, Memory], AsPair] = ("dram", "dram")
     rd_wr_on_io: Annotated[tuple[Bool, Bool], AsPair] = (True, True)
-    min_sram_size: Annotated[tuple[Whole, Whole], AsPair] = (0, 0)
+    min_sram_size: Annotated[tuple[MemoryBits, MemoryBits], AsPair] = (0, 0)
     source_quantizers: Annotated[
         tuple[Annotated[Text, AfterValidator(_source)], ...] | None, BeforeValidator(_listed)
     ] = None

@@ -8,15 +8,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Tag, field_validator
 
-from qsearch.config.fields import Quantizer, Whole
+from qsearch.config.fields import Few, Quantizer, Whole
 from qsearch.config.names import LIMIT_CLASSES
 from qsearch.config.section import Section
+from qsearch.errors import shown
 from qsearch.quantizers.spec import QuantizerSpec
 
 Group = Literal["kernel", "bias", "activation", "linear"]
 GROUPS: tuple[Group, ...] = ("kernel", "bias", "activation", "linear")
 
-Bits = dict[Quantizer, Whole]
+Bits = Annotated[dict[Quantizer, Whole], Few]
 """Quantizers with the bits that a limit compares."""
 
 SEED_QUANTIZERS: Mapping[Group, Mapping[str, int]] = {
@@ -96,7 +97,7 @@ def _entry(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return [value] * 3
     if not isinstance(value, list | tuple):
-        raise ValueError(f"found {value!r}, expected a list: [kernel, bias, activation], or one number for all")
+        raise ValueError(f"found {shown(value)}, expected a list: [kernel, bias, activation], or one number for all")
     if len(value) > 3:
         raise ValueError(f"found {len(value)} elements, allowed: at most 3: [kernel, bias, activation]")
     return value

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
-from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from qsearch.config import bounds
 from qsearch.config.check import check_limits
 from qsearch.config.explain import explain
 from qsearch.config.limits import Limits, QuantizationConfig
+from qsearch.config.override import given, overridden
 from qsearch.config.schema import Config
-from qsearch.config.yaml_source import Path, Place, Problem, Source, dotted, parse_source, read_source
-from qsearch.errors import ConfigError
+from qsearch.config.yaml_file import read_source
+from qsearch.config.yaml_reader import Dumper
+from qsearch.config.yaml_source import Path, Problem, Source
+from qsearch.errors import ConfigError, shown
 
 _MOVED = ("goal", "quantization_config", "limit")
 """AutoQKeras' run_config holds these; in a file they stand beside `run:`."""
@@ -39,17 +42,19 @@ class LoadedConfig:
         return ConfigError(str(self.source.key_problem(path, text)))
 
 
-def load_config(path: str | FilePath, overrides: Sequence[str] = ()) -> LoadedConfig:
+def load_config(path: str | FilePath, overrides: Sequence[str] = (), output_dir: str | None = None) -> LoadedConfig:
     """Read and check a configuration file.
 
     Args:
         path: a YAML file.
         overrides: `"run.max_trials=3"` and the like, as given to `--set`.
+        output_dir: in place of `run.output_dir`; a name as it is, and no YAML.
 
     Raises:
         ConfigError: every problem of the file, one line each.
     """
-    return check(_override(read_source(FilePath(path)), overrides))
+    source = overridden(read_source(FilePath(path)), overrides)
+    return check(source if output_dir is None else given(source, ("run", "output_dir"), output_dir, "--output-dir"))
 
 
 def check(source: Source) -> LoadedConfig:
@@ -60,27 +65,46 @@ def check(source: Source) -> LoadedConfig:
     """
     problems = list(source.problems)
     if not isinstance(source.data, dict):
-        found = source.problem((), f"found {source.data!r}, expected sections such as 'dataset:' and 'model:'")
+        found = source.problem((), f"found {shown(source.data)}, expected sections such as 'dataset:' and 'model:'")
         raise ConfigError(str(found))
     source = _sink(_lift(source, problems), problems)
     config = None
     try:
         config = Config.model_validate(source.data)
     except ValidationError as error:
-        problems += explain(error, source, Config)
+        problems += _unknown(explain(error, source, Config), source.problems)
     problems += _check_across(source)
     if problems or config is None:
         problems.sort(key=lambda problem: (problem.place.line or 0, problem.place.column or 0))
-        raise ConfigError("\n".join(str(problem) for problem in problems))
+        lines = [str(problem) for problem in problems[: bounds.PROBLEMS]]
+        if len(problems) > bounds.PROBLEMS:
+            lines.append(f"{source.name}: file: {len(problems) - bounds.PROBLEMS:,} more of these")
+        raise ConfigError("\n".join(lines))
     if config.run.output_dir is None:
-        stem = FilePath(source.name).stem or "run"
+        # A file's name may hold what a name in a file may not: bytes that are not UTF-8.
+        stem = "".join(one if one.isprintable() else "_" for one in FilePath(source.name).stem) or "run"
         config = config.model_copy(update={"run": config.run.model_copy(update={"output_dir": f"runs/{stem}"})})
     return LoadedConfig(config, source)
 
 
 def to_yaml(config: Config) -> str:
     """The resolved configuration as a file that loads to the same configuration."""
-    return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False, width=110)
+    return yaml.dump(config.model_dump(mode="json", exclude_none=True), Dumper=Dumper, sort_keys=False, width=110)
+
+
+def _unknown(found: Sequence[Problem], told: Sequence[Problem]) -> list[Problem]:
+    """What is wrong besides the values that are no plain YAML: those hold what nobody wrote."""
+    broken = {_settled(problem.path) for problem in told if "given twice" not in problem.text}
+    return [
+        problem for problem in found if not any(problem.path[:end] in broken for end in range(1, len(problem.path) + 1))
+    ]
+
+
+def _settled(path: Path) -> Path:
+    """Where `_lift` and `_sink` leave what stands at a path."""
+    if path[:1] == ("run",) and len(path) > 1 and path[1] in _MOVED:
+        return path[1:]
+    return ("run", *path) if path and path[0] in _SUNK else path
 
 
 _LIMITS: TypeAdapter[Limits] = TypeAdapter(Limits)
@@ -135,29 +159,3 @@ def _sink(source: Source, problems: list[Problem]) -> Source:
         places.update({("run", *path): place for path, place in source.places.items() if path[:1] == (key,)})
         keys.update({("run", *path): place for path, place in source.keys.items() if path[:1] == (key,)})
     return replace(source, data=data, places=places, keys=keys)
-
-
-def _override(source: Source, overrides: Sequence[str]) -> Source:
-    data: Any = source.data
-    places: dict[Path, Place] = dict(source.places)
-    for text in overrides:
-        dotted_key, equals, value_text = text.partition("=")
-        keys = tuple(dotted_key.strip().split("."))
-        if not equals or not all(keys):
-            raise ConfigError(f"--set {text!r}: expected key=value, e.g. --set run.max_trials=3")
-        value = parse_source(value_text.strip() or "null", f"--set {dotted_key.strip()}").data
-        data = _with(data, keys, value, text)
-        stale = [path for path in places if path[: len(keys)] == keys]
-        for path in stale:
-            del places[path]
-        places[keys] = Place(f"--set {text}")
-    return replace(source, data=data, places=places)
-
-
-def _with(data: Any, keys: tuple[str, ...], value: Any, text: str, above: tuple[str, ...] = ()) -> Any:
-    """`data` with the value at `keys` changed; sections that are not there yet are made."""
-    if not keys:
-        return value
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"--set {text!r}: {dotted(above)} holds {data!r}, and no section to set {keys[0]!r} in")
-    return {**data, keys[0]: _with(data.get(keys[0], {}), keys[1:], value, text, (*above, keys[0]))}

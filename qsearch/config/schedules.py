@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, PlainSerializer, model_validator
 
 from qsearch.config.fields import AsNamed, Bool, Count, NotNegative, PlacedError, Positive, Share, Text, Whole, one_of
 from qsearch.config.section import Section
-from qsearch.errors import did_you_mean
+from qsearch.errors import did_you_mean, shown
 
 _OPTIONS: Mapping[str, tuple[str, ...]] = {
     "constant": (),
@@ -52,14 +52,16 @@ class ScheduleConfig(Section):
         for option in self.options():
             if option not in allowed:
                 near = did_you_mean(option, allowed)
-                shown = ", ".join(allowed) or "none"
-                raise PlacedError(f"{self.name} has no option {option!r}, allowed: {shown}{near}", (option,), key=True)
+                listed = ", ".join(allowed) or "none"
+                raise PlacedError(
+                    f"{self.name} has no option {shown(option)}, allowed: {listed}{near}", (option,), key=True
+                )
         if self.name == "exponential" and self.decay_rate is None:
             raise ValueError("exponential needs the option 'decay_rate', as in {name: exponential, decay_rate: 0.9}")
         if self.name == "piecewise":
             self._check_pieces()
         if self.factor is not None and self.factor >= 1:
-            raise PlacedError(f"found {self.factor!r}, must be < 1", ("factor",))
+            raise PlacedError(f"found {shown(self.factor)}, must be < 1", ("factor",))
         return self
 
     def _check_pieces(self) -> None:

@@ -17,19 +17,24 @@ from pydantic import (
     model_validator,
 )
 
+from qsearch.config import bounds
 from qsearch.config.augment import Augment, AugmentConfig
 from qsearch.config.chosen import Chosen, Losses, Metric
 from qsearch.config.fields import (
+    BitWidth,
     Bool,
     Count,
     Energy,
+    Few,
     ImportPath,
     Int,
     NotNegative,
     Pattern,
     PlacedError,
     Positive,
+    Seed,
     Share,
+    Side,
     Text,
     Whole,
     one_of,
@@ -40,6 +45,7 @@ from qsearch.config.names import DATASETS, METRICS, MODELS, MODES, STRATEGIES
 from qsearch.config.optimizers import Optimizer, OptimizerConfig
 from qsearch.config.schedules import Schedule, ScheduleConfig, check_warmup
 from qsearch.config.section import Section
+from qsearch.errors import shown
 
 
 def _fraction(value: Any) -> Any:
@@ -48,8 +54,8 @@ def _fraction(value: Any) -> Any:
     if isinstance(value, float) and 0 < value < 1:
         return value
     raise ValueError(
-        f"found {value!r}, allowed: 'test' (select on the test set, as the seed does), 'given' (on a set of its own "
-        "that npz or factory has), or a fraction between 0 and 1 (held out of the training set)"
+        f"found {shown(value)}, allowed: 'test' (select on the test set, as the seed does), 'given' (on a set of its "
+        "own that npz or factory has), or a fraction between 0 and 1 (held out of the training set)"
     )
 
 
@@ -93,7 +99,7 @@ def _exactly_one(section: Section, keys: tuple[str, ...]) -> None:
 
 
 Filters = Annotated[
-    Annotated[Count, Tag("filters")] | Annotated[tuple[Count, ...], Tag("block")],
+    Annotated[Side, Tag("filters")] | Annotated[tuple[Side, ...], Tag("block")],
     Discriminator(lambda value: "block" if isinstance(value, list | tuple) else "filters"),
 ]
 
@@ -107,7 +113,7 @@ class ModelConfig(Section):
     factory: ImportPath | None = None
     arguments: Mapping[str, Any] | None = None
     custom_objects: tuple[ImportPath, ...] = ()
-    kernel_size: Count | None = None
+    kernel_size: Side | None = None
     filters: tuple[Filters, ...] | None = None
     dropout_rate: NotNegative | None = None
     with_maxpooling: Bool | None = None
@@ -128,7 +134,9 @@ class ModelConfig(Section):
         if self.factory is None and self.arguments is not None:
             raise ValueError("arguments belong to a factory")
         if self.weights is not None and not str(self.path).endswith(".json"):
-            raise ValueError(f"weights: found {self.weights!r}, but they belong to the path of a .json architecture")
+            raise ValueError(
+                f"weights: found {shown(self.weights)}, but they belong to the path of a .json architecture"
+            )
         return self
 
     def options(self) -> dict[str, Any]:
@@ -142,17 +150,21 @@ class ModelConfig(Section):
         return str(self.name or self.path or self.factory)
 
 
+def _is_class_number(key: Any) -> bool:
+    return re.fullmatch(r"[0-9]{1,9}", str(key)) is not None and int(key) < bounds.SIDE
+
+
 def _class_weight(value: Any) -> Any:
     if value is None or value == "balanced":
         return value
-    kinds = isinstance(value, Mapping) and all(str(key).isdigit() for key in value)
+    kinds = isinstance(value, Mapping) and all(_is_class_number(key) for key in value)
     if (
         kinds
         and value
         and all(type(weight) in (int, float) and 0 <= weight < float("inf") for weight in value.values())
     ):
         return {int(key): float(weight) for key, weight in value.items()}
-    raise ValueError(f"found {value!r}, expected 'balanced' or a weight >= 0 for each class: {{0: 1.0, 1: 5.0}}")
+    raise ValueError(f"found {shown(value)}, expected 'balanced' or a weight >= 0 for each class: {{0: 1.0, 1: 5.0}}")
 
 
 class ReferenceConfig(Section):
@@ -193,13 +205,16 @@ class IndexRange(Section):
     stop: Int | None = None
 
 
+_RANGE = r"range\(\s*(-?[0-9]{1,15})\s*,\s*(-?[0-9]{1,15})\s*\)"
+
+
 def _indexes(value: Any) -> Any:
-    found = re.fullmatch(r"range\(\s*(-?\d+)\s*,\s*(-?\d+)\s*\)", value) if isinstance(value, str) else None
+    found = re.fullmatch(_RANGE, value) if isinstance(value, str) else None
     if found:
         return {"start": int(found[1]), "stop": int(found[2])}
     if isinstance(value, dict | list | tuple | IndexRange) or value is None:
         return value
-    raise ValueError(f"found {value!r}, expected a list of indexes or {{start: 1, stop: -1}}")
+    raise ValueError(f"found {shown(value)}, expected a list of indexes or {{start: 1, stop: -1}}")
 
 
 LayerIndexes = Annotated[
@@ -236,13 +251,13 @@ class RunConfig(Section):
     output_dir: Text | None = None
     overwrite: Bool = True
     mode: Annotated[Text, BeforeValidator(one_of(MODES))] = "random"
-    seed: Whole = 0
+    seed: Seed = 0
     max_trials: Count = 10
     epochs: Count = 10
     batch_size: Count = 32
     executions_per_trial: Count = 1
     max_epochs: Count | None = None
-    factor: Annotated[int, Strict(), Field(ge=2)] | None = None
+    factor: Annotated[int, Strict(), Field(ge=2, le=bounds.COUNT)] | None = None
     hyperband_iterations: Count | None = None
     num_initial_points: Count | None = None
     alpha: Positive | None = None
@@ -257,14 +272,14 @@ class RunConfig(Section):
     head_name: Text | None = None
     score_metric: Metric | None = None
     prune: Bool = True
-    frozen_layers: tuple[Text, ...] = ()
-    activation_bits: Count = 4
+    frozen_layers: Annotated[tuple[Text, ...], Few] = ()
+    activation_bits: BitWidth = 4
     fold_batch_norm: Bool = False
     tune_filters: Literal["layer", "block", "none"] = "none"
     tune_filters_exceptions: Pattern | None = None
     layer_indexes: Annotated[LayerIndexes | None, BeforeValidator(_indexes)] = None
     distribution_strategy: Annotated[Text, BeforeValidator(one_of(STRATEGIES))] = "auto"
-    blocks: tuple[Pattern, ...] | None = None
+    blocks: Annotated[tuple[Pattern, ...], Few] | None = None
     schedule_block: Literal["sequential", "cost"] = "sequential"
     min_trials_per_block: Count = 10
     blocks_to_come: Literal["typical", "reference"] = "typical"
@@ -300,7 +315,7 @@ class Config(Section):
     model: ModelConfig
     reference: ReferenceConfig = ReferenceConfig()
     quantization_config: QuantizationConfig = QuantizationConfig()
-    limit: Limits
+    limit: Annotated[Limits, Few]
     goal: GoalConfig = BitsGoalConfig(type="bits")
     run: RunConfig = RunConfig()
     final_training: FinalTrainingConfig | None = None

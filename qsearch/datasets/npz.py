@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import IO, Any
 
 import numpy
@@ -11,6 +10,7 @@ import numpy
 from qsearch.datasets.dataset import Array
 from qsearch.datasets.memory import aligned_empty
 from qsearch.errors import DatasetError
+from qsearch.paths import expanded
 
 _CHUNK = 1 << 20
 """Bytes that are read at once."""
@@ -33,7 +33,7 @@ def arrays_in(npz: str, prefixes: Sequence[str], where: str) -> dict[str, Array 
     Raises:
         DatasetError: no such file, or one that cannot be read as arrays of numbers.
     """
-    path = Path(npz).expanduser()
+    path = expanded(npz)
     if not path.is_file():
         raise DatasetError(f"{where}: no such file")
     try:

@@ -124,7 +124,7 @@ def _from_function(factory: str, sets: Sequence[str]) -> dict[str, tuple[Any, ..
     def give() -> Any:
         try:
             return function()
-        except Exception as error:  # the user's own code
+        except (Exception, SystemExit) as error:  # the user's own code
             raise DatasetError(f"{where}: did not give {gives} when called without arguments ({told(error)})") from None
 
     given = give()

@@ -14,7 +14,7 @@ from qsearch.energy.operators import addition_energy, operation_energy
 from qsearch.energy.process import PROCESSES, Process
 from qsearch.energy.report import Counted, EnergyReport, LayerEnergy
 from qsearch.energy.types import layer_types
-from qsearch.errors import ConfigError, ModelError, did_you_mean
+from qsearch.errors import ConfigError, ModelError, did_you_mean, shown
 from qsearch.graph.built import built
 from qsearch.graph.model_graph import (
     Activation,
@@ -74,7 +74,7 @@ class EnergySettings:
         for name, found in (("weights", self.weights_on_memory), ("activations", self.activations_on_memory)):
             if found not in allowed:
                 near = did_you_mean(str(found), allowed)
-                raise ConfigError(f"{name}_on_memory: found {found!r}, allowed: {', '.join(allowed)}{near}")
+                raise ConfigError(f"{name}_on_memory: found {shown(found)}, allowed: {', '.join(allowed)}{near}")
 
 
 def price_reference(graph: ModelGraph, settings: EnergySettings) -> EnergyReport:
@@ -99,7 +99,7 @@ def price_plan(graph: ModelGraph, plan: QuantizationPlan, settings: EnergySettin
     known = {node.layer for node in graph.nodes}
     for name in plan:
         if name not in known:
-            raise ModelError(f"plan: {graph.name} has no layer {name!r}{did_you_mean(name, known)}")
+            raise ModelError(f"plan: {graph.name} has no layer {shown(name)}{did_you_mean(name, known)}")
     return _Pricer(*built(graph, plan), settings, reference=False).report()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from qsearch.errors import ConfigError, did_you_mean
+from qsearch.errors import ConfigError, did_you_mean, shown
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,9 @@ def process_named(name: str) -> Process:
         ConfigError: unknown name.
     """
     if name not in PROCESSES:
-        raise ConfigError(f"process {name!r}: unknown, allowed: {', '.join(PROCESSES)}{did_you_mean(name, PROCESSES)}")
+        raise ConfigError(
+            f"process {shown(name)}: unknown, allowed: {', '.join(PROCESSES)}{did_you_mean(name, PROCESSES)}"
+        )
     return PROCESSES[name]
 
 

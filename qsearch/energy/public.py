@@ -11,7 +11,7 @@ from qsearch.energy.estimate import EnergySettings, price_plan, price_reference
 from qsearch.energy.memory import Memory
 from qsearch.energy.process import Process, process_named
 from qsearch.energy.report import EnergyReport
-from qsearch.errors import ConfigError, did_you_mean
+from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.quantizers.formats import SOURCE_FORMATS, Kind, NumberFormat, source_format
 
@@ -129,4 +129,6 @@ def _format(argument: str, name: str) -> NumberFormat:
 
 def _check(argument: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ConfigError(f"{argument}: found {value!r}, allowed: {', '.join(allowed)}{did_you_mean(value, allowed)}")
+        raise ConfigError(
+            f"{argument}: found {shown(value)}, allowed: {', '.join(allowed)}{did_you_mean(value, allowed)}"
+        )

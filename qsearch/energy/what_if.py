@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from qsearch.energy.parameters import stored_parameters
-from qsearch.errors import ConfigError, did_you_mean
+from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.graph.model_graph import (
     AveragePooling,
     BatchNormalization,
@@ -48,13 +49,17 @@ def with_changes(
         place, equals, value = text.partition("=")
         name, dot, part = place.strip().rpartition(".")
         if not equals or not dot:
-            raise ConfigError(f"{text!r}: expected LAYER.ROLE=QUANTIZER, e.g. conv2d_1.kernel=ternary")
+            raise ConfigError(f"--what-if {shown(text)}: expected LAYER.ROLE=QUANTIZER, e.g. conv2d_1.kernel=ternary")
         if name not in nodes:
-            raise ConfigError(f"{text!r}: {graph.name} has no layer {name!r}{did_you_mean(name, nodes)}")
+            raise ConfigError(
+                f"--what-if {shown(text)}: {graph.name} has no layer {shown(name)}{did_you_mean(name, nodes)}"
+            )
         allowed = _parts(nodes[name])
         if part not in allowed:
             found = f"allowed: {', '.join(allowed)}" if allowed else "it has nothing to quantize"
-            raise ConfigError(f"{text!r}: {name} has no {part!r}; {found}{did_you_mean(part, allowed)}")
+            raise ConfigError(
+                f"--what-if {shown(text)}: {name} has no {shown(part)}; {found}{did_you_mean(part, allowed)}"
+            )
         if part == _FILTERS:
             filters[name] = LayerPlan(filters=_number(value.strip(), text))
         else:
@@ -63,8 +68,8 @@ def with_changes(
 
 
 def _number(value: str, text: str) -> int:
-    if not value.isdigit() or int(value) < 1:
-        raise ConfigError(f"{text!r}: found {value!r}, expected a whole number >= 1")
+    if re.fullmatch(r"[0-9]{1,6}", value) is None or int(value) < 1:
+        raise ConfigError(f"--what-if {shown(text)}: found {shown(value)}, expected a whole number from 1 to 999999")
     return int(value)
 
 
@@ -72,7 +77,7 @@ def _changed(layer: LayerPlan, part: str, value: str, text: str) -> LayerPlan:
     try:
         spec = parse(value)
     except ConfigError as error:
-        raise ConfigError(f"{text!r}: {error}") from None
+        raise ConfigError(f"--what-if {shown(text)}: {error}") from None
     return replace(layer, quantizers={**layer.quantizers, Role(part): spec})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from qsearch.errors import ModelError, did_you_mean
+from qsearch.errors import ModelError, did_you_mean, reason_of
 from qsearch.models.presets import MODELS
 
 if TYPE_CHECKING:
@@ -34,5 +34,5 @@ def build_model(name: str, **options: Any) -> keras.Model:
             )
     try:
         return replace(MODELS[name], **options).build(name)
-    except (ModelError, ValueError, TypeError) as error:
-        raise ModelError(f"model {name!r}: {str(error).strip().partition(chr(10))[0]}") from None
+    except Exception as error:  # whatever Keras and TensorFlow say to options, and to more than the memory
+        raise ModelError(f"model {name!r}: {reason_of(error)}") from None

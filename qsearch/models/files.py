@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qsearch.errors import ModelError, did_you_mean, reason_of
 from qsearch.models.packages import refuse_packages
-from qsearch.models.stored import Stored, read_stored, refuse_foreign
+from qsearch.models.stored import Stored, read_stored, refuse_foreign, refuse_named_files
+from qsearch.paths import expanded
 
 if TYPE_CHECKING:
     import keras
@@ -41,8 +43,8 @@ def load_model(
         ModelError: no such file, no model file, a model with layers that are not known here, or weights that are not
             the model's.
     """
-    path = Path(path)
-    weights_path = _checked_pair(path, None if weights is None else Path(weights))
+    path = expanded(path)
+    weights_path = _checked_pair(path, None if weights is None else expanded(weights))
     from qsearch.layers.registry import custom_objects as registered_objects
 
     own = custom_objects or {}
@@ -58,6 +60,7 @@ def load_model(
             )
         refuse_packages(path, stored.config, own)
         if path.suffix != ".keras" and not version.startswith("3"):  # Keras 3 always says that it wrote a file
+            refuse_named_files(path, stored)
             return _load_keras2(path, stored.config, allow_code, weights_path)
         model = _load_keras3(path, stored, objects, own, allow_code, weights_path)
     except ModelError:
@@ -79,18 +82,24 @@ def _load_keras3(
 ) -> Any:
     import keras
 
+    from qsearch.models.declared import check_declared, stored_bytes
     from qsearch.models.qkeras3 import translated
     from qsearch.models.weight_files import load_weights
 
     config = translated(stored.config)
     refuse_foreign(path, replace(stored, config=config), objects.keys(), allow_code, own=own.keys())
+    saved = _as_saved(config)
+
+    def build() -> Any:
+        copy = deepcopy(saved)  # Keras takes parts out of what it reads
+        return keras.saving.deserialize_keras_object(copy, custom_objects=objects, safe_mode=not allow_code)
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        check_declared(path, build, stored_bytes(weights or path), bool(own))
         if config == stored.config and weights is None:
             return keras.models.load_model(path, custom_objects=objects, compile=False, safe_mode=not allow_code)
-        model = keras.saving.deserialize_keras_object(
-            _as_saved(config), custom_objects=objects, safe_mode=not allow_code
-        )
+        model = build()
         if _is_model(model):
             load_weights(model, weights or path)
         return model
@@ -104,11 +113,20 @@ def _is_model(model: Any) -> bool:
 
 def _as_saved(config: Any) -> Any:
     """A model's configuration without how it was compiled, in the form of `.keras` files where it is of a `.h5`."""
-    kept = {key: value for key, value in config.items() if key != "compile_config"}
+    kept = _uncompiled(config)
     if "module" in kept:
         return kept
     name = "Sequential" if kept["class_name"] == "Sequential" else "Model"
     return {**kept, "module": "keras", "class_name": name, "registered_name": None}
+
+
+def _uncompiled(part: Any) -> Any:
+    """A configuration in which no model, nor one inside it, is compiled."""
+    if isinstance(part, list):
+        return [_uncompiled(item) for item in part]
+    if not isinstance(part, Mapping):
+        return part
+    return {key: _uncompiled(value) for key, value in part.items() if key != "compile_config"}
 
 
 def _load_keras2(path: Path, stored: Any, allow_code: bool, weights: Path | None) -> keras.Model:
@@ -135,6 +153,8 @@ def _check_path(path: Path, endings: Sequence[str]) -> None:
         raise ModelError(f"{path}: is {what}; expected a .keras or .h5 file")
     if not path.exists():
         raise ModelError(f"{path}: no such file{_others(path, endings)}")
+    if not path.is_file():
+        raise ModelError(f"{path}: is a pipe or a device; expected a .keras or .h5 file")
     if path.suffix not in endings:
         ending = repr(path.suffix) if path.suffix else "nothing"
         raise ModelError(f"{path}: ends in {ending}, expected a model file: .keras or .h5")

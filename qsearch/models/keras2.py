@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import keras
 import numpy
 
 from qsearch.errors import ModelError, reason_of
+from qsearch.models.declared import check_declared, stored_bytes
 from qsearch.models.keras2_layers import NotRebuiltError, layer_of
 from qsearch.models.keras2_names import with_plain_names
 
@@ -28,10 +30,14 @@ def load_keras2(path: Path, stored: Any, allow_code: bool, weights: Path | None 
     Raises:
         ModelError: naming the layer that cannot be rebuilt or whose weights do not fit.
     """
-    builder = _Builder(path, allow_code)
+    held = weights or path
+    if not h5py.is_hdf5(held):
+        raise ModelError(f"{held}: is no HDF5 file; save the weights again with model.save_weights('{held.stem}.h5')")
     stored = with_plain_names(stored)
+    check_declared(path, lambda: _Builder(path, allow_code).model(deepcopy(stored)), stored_bytes(held))
+    builder = _Builder(path, allow_code)
     model = builder.model(stored)
-    _load_weights(weights or path, stored, builder.made)
+    _load_weights(held, stored, builder.made)
     return model
 
 
@@ -208,8 +214,6 @@ def _references(part: Any) -> list[Any]:
 
 
 def _load_weights(path: Path, stored: _Stored, made: Mapping[int, Any]) -> None:
-    if not h5py.is_hdf5(path):
-        raise ModelError(f"{path}: is no HDF5 file; save the weights again with model.save_weights('{path.stem}.h5')")
     with h5py.File(path, "r") as file:
         groups = file.get("model_weights", file)
         if "layer_names" not in groups.attrs:

@@ -42,6 +42,7 @@ _NORM_RANGES = ("gamma_range", "beta_range")
 _NO_GROUPS = ("DepthwiseConv", "SeparableConv", "Conv2DTranspose", "Conv1DTranspose", "Conv3DTranspose")
 _IMPLEMENTATION = ("LSTM", "GRU", "SimpleRNN", "LSTMCell", "GRUCell", "SimpleRNNCell")
 _WRAPPED = ("layer", "backward_layer", "cell")
+_CELLS = "cells"
 _NORM_SWITCHES = ("renorm", "virtual_batch_size", "adjustment")
 
 
@@ -61,7 +62,7 @@ def layer_of(stored: Mapping[str, Any], allow_code: bool) -> Any:
     config = _cleaned(name, dict(stored["config"]), allow_code)
     try:
         # Keras' wrappers read back only what Keras serialized itself.
-        return kind(**config) if any(key in config for key in _WRAPPED) else kind.from_config(config)
+        return kind(**config) if any(key in config for key in (*_WRAPPED, _CELLS)) else kind.from_config(config)
     except (TypeError, ValueError) as error:
         raise NotRebuiltError(f"Keras 3 cannot rebuild this {name}: {reason_of(error)}") from None
 
@@ -131,6 +132,8 @@ _PARTS_OF_A_KERNEL = ("kernel_initializer", "kernel_regularizer", "kernel_constr
 def _value(key: str, value: Any, config: Config, layer: str, allow_code: bool) -> Any:
     if key in _WRAPPED and isinstance(value, Mapping):
         return layer_of(value, allow_code)
+    if key == _CELLS and isinstance(value, list):
+        return [layer_of(cell, allow_code) for cell in value]
     if key == "dtype":
         return _policy(value)
     if key.endswith("_quantizer"):
@@ -143,7 +146,15 @@ def _value(key: str, value: Any, config: Config, layer: str, allow_code: bool) -
         return _constraint(value, config.get(key.replace("_constraint", "_quantizer")))
     if key.endswith("_regularizer"):
         return _object(value, keras.regularizers.Regularizer, keras.regularizers.get)
+    if _holds_object(value):  # Keras would import what it names
+        raise NotRebuiltError(f"has an object for {key!r}, which no layer of Keras 2 has")
     return value
+
+
+def _holds_object(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_holds_object, value))
+    return isinstance(value, Mapping) and ("class_name" in value or any(map(_holds_object, value.values())))
 
 
 def _policy(value: Any) -> Any:

@@ -30,7 +30,7 @@ def build_own(factory: str, arguments: Mapping[str, Any]) -> keras.Model:
     function = imported(factory, ModelError)
     try:
         model = function(**arguments)
-    except Exception as error:  # the user's own code
+    except (Exception, SystemExit) as error:  # the user's own code
         raise ModelError(f"{factory}: failed with {type(error).__name__}: {reason_of(error)}") from None
     if not isinstance(model, keras.Model):
         raise ModelError(f"{factory}: gave a {type(model).__name__}, expected a keras.Model")

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from qsearch.errors import ModelError
+from qsearch.models.containers import check_hdf5, check_zip
 
 _CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "__lambda__")
 """Keras' classes that run code, pickles or graphs kept in the file."""
 
 _MODELS = ("Functional", "Model", "Sequential")
 
-_NOT_REBUILT = ("compile_config", "build_config")
-"""Parts of a configuration that loading without compiling does not use."""
+_TYPE_SPEC = "__typespec__"
+_NO_FILES = ("vocabulary", "idf_weights")
+"""What lookup layers take as a list of words or numbers, or as the path of a file that holds them."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class StoredItem:
     """A serialised object: the layer it belongs to, or is.
 
     `module` is None for a class registered outside Keras, and "" where the format does not write it; `registered` is
-    the name that Keras looks for among custom objects, and `package` the one it was registered with.
+    the name that Keras looks for among custom objects, and `package` the one it was registered with. `reads_file` is
+    the argument that names a file which the layer would open.
     """
 
     layer: str
@@ -43,6 +46,8 @@ class StoredItem:
     module: str | None
     registered: str
     package: str
+    function: bool = False
+    reads_file: str = ""
 
 
 def read_stored(path: Path) -> Stored:
@@ -85,17 +90,26 @@ def refuse_foreign(
     """
     import keras
 
-    for item in items(stored.config, "", is_layer=True):
+    from qsearch.models.importable import is_importable
+
+    config = stored.config
+    if isinstance(config, dict):  # the model is loaded without being compiled
+        config = {key: value for key, value in config.items() if key != "compile_config"}
+    refuse_named_files(path, stored)
+    for item in items(config, "", is_layer=True):
         where = f"{path}: layer {item.layer!r}"
         if item.name in _CODE and allow_code:
             continue
         if item.name in _CODE:
             what = "holds a pickled function" if item.name == "__lambda__" else f"is a {item.name}"
             raise ModelError(f"{where} {what}, which would run code from the file; rebuild the model without it")
-        if item.module == "builtins" and item.name.removeprefix("qsearch>") in known:
-            foreign = False  # a function of ours
+        if item.name == _TYPE_SPEC:
+            foreign = True
+        elif item.module and item.module.split(".")[0] in ("builtins", "qsearch"):
+            ours = item.name.removeprefix("qsearch>") in known or item.registered in own
+            foreign = not ours and not (item.function and is_importable(item.module, item.name, True))
         elif item.module:
-            foreign = item.module.split(".")[0] not in ("keras", "qsearch") and item.registered not in own
+            foreign = not is_importable(item.module, item.name, item.function) and item.registered not in own
         elif item.module is None:
             foreign = item.name not in known and item.registered not in own
         else:
@@ -105,6 +119,20 @@ def refuse_foreign(
             what = f"is a {name}" if item.is_layer else f"uses {name!r}"
             raise ModelError(
                 f"{where} {what}, which is not known here; Keras' and qsearch's own are, and those of custom_objects"
+            )
+
+
+def refuse_named_files(path: Path, stored: Stored) -> None:
+    """Refuse layers that would open a file which the model names: what is in it would end up in the model.
+
+    Raises:
+        ModelError: it names the first such layer.
+    """
+    for item in items(stored.config, "", is_layer=True):
+        if item.reads_file:
+            raise ModelError(
+                f"{path}: layer {item.layer!r} takes its {item.reads_file} from a file that it names; give the layer "
+                "the words themselves when the model is made, and save it again"
             )
 
 
@@ -128,10 +156,12 @@ def items(part: Any, layer: str, is_layer: bool) -> Iterator[StoredItem]:
             package, _, registered = str(part.get("registered_name") or kind).rpartition(">")
             registered = registered if part.get("registered_name") else ""
             plain = is_layer and not kind.startswith("__")
-            yield StoredItem(layer, plain, name, part.get("module", ""), registered, package)
+            options = inner if isinstance(inner, dict) else {}
+            reads = next((key for key in _NO_FILES if isinstance(options.get(key), str)), "")
+            module = part.get("module", "")
+            yield StoredItem(layer, plain, name, module, registered, package, kind == "function", reads)
         for key, entry in part.items():
-            if key not in _NOT_REBUILT:
-                yield from items(entry, layer, key in ("layers", "layer"))
+            yield from items(entry, layer, key in ("layers", "layer"))
 
 
 def _in_zip(path: Path) -> Stored:
@@ -139,6 +169,7 @@ def _in_zip(path: Path) -> Stored:
         raise ModelError(f"{path}: is no .keras file: it is not a whole zip archive; save the model again")
     try:
         with zipfile.ZipFile(path) as archive:
+            check_zip(path, archive)
             if "config.json" not in archive.namelist():
                 raise ModelError(f"{path}: is no .keras file: the archive holds no config.json")
             config = json.loads(archive.read("config.json"))
@@ -156,6 +187,7 @@ def _in_hdf5(path: Path) -> Stored:
             raise ModelError(f"{path}: is no HDF5 file; save the model again with model.save('{path.stem}.keras')")
     try:
         with h5py.File(path, "r") as archive:
+            check_hdf5(str(path), archive)
             text, version = archive.attrs.get("model_config"), archive.attrs.get("keras_version", "")
             if text is None:
                 raise ModelError(

@@ -13,7 +13,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import cast
 
-from qsearch.errors import ConfigError
+from qsearch.errors import ConfigError, shown
 from qsearch.quantizers.spec import QuantizerSpec, parse
 
 
@@ -111,7 +111,7 @@ def source_format(text: str) -> NumberFormat:
         return number_format(parse(text))
     except ConfigError as error:
         raise ConfigError(
-            f"number type {text!r}: allowed: {', '.join(SOURCE_FORMATS)} or a quantizer; {error}"
+            f"number type {shown(text)}: allowed: {', '.join(SOURCE_FORMATS)} or a quantizer; {error}"
         ) from None
 
 

@@ -9,6 +9,8 @@ from qsearch.quantizers.activation_functions import leaky, leaky_slope
 from qsearch.quantizers.base import Noisy, Quantizer
 from qsearch.quantizers.tensors import Tensor, straight_through, with_noise_factor
 
+_GREATEST = 1023.0
+"""Python's greatest power of two; float32's is far below."""
 _register = keras.saving.register_keras_serializable(package="qsearch")
 
 
@@ -33,7 +35,7 @@ class _PowerOfTwo(Noisy):
         return self
 
     def max(self) -> float:
-        return max(1.0, float(self.argument("max_value") or 2.0 ** self._bounds()[1]))
+        return max(1.0, float(self.argument("max_value") or 2.0 ** min(self._bounds()[1], _GREATEST)))
 
 
 @_register

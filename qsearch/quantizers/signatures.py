@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from qsearch.errors import ConfigError
+from qsearch.errors import ConfigError, shown
 
 Value = int | float | str | bool | None | tuple["Value", ...]
 
@@ -34,19 +34,30 @@ class Parameter:
 def check_value(quantizer: str, parameter: Parameter, value: Value) -> None:
     """Raise ConfigError unless `value` is of the parameter's kind."""
     if not parameter.kind.accepts(value):
-        raise ConfigError(f"{quantizer}: {parameter.name} must be {parameter.kind.words}, found {value!r}")
+        raise ConfigError(f"{quantizer}: {parameter.name} must be {parameter.kind.words}, found {shown(value)}")
+
+
+def check_together(quantizer: str, arguments: Mapping[str, Value]) -> None:
+    """Raise ConfigError where arguments contradict each other."""
+    least, most = arguments.get("min_po2_exponent"), arguments.get("max_po2_exponent")
+    if isinstance(least, int) and isinstance(most, int) and least > most:
+        raise ConfigError(f"{quantizer}: min_po2_exponent must be <= max_po2_exponent, found {least} and {most}")
 
 
 def _is_integer(value: Value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+_FLOAT32 = 3.4028234e38
+"""The greatest number that quantizers compute with."""
+
+
 def _is_number(value: Value) -> bool:
-    return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_FLOAT32 <= value <= _FLOAT32
 
 
 def _is_power_of_two(value: Value) -> bool:
-    return isinstance(value, int | float) and value > 0 and math.frexp(value)[0] == 0.5
+    return isinstance(value, int | float) and 0 < value <= _FLOAT32 and math.frexp(value)[0] == 0.5
 
 
 def _optional(kind: Kind) -> Kind:
@@ -70,18 +81,41 @@ def _shape(value: Value) -> tuple[int, ...] | None:
     return None if inner is None else (len(value), *inner)
 
 
+def _between(least: int, most: int) -> Kind:
+    return Kind(
+        lambda v: isinstance(v, int) and not isinstance(v, bool) and least <= v <= most,
+        f"a whole number from {least} to {most}",
+    )
+
+
+def _is_scale(value: Value) -> bool:
+    """A number or an array of them, and none of them 0, which would make every level 0."""
+    if isinstance(value, tuple):
+        return _is_array(value) and all(_is_scale(item) for item in value)
+    return _is_number(value) and value != 0
+
+
 POSITIVE_INTEGER = Kind(lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 1, "a whole number >= 1")
-INTEGER = Kind(_is_integer, "a whole number")
+FIXED_BITS = _between(1, 1023)
+"""The widest accumulators of powers of two have some hundred bits, and biases may have as many."""
+POWER_BITS = _between(1, 32)
+"""Exponents of up to 2^31; none of float32's is above 127."""
+BINARY_POINT = _between(-126, 1023)
+AXIS = _between(-8, 7)
+UNROLLS = _between(1, 100)
+"""Each is a part of the graph of its own."""
+EXPONENTS = _between(-126, 127)
+"""Those of float32."""
 NUMBER = Kind(_is_number, "a number")
 POSITIVE = Kind(lambda v: _is_number(v) and v > 0, "a number > 0")  # type: ignore[operator]
 NOT_NEGATIVE = Kind(lambda v: _is_number(v) and v >= 0, "a number >= 0")  # type: ignore[operator]
 FLAG = Kind(lambda v: v in (0, 1) and not isinstance(v, float), "True or False")
 SLOPE = Kind(lambda v: v == 0 or _is_power_of_two(v), "0 or a power of two")
 ALPHA = Kind(
-    lambda v: v is None or v in ("auto", "auto_po2") or _is_number(v) or _is_array(v),
-    "None, a number, a list of numbers, 'auto' or 'auto_po2'",
+    lambda v: v is None or v in ("auto", "auto_po2") or _is_scale(v),
+    "None, a number other than 0, a list of such numbers, 'auto' or 'auto_po2'",
 )
-AXES = Kind(lambda v: v is None or _is_integer(v) or _list_of(INTEGER)(v), "None, an axis or a list of axes")
+AXES = Kind(lambda v: v is None or AXIS.accepts(v) or _list_of(AXIS)(v), "None, an axis from -8 to 7 or a list of axes")
 LOG2_ROUNDING = Kind(lambda v: v in ("rnd", "floor"), "'rnd' or 'floor'")
 ROUNDING = Kind(lambda v: v in (None, "half_even", "half_away"), "None, 'half_even' or 'half_away'")
 SIGMOID = Kind(lambda v: v in ("hard", "smooth", "real"), "'hard', 'smooth' or 'real'")
@@ -93,11 +127,12 @@ ELEMENTS = Kind(
     lambda v: v is None or POSITIVE_INTEGER.accepts(v) or _list_of(POSITIVE_INTEGER)(v),
     "None, a whole number >= 1 or a list of them",
 )
-EXPONENT = _optional(INTEGER)
+EXPONENT = _optional(EXPONENTS)
 SCALE = Kind(lambda v: v is None or _is_number(v) or _is_array(v), "None, a number or a list of numbers")
 
-_BITS = Parameter("bits", 8, POSITIVE_INTEGER)
-_INT_BITS = Parameter("integer", 0, INTEGER)
+_BITS = Parameter("bits", 8, FIXED_BITS)
+_POWER_BITS = Parameter("bits", 8, POWER_BITS)
+_INT_BITS = Parameter("integer", 0, BINARY_POINT)
 _SYMMETRIC = Parameter("symmetric", False, FLAG)
 _KEEP_NEGATIVE = Parameter("keep_negative", True, FLAG)
 _ALPHA = Parameter("alpha", None, ALPHA)
@@ -108,7 +143,7 @@ _VAR_NAME = Parameter("var_name", None, TEXT)
 _USE_STE = Parameter("use_ste", True, FLAG)
 _USE_VARIABLES = Parameter("use_variables", False, FLAG)
 _REAL_SIGMOID = Parameter("use_real_sigmoid", True, FLAG)
-_UNROLLS = Parameter("number_of_unrolls", 5, POSITIVE_INTEGER)
+_UNROLLS = Parameter("number_of_unrolls", 5, UNROLLS)
 _THRESHOLD = Parameter("threshold", None, _optional(NOT_NEGATIVE))
 _MAX_VALUE = Parameter("max_value", None, _optional(POSITIVE))
 _GROUPS = (
@@ -175,8 +210,8 @@ SIGNATURES: Mapping[str, tuple[Parameter, ...]] = {
         _ROUNDING,
         _INTERNAL_SIGMOID,
     ),
-    "quantized_po2": (_BITS, _MAX_VALUE, *_PO2_TAIL),
-    "quantized_relu_po2": (_BITS, _MAX_VALUE, Parameter("negative_slope", 0, SLOPE), *_PO2_TAIL),
+    "quantized_po2": (_POWER_BITS, _MAX_VALUE, *_PO2_TAIL),
+    "quantized_relu_po2": (_POWER_BITS, _MAX_VALUE, Parameter("negative_slope", 0, SLOPE), *_PO2_TAIL),
     "binary": (Parameter("use_01", False, FLAG), _ALPHA, _STOCHASTIC, _SCALE_AXIS, *_GROUPS),
     "stochastic_binary": (_ALPHA, Parameter("temperature", 6.0, POSITIVE), _REAL_SIGMOID, _INTERNAL_SIGMOID),
     "bernoulli": (_ALPHA, Parameter("temperature", 6.0, POSITIVE), _REAL_SIGMOID, _INTERNAL_SIGMOID),

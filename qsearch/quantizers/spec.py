@@ -16,13 +16,16 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 
-from qsearch.errors import ConfigError, did_you_mean
-from qsearch.quantizers.signatures import SIGNATURES, Parameter, Value, check_value
+from qsearch.errors import ConfigError, did_you_mean, shown
+from qsearch.quantizers.signatures import SIGNATURES, Parameter, Value, check_together, check_value
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _INTEGER = re.compile(r"[+-]?\d+(?![\w.])")
 _FLOAT = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?(?!\w)|[+-]?inf(?!\w)")
 _BLANK = re.compile(r"\s*")
+_MOST_DIGITS = 40
+_DEEPEST = 8
+"""Scales have no more axes than tensors."""
 _WORDS: Mapping[str, Value] = {"True": True, "False": False, "None": None}
 
 
@@ -87,7 +90,7 @@ def parse(text: str) -> QuantizerSpec:
 def _signature(name: str) -> tuple[Parameter, ...]:
     if name not in SIGNATURES:
         raise ConfigError(
-            f"unknown quantizer {name!r}{did_you_mean(name, SIGNATURES)} (known: {', '.join(sorted(SIGNATURES))})"
+            f"unknown quantizer {shown(name)}{did_you_mean(name, SIGNATURES)} (known: {', '.join(sorted(SIGNATURES))})"
         )
     return SIGNATURES[name]
 
@@ -101,15 +104,17 @@ def _bind(name: str, args: tuple[Value, ...], kwargs: tuple[tuple[str, Value], .
     for key, value in kwargs:
         if key not in names:
             raise ConfigError(
-                f"{name} has no argument {key!r}{did_you_mean(key, names)} (arguments: {', '.join(names)})"
+                f"{name} has no argument {shown(key)}{did_you_mean(key, names)} (arguments: {', '.join(names)})"
             )
         if key in given:
-            raise ConfigError(f"{name}: argument {key!r} is given twice")
+            raise ConfigError(f"{name}: argument {shown(key)} is given twice")
         given[key] = value
     for parameter in parameters:
         if parameter.name in given:
             check_value(name, parameter, given[parameter.name])
-    return {parameter.name: given.get(parameter.name, parameter.default) for parameter in parameters}
+    arguments = {parameter.name: given.get(parameter.name, parameter.default) for parameter in parameters}
+    check_together(name, arguments)
+    return arguments
 
 
 def _format(value: Value) -> str:
@@ -124,6 +129,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.text = text
         self.position = 0
+        self.depth = 0
 
     def spec(self) -> QuantizerSpec:
         self._skip_blanks()
@@ -160,11 +166,15 @@ class _Parser:
     def _value(self) -> Value:
         self._skip_blanks()
         if self._take("["):
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                raise self._error(f"more than {_DEEPEST} lists inside each other")
             items: list[Value] = []
             while not self._take("]"):
                 if items:
                     self._take(",")
                 items.append(self._value())
+            self.depth -= 1
             return tuple(items)
         quote = self.text[self.position : self.position + 1]
         if quote and quote in "'\"":
@@ -174,6 +184,8 @@ class _Parser:
             start, self.position = self.position + 1, end + 1
             return self.text[start:end]
         if (digits := self._match(_INTEGER)) is not None:
+            if len(digits) > _MOST_DIGITS:
+                raise self._error(f"found a number of {len(digits):,} digits, allowed: {_MOST_DIGITS}")
             return int(digits)
         if (digits := self._match(_FLOAT)) is not None:
             return float(digits)
@@ -199,5 +211,5 @@ class _Parser:
         self._match(_BLANK)
 
     def _error(self, problem: str) -> ConfigError:
-        found = repr(self.text[self.position :]) if self.position < len(self.text) else "the end of the text"
-        return ConfigError(f"quantizer {self.text!r}: {problem} at character {self.position + 1}, found {found}")
+        found = shown(self.text[self.position :]) if self.position < len(self.text) else "the end of the text"
+        return ConfigError(f"quantizer {shown(self.text)}: {problem} at character {self.position + 1}, found {found}")

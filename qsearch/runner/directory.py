@@ -31,6 +31,7 @@ import keras
 import yaml
 
 from qsearch.errors import OutputError
+from qsearch.paths import expanded
 from qsearch.plan import QuantizationPlan
 from qsearch.search.trials import AnyTrial
 
@@ -110,8 +111,12 @@ def create_directory(output_dir: str, fresh_name: bool) -> RunDirectory:
     Raises:
         OutputError: it cannot be made or written, or is taken and `fresh_name` is false.
     """
-    path = Path(output_dir)
+    path = expanded(output_dir)
     try:
+        if path.name in ("", ".."):  # '.', '..' and '/': a folder has its name from where it is
+            path = path.resolve()
+        if not path.name:
+            raise OutputError(f"run.output_dir: {path} has no name that a run's folder could have; name one in it")
         if path.exists() and not path.is_dir():
             raise OutputError(f"run.output_dir: {path} is a file, expected a folder or a new name")
         if path.is_dir() and any(path.iterdir()):

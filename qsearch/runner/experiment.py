@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -17,6 +18,7 @@ from qsearch.goal import CostReport
 from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.graph.model_graph import ModelGraph
 from qsearch.graph.walk import layers_by_path
+from qsearch.imports import look_in
 from qsearch.models import build_model, build_own, import_objects, load_model, own_objects
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.copy_check import check_copies
@@ -93,6 +95,7 @@ def read_experiment(loaded: LoadedConfig) -> Experiment:
         ModelError: the model cannot be built, loaded, priced or copied.
     """
     config = loaded.config
+    look_in(Path(loaded.source.name).parent)
     keras.utils.set_random_seed(spread(config.run.seed, REFERENCE_SEED))
     model, own = _model(loaded)
     graph = read_model(model)

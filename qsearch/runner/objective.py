@@ -12,7 +12,7 @@ import numpy
 from qsearch.config import LoadedConfig
 from qsearch.config.chosen import Chosen
 from qsearch.datasets import Dataset, Source
-from qsearch.errors import ConfigError, DatasetError, did_you_mean, told
+from qsearch.errors import ConfigError, DatasetError, did_you_mean, shown, told
 from qsearch.goal.target import Target
 from qsearch.graph.walk import head_names
 from qsearch.runner.data import class_weights, layout_of
@@ -45,7 +45,9 @@ def objective_of(loaded: LoadedConfig, model: keras.Model) -> Objective:
         for name in names:
             if name not in heads:
                 near = did_you_mean(name, heads)
-                raise loaded.error(path, f"{model.name} has no head {name!r}, its heads are: {', '.join(heads)}{near}")
+                raise loaded.error(
+                    path, f"{model.name} has no head {shown(name)}, its heads are: {', '.join(heads)}{near}"
+                )
     metrics = _scored(reference.metrics, run.score_metric)
     if len(heads) > 1 and run.head_name is None and {metric.name for metric in metrics} != {"loss"}:
         found = ", ".join(heads)

@@ -10,7 +10,7 @@ from qsearch.config.limits import ACTIVATION, LINEAR, activation_limit, key_for,
 from qsearch.config.names import LIMIT_CLASSES, QUANTIZED_CLASSES
 from qsearch.config.schema import IndexRange
 from qsearch.config.yaml_source import Path
-from qsearch.errors import ConfigError, did_you_mean
+from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.graph.model_graph import (
     Activation,
     BatchNormalization,
@@ -75,8 +75,8 @@ def indexed_layers(model: str, layers: Sequence[str], loaded: LoadedConfig) -> t
         return tuple(layers)
     if isinstance(indexes, IndexRange):
         start, stop = indexes.start, count if indexes.stop is None else indexes.stop
-        positions = range(start + count * (start < 0), stop + count * (stop < 0))
-        chosen = tuple(layers[index] for index in positions if 0 <= index < count)
+        first, end = start + count * (start < 0), stop + count * (stop < 0)
+        chosen = tuple(layers[max(first, 0) : max(end, 0)])
         if not chosen:
             raise loaded.error(
                 ("run", "layer_indexes"), f"selects no layer of {model}, which has layers 0 to {count - 1}"
@@ -169,7 +169,9 @@ class _Builder:
             if name not in self.order:
                 near = did_you_mean(name, self.order)
                 problems.append(
-                    self.loaded.error(("run", "frozen_layers", index), f"{self.graph.name} has no layer {name!r}{near}")
+                    self.loaded.error(
+                        ("run", "frozen_layers", index), f"{self.graph.name} has no layer {shown(name)}{near}"
+                    )
                 )
         if problems:
             raise ConfigError("\n".join(str(problem) for problem in problems))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from qsearch.errors import QsearchError
+from qsearch.errors import QsearchError, reason_of
 from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan
 from qsearch.search.curves import LearningCurves
@@ -253,7 +253,7 @@ class _Loop:
         except QsearchError as error:
             return failed(str(error))
         except Exception as error:  # one bad candidate must not end a search of hours; the journal keeps its reason
-            return failed(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
+            return failed(f"{type(error).__name__}: {reason_of(error)}")
         metric = trained.metrics[search.target.name]
         score = search.target.score(metric, price.delta)
         if not math.isfinite(score):

@@ -12,7 +12,7 @@ import keras
 
 from qsearch.config.chosen import Chosen
 from qsearch.config.keras_options import LOSS_CLASSES, METRIC_CLASSES, SHORT
-from qsearch.errors import ConfigError, QsearchError, did_you_mean
+from qsearch.errors import ConfigError, QsearchError, did_you_mean, shown
 from qsearch.imports import imported
 from qsearch.search.adapted import Adapted, SmoothedSparseCategoricalCrossentropy
 
@@ -282,9 +282,9 @@ def _check_options(found: Any, chosen: Chosen) -> None:
     allowed = [name for name in parameters if name not in reserved]
     for option in chosen.options:
         if option not in allowed:
-            shown = ", ".join(allowed) or "none"
+            listed = ", ".join(allowed) or "none"
             raise ConfigError(
-                f"{chosen.name} has no option {option!r}, allowed: {shown}{did_you_mean(option, allowed)}"
+                f"{chosen.name} has no option {shown(option)}, allowed: {listed}{did_you_mean(option, allowed)}"
             )
 
 

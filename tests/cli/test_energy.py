@@ -65,7 +65,14 @@ def test_several_changes_are_made_at_once() -> None:
         ("conv2d_9.kernel=ternary", "has no layer 'conv2d_9'; did you mean"),
         ("conv2d_1.kernl=ternary", "did you mean 'kernel'"),
         ("conv2d_1.kernel=ternry", "did you mean 'ternary'"),
-        ("conv2d_1.filters=0", "expected a whole number >= 1"),
+        ("conv2d_1.filters=0", "expected a whole number from 1 to 999999"),
+        ("conv2d_1.filters=²", "expected a whole number from 1 to 999999"),
+        ("conv2d_1.filters=" + "9" * 5000, "... (5,017 characters): found '999"),
+        (
+            "conv2d_1.kernel=ternary(number_of_unrolls=1000000000)",
+            "number_of_unrolls must be a whole number from 1 to 100",
+        ),
+        ("\x1b[31m.kernel=ternary", r"has no layer '\x1b[31m'"),
         ("conv2d_1", "expected LAYER.ROLE=QUANTIZER"),
         ("flatten.kernel=ternary", "it has nothing to quantize"),
     ],
@@ -133,3 +140,21 @@ def test_what_if_a_sum_had_a_quantizer(tmp_path: Path) -> None:
     before, after = json.loads(text)["models"]
     assert after["layers"]["sum_output"]["formats"]["output"] == "fixed(4,1)"
     assert after["layers"]["d"]["inputs"] < before["layers"]["d"]["inputs"]
+
+
+@pytest.mark.parametrize("text", ["halves", "a b:c", "halves:", ":x", "\x1b:x", "a.b"])
+def test_a_custom_object_is_an_import_path(text: str) -> None:
+    assert "expected MODULE:CLASS, as my_package.layers:MyLayer" in refused("x.keras", "--custom-object", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\x1b[31m", r"number type '\x1b[31m': allowed: int8, "),
+        ("quantized_po2(64)", "quantized_po2: bits must be a whole number from 1 to 32, found 64"),
+        ("9" * 5000, "number type '999"),
+        ("quantized_bits(" + "[" * 5000, "more than 8 lists inside each other"),
+    ],
+)
+def test_sources_that_are_none(text: str, expected: str) -> None:
+    assert expected in refused("digits", "--source", text)

@@ -67,8 +67,8 @@ CASES = [
     ("reference", "{optimizer: {lr: 0.1}}", "c.yaml:4:25: reference.optimizer.lr: unknown key, allowed: name, "
      "learning_rate, weight_decay, clipnorm, global_clipnorm, clipvalue, beta_1, beta_2, epsilon, amsgrad, momentum, "
      "nesterov, rho, centered, initial_accumulator_value, use_ema, ema_momentum, "
-     "ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, beta_2_decay, epsilon_1, "
-     "epsilon_2, clip_threshold, relative_step; did you mean 'learning_rate'?"),
+     "ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, beta_2_decay, epsilon_1, epsilon_2, "
+     "clip_threshold, relative_step; did you mean 'learning_rate'?"),
     ("reference", "{optimizer: {clipnorm: 1.0, clipvalue: 1.0}}", "c.yaml:4:13: reference.optimizer: found clipnorm "
      "and clipvalue, expected at most one of them"),
     ("reference", "{optimizer: {ema_momentum: 0.9}}", "c.yaml:4:13: reference.optimizer: ema_momentum is for use_ema: "

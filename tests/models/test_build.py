@@ -148,3 +148,12 @@ def test_a_residual_network_has_convolution_blocks_where_width_or_size_change_an
     assert model.get_layer("res1_0_add").output.shape == (None, 4, 4, 4)
     assert model.get_layer("res1_1_add").output.shape == (None, 4, 4, 6)
     assert model.output_shape == (None, 10)
+
+
+def test_networks_larger_than_any_memory_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(self: object, name: str) -> keras.Model:
+        raise MemoryError("OOM when allocating tensor\nwith more")
+
+    monkeypatch.setattr(type(MODELS["digits"]), "build", build)
+    with pytest.raises(ModelError, match=r"model 'digits': OOM when allocating tensor$"):
+        build_model("digits")

@@ -292,7 +292,6 @@ def test_classes_of_other_modules_are_not_called(ending: str, name: str, tmp_pat
 
 @pytest.mark.parametrize("ending", FORMATS)
 def test_functions_of_keras_that_are_no_activations(ending: str, tmp_path: Path) -> None:
-    """Left to Keras, which knows what a model may call."""
     path = save(layers.Dense(2, name="dense"), tmp_path / f"m.{ending}")
 
     def change(config: Config) -> None:
@@ -303,7 +302,7 @@ def test_functions_of_keras_that_are_no_activations(ending: str, tmp_path: Path)
             "registered_name": "get_file",
         }
 
-    assert message(rewrite(path, change)).startswith("cannot be read as a model: ")
+    assert message(rewrite(path, change)).startswith("layer 'dense' uses 'get_file', which is not known here")
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -417,7 +416,7 @@ def test_zip_archives_that_are_no_models(tmp_path: Path) -> None:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("config.json", text)
             archive.writestr("metadata.json", "[]")
-        assert message(path).startswith("cannot be read as a model: ")
+        assert message(path).startswith(("cannot be read as a model: ", "is no .keras file: the archive holds no "))
 
 
 @pytest.mark.parametrize("depth", [900, 100_000])

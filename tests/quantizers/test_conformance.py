@@ -8,7 +8,7 @@ import keras
 import numpy
 import pytest
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from qsearch.errors import ConfigError
@@ -19,18 +19,20 @@ from qsearch.quantizers.formats import Kind, NumberFormat
 from qsearch.quantizers.signatures import (
     ALPHA,
     AXES,
+    BINARY_POINT,
     ELEMENTS,
     EXPONENT,
+    FIXED_BITS,
     FLAG,
-    INTEGER,
     LOG2_ROUNDING,
     NUMBER,
-    POSITIVE_INTEGER,
+    POWER_BITS,
     ROUNDING,
     SCALE,
     SIGMOID,
     SLOPE,
     TEXT,
+    UNROLLS,
 )
 from qsearch.quantizers.spec import QuantizerSpec
 from qsearch.quantizers.tensors import power_of_two
@@ -234,9 +236,32 @@ def test_gradients(text: str, slope: object) -> None:
         ),
         ("quantized_bits(4,0,2)", "symmetric must be True or False, found 2"),
         ("quantized_relu(4,negative_slope=0.3)", "negative_slope must be 0 or a power of two, found 0.3"),
-        ("quantized_bits(4,alpha='auto_po')", "alpha must be None, a number, a list of numbers, 'auto' or 'auto_po2'"),
+        (
+            "quantized_bits(4,alpha='auto_po')",
+            "alpha must be None, a number other than 0, a list of such numbers, 'auto'",
+        ),
         ("binary(False,None,False,None,None,None,None,9)", "takes at most 7 arguments"),
         ("quantized_bits(4,bits=3)", "argument 'bits' is given twice"),
+        ("quantized_bits(0)", "bits must be a whole number from 1 to 1023, found 0"),
+        ("quantized_bits(1024)", "bits must be a whole number from 1 to 1023, found 1024"),
+        ("quantized_po2(33)", "bits must be a whole number from 1 to 32, found 33"),
+        ("quantized_bits(4,2000)", "integer must be a whole number from -126 to 1023, found 2000"),
+        ("quantized_bits(4,alpha=0)", "alpha must be None, a number other than 0"),
+        ("quantized_bits(4,alpha=[1,0.0])", "alpha must be None, a number other than 0"),
+        ("quantized_bits(4,alpha=1e39)", "alpha must be None, a number other than 0"),
+        (
+            "quantized_bits(4,scale_axis=99)",
+            "scale_axis must be None, an axis from -8 to 7 or a list of axes, found 99",
+        ),
+        ("ternary(number_of_unrolls=1000000000)", "number_of_unrolls must be a whole number from 1 to 100"),
+        (
+            "binary(min_po2_exponent=3,max_po2_exponent=1)",
+            "min_po2_exponent must be <= max_po2_exponent, found 3 and 1",
+        ),
+        ("binary(min_po2_exponent=-999)", "min_po2_exponent must be a whole number from -126 to 127 or None"),
+        ("binary(alpha=" + "9" * 5000 + ")", "found a number of 5,000 digits, allowed: 40"),
+        ("binary(alpha=" + "[" * 5000, "more than 8 lists inside each other"),
+        ("\x1b[31m", r"quantizer '\x1b[31m': expected the name of a quantizer"),
         ("quantized_po2(4,0)", "max_value must be a number > 0 or None, found 0"),
         ("binary(alpha=float(1))", "expected ',' or ')' at character 19, found '(1))'"),
         ("ternary(", "found the end of the text"),
@@ -251,17 +276,20 @@ def test_messages(identifier: object, message: str) -> None:
 
 def _values(parameter: object) -> st.SearchStrategy[object]:
     numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
+    scales = numbers.filter(bool)
     table: dict[int, st.SearchStrategy[object]] = {
-        id(POSITIVE_INTEGER): st.integers(1, 16),
-        id(INTEGER): st.integers(-8, 8),
+        id(FIXED_BITS): st.integers(1, 16),
+        id(POWER_BITS): st.integers(1, 16),
+        id(UNROLLS): st.integers(1, 16),
+        id(BINARY_POINT): st.integers(-8, 8),
         id(NUMBER): numbers,
         id(FLAG): st.sampled_from([True, False, 0, 1]),
         id(SLOPE): st.sampled_from([0, 0.0, 0.25, 1, 2.0**-7]),
         id(ALPHA): st.one_of(
             st.none(),
             st.sampled_from(["auto", "auto_po2"]),
-            numbers,
-            st.lists(numbers, min_size=1, max_size=3).map(tuple),
+            scales,
+            st.lists(scales, min_size=1, max_size=3).map(tuple),
         ),
         id(AXES): st.one_of(st.none(), st.integers(-3, 3), st.lists(st.integers(0, 3), min_size=1).map(tuple)),
         id(LOG2_ROUNDING): st.sampled_from(["rnd", "floor"]),
@@ -283,11 +311,13 @@ def specs(draw: st.DrawFn) -> QuantizerSpec:
     named = (
         draw(st.lists(st.sampled_from(parameters[positional:]), unique=True)) if positional < len(parameters) else []
     )
-    return QuantizerSpec(
-        name,
-        tuple(draw(_values(parameter)) for parameter in parameters[:positional]),  # type: ignore[misc]
-        tuple((parameter.name, draw(_values(parameter))) for parameter in named),  # type: ignore[misc]
-    )
+    first = tuple(draw(_values(parameter)) for parameter in parameters[:positional])  # type: ignore[misc]
+    rest = tuple((parameter.name, draw(_values(parameter))) for parameter in named)  # type: ignore[misc]
+    try:
+        return QuantizerSpec(name, first, rest)
+    except ConfigError as error:
+        assert "min_po2_exponent must be <= max_po2_exponent" in str(error)  # the one rule about two parameters
+        reject()
 
 
 @given(specs())
@@ -317,3 +347,23 @@ def test_any_text_parses_or_says_why(text: str) -> None:
         assert str(error)
     else:
         assert parse(str(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "quantized_po2(1)",
+        "quantized_po2(32)",
+        "quantized_relu_po2(32)",
+        "quantized_bits(32,-126)",
+        "quantized_sigmoid(1023)",
+    ],
+)
+def test_the_extremes_have_a_range(text: str) -> None:
+    quantizer = get(text)
+    assert numpy.isfinite(quantizer.max()) and numpy.isfinite(quantizer.min())
+
+
+def test_numbers_of_python_are_bounded_like_those_of_texts() -> None:
+    with pytest.raises(ConfigError, match="alpha must be None, a number other than 0"):
+        QuantizerSpec("binary", (), (("alpha", 10**400),))

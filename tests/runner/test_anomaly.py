@@ -147,6 +147,7 @@ def test_a_detector_is_judged_by_labels_of_its_own() -> None:
     assert best["test"]["mse"] == pytest.approx(best["test"]["loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_file_holds_the_labels_by_name() -> None:
     import_data = searched()
     import anomaly_data as given
@@ -183,6 +184,7 @@ def test_the_set_to_select_on_is_given(data: str) -> None:
     assert "selected on a set of its own; the test set was used once, at the end" in report
 
 
+@pytest.mark.slow
 def test_a_file_holds_the_set_to_select_on() -> None:
     best = searched('factory: "anomaly_data:three", validation: given').summary["best"]
     from anomaly_data import three

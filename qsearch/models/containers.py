@@ -1,0 +1,117 @@
+"""Archives and HDF5 files looked through before anything is read from them.
+
+A model file may hold nothing but itself: no links, no data in other files, and no more data than its size can explain.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import h5py
+
+from qsearch.errors import ModelError
+
+FREE_BYTES = 1 << 27
+"""128 MB: so much a file may hold, however small it is on disk."""
+MAX_EXPANSION = 100
+"""Beyond that, how many times its size on disk; Keras does not compress, and zip cannot do more than 1,032 times."""
+_MAX_OBJECTS = 1_000_000
+_FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
+"""Of HDF5 itself and h5py; others are loaded from shared libraries."""
+_NUMBERS = "biufc"
+
+
+def check_size(where: str, declared: int, stored: int) -> None:
+    """Refuse what would become far larger than it is.
+
+    Raises:
+        ModelError: with both sizes.
+    """
+    if declared > max(FREE_BYTES, MAX_EXPANSION * stored):
+        raise ModelError(
+            f"{where}: holds {shown_bytes(declared)} in {shown_bytes(stored)}; more than {shown_bytes(FREE_BYTES)} may "
+            f"be at most {MAX_EXPANSION} times what is stored; save the model again without compression"
+        )
+
+
+def shown_bytes(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if count < 1000 or unit == "TB":
+            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.3g} {unit}"
+        count /= 1000
+    raise AssertionError
+
+
+def check_zip(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse an archive with names outside it, or with more in it than it can hold.
+
+    Raises:
+        ModelError: naming what is wrong.
+    """
+    members = archive.infolist()
+    if len(members) > _MAX_OBJECTS:
+        raise ModelError(f"{path}: holds {len(members):,} files, at most {_MAX_OBJECTS:,} are read")
+    for member in members:
+        name = PurePosixPath(member.filename)
+        if name.is_absolute() or ".." in name.parts or "\\" in member.filename:
+            raise ModelError(f"{path}: holds a file named {member.filename!r}, which is outside the archive")
+    check_size(str(path), sum(one.file_size for one in members), sum(one.compress_size for one in members))
+
+
+def check_hdf5(where: str, file: h5py.File) -> int:
+    """Refuse links, data kept elsewhere, and declared data without stored data.
+
+    Returns:
+        How many bytes its arrays hold.
+
+    Raises:
+        ModelError: naming the object.
+    """
+    declared = stored = 0
+    for count, (name, found) in enumerate(_objects(where, file)):
+        if count >= _MAX_OBJECTS:
+            raise ModelError(f"{where}: holds more than {_MAX_OBJECTS:,} objects")
+        if isinstance(found, h5py.Dataset):
+            _check_dataset(f"{where}: {name}", found)
+            declared += found.size * found.dtype.itemsize if found.size else 0
+            stored += found.id.get_storage_size()
+        elif not isinstance(found, h5py.Group):
+            raise ModelError(f"{where}: {name}: is a {type(found).__name__}, expected arrays and groups")
+    check_size(where, declared, stored)
+    return declared
+
+
+def _objects(where: str, file: h5py.File) -> Iterator[tuple[str, Any]]:
+    """Every object once, however many names it has; links are not followed."""
+    seen: set[tuple[int, int]] = set()
+    waiting: list[Any] = [file["/"]]
+    while waiting:
+        group = waiting.pop()
+        for name in group:
+            full = f"{group.name.rstrip('/')}/{name}"
+            link = group.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                kind = "to another file" if isinstance(link, h5py.ExternalLink) else "to another place"
+                raise ModelError(f"{where}: {full}: is a link {kind}, which model files have not; save the model again")
+            info = h5py.h5o.get_info(group.id, name.encode())
+            if (info.fileno, info.addr) in seen:
+                continue
+            seen.add((info.fileno, info.addr))
+            found = group[name]
+            yield full, found
+            if isinstance(found, h5py.Group):
+                waiting.append(found)
+
+
+def _check_dataset(where: str, found: h5py.Dataset) -> None:
+    if found.external or found.is_virtual:
+        raise ModelError(f"{where}: keeps its values in another file, which model files do not; save the model again")
+    plist = found.id.get_create_plist()
+    for index in range(plist.get_nfilters()):
+        if plist.get_filter(index)[0] not in _FILTERS:
+            raise ModelError(f"{where}: is compressed by a plugin of HDF5; save the model again without it")
+    if found.dtype.kind not in _NUMBERS and h5py.check_string_dtype(found.dtype) is None and found.dtype.kind != "V":
+        raise ModelError(f"{where}: holds {found.dtype}, expected numbers")
