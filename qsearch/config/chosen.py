@@ -187,6 +187,8 @@ def _loss(value: Any) -> Any:
     A mapping whose `name` is a text is a loss with options; where a head itself is called `name`, its loss is written
     as a mapping.
     """
+    if isinstance(value, list | tuple):
+        raise ValueError("found a list, expected one loss, or one for each head by its name: {kind: mse, other: mae}")
     if not isinstance(value, Mapping) or isinstance(value.get("name"), str):
         try:
             return _chosen(value, LOSSES, LOSS_CLASSES)

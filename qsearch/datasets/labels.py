@@ -192,7 +192,10 @@ def judge(head: Head, change: Change, seen: Seen, what: str) -> None:
     numbered = head.labels == "classes" or change.classes is not None
     if numbered:
         if not seen.whole:
-            regression = "class numbers are whole; for numbers to predict take loss: mse"
+            regression = (
+                "class numbers are whole; for numbers to predict take loss: mse, for parts of classes one-hot labels "
+                "and loss: categorical_crossentropy"
+            )
             raise DatasetError(f"{place} hold {seen.fraction:g}, its classes are 0 to {head.units - 1}; {regression}")
         if seen.least < 0 or (head.units and seen.greatest >= head.units):
             classes = f"its classes are 0 to {head.units - 1}" if head.units > 1 else "its only class is 0"

@@ -99,6 +99,9 @@ def numbers(given: Any, what: str) -> Array:
     Raises:
         DatasetError: it is none.
     """
+    if isinstance(given, numpy.ma.MaskedArray) and given.mask.any():
+        count = int(given.mask.sum())
+        raise DatasetError(f"{what}: is a masked array with {count} masked values; fill them: .filled(0)")
     try:
         array = numpy.asarray(given)
     except Exception as error:  # rows of different lengths, or whatever a class of the user's own raises
@@ -128,6 +131,10 @@ def _check_range(array: Array, what: str) -> None:
 
 def _way_out(array: Array, given: Any) -> str:
     """How something that is no array of numbers becomes one."""
+    if hasattr(given, "to_tensor"):
+        return "; make a ragged tensor dense, padded to one length: .to_tensor()"
+    if hasattr(given, "dense_shape"):
+        return "; make a sparse tensor dense: tf.sparse.to_dense"
     if hasattr(given, "toarray"):
         return "; make a sparse matrix dense: .toarray()"
     if array.ndim == 0:

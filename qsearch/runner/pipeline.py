@@ -171,10 +171,13 @@ class _Run:
             try:
                 train(self.experiment.model, self.data, self.recipe, seed, self.observer.epoch_ended)
             except DivergedError as error:
-                raise DivergedError(
-                    f"reference: {error}; lower reference.optimizer.learning_rate "
-                    f"({self.recipe.optimizer.learning_rate:g}), give it clipnorm: 1.0, or scale samples to about 1"
-                ) from None
+                rate = f"reference.optimizer.learning_rate ({self.recipe.optimizer.learning_rate:g})"
+                fix = (
+                    f"lower {rate}, give it clipnorm: 1.0, or scale samples to about 1"
+                    if error.of_loss
+                    else "look at the labels of the set to select on: the metric is no number for them"
+                )
+                raise DivergedError(f"reference: {error}; {fix}", error.of_loss) from None
 
     def _demands(self, reference: Figures) -> Demands:
         run, target = self.config.run, self.recipe.target

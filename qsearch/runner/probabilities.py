@@ -59,6 +59,8 @@ def disagreement(model: keras.Model, graph: ModelGraph, losses: Mapping[str, Cho
 def _wrong(head: str, loss: Chosen, values: Any, last: Function | None) -> str | None:
     if not numpy.isfinite(values).all() or values.size == 0:
         return None  # training says so
+    if values.shape[-1:] == (1,) and last is not None and last.name == SOFTMAX:
+        return f"output {head!r} ends in a softmax of one unit, which is always 1; end the model in a sigmoid"
     classes = loss.name in _CLASSES
     least, most = float(values.min()), float(values.max())
     inside = least >= -_TOLERANCE and most <= 1 + _TOLERANCE

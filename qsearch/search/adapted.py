@@ -27,6 +27,7 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
         greatest: the metric gets 1 for the first greatest output and 0 for the others. Of outputs that tie, as those of
             quantized models often do, Keras' F scores count every one.
         numbers: labels are one-hot, to be made class numbers.
+        signs: labels are -1 and 1 (or 0 and 1), to be made 0 and 1.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
         ignored: int | None = None,
         greatest: bool = False,
         numbers: bool = False,
+        signs: bool = False,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -50,6 +52,7 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
         self.ignored = ignored
         self.greatest = greatest
         self.numbers = numbers
+        self.signs = signs
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         labels, outputs = keras.ops.convert_to_tensor(y_true), keras.ops.convert_to_tensor(y_pred)
@@ -60,6 +63,8 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
             labels = keras.ops.argmax(labels, axis=-1)
         elif len(labels.shape) == len(outputs.shape) - 1 and outputs.shape[-1] == 1:
             labels = keras.ops.expand_dims(labels, -1)
+        if self.signs:
+            labels = keras.ops.cast(labels > 0, "float32")
         if self.logits is not None:
             outputs = keras.activations.get(self.logits)(outputs)
         if self.greatest:
@@ -92,7 +97,7 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         own: dict[str, Any] = {"classes": self.classes, "logits": self.logits, "flat": self.flat}
-        own |= {"ignored": self.ignored, "greatest": self.greatest, "numbers": self.numbers}
+        own |= {"ignored": self.ignored, "greatest": self.greatest, "numbers": self.numbers, "signs": self.signs}
         return {**super().get_config(), "metric": keras.saving.serialize_keras_object(self.metric), **own}
 
 

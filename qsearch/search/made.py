@@ -44,6 +44,8 @@ _IGNORING = ("sparse_categorical_crossentropy", "iou", "mean_iou")
 """Metrics of class numbers that leave out a class where they are told so."""
 _MADE = ("binary_iou",)
 """Names that are not Keras' own spelling."""
+_HINGES = ("hinge", "squared_hinge")
+"""Losses of labels -1 and 1 (or 0 and 1), of which outputs above 0 are for 1."""
 _FLAT = (*_F_SCORES, "r2_score")
 """Metrics that take (samples, units) only."""
 
@@ -75,8 +77,15 @@ class Output:
         return not self.loss.own and self.loss.name.startswith("categorical")
 
     @property
+    def signed(self) -> bool:
+        """Whether its sign is the answer, as of a hinge loss on one unit."""
+        return not self.loss.own and self.loss.name in _HINGES and self.units == 1
+
+    @property
     def logits(self) -> str | None:
         """What makes probabilities of it, where its loss says that it is none."""
+        if self.signed:
+            return "sigmoid"
         if not self.loss.options.get("from_logits") or self.loss.own:
             return None
         return "sigmoid" if self.loss.name.startswith("binary") else "softmax"
@@ -126,6 +135,7 @@ def made_metric(metric: Chosen, output: Output, name: str) -> Any:
     several = (output.units or 0) > 1
     classes = several and output.sparse and canonical not in (*_NUMBERS, *_OVERLAPS)
     numbers = several and output.one_hot and canonical in _NUMBERS
+    signs = output.signed and canonical in _THRESHOLDS
     logits = output.logits if canonical in _THRESHOLDS and "from_logits" not in options else None
     # labels that the loss leaves out are in no class
     ignored = output.loss.ignored if classes and not output.loss.own else None
@@ -136,7 +146,7 @@ def made_metric(metric: Chosen, output: Output, name: str) -> Any:
     made = _constructed(getattr(keras.metrics, METRIC_CLASSES[canonical].class_name), {**options, "name": name}, name)
     if not (classes or numbers or logits or flat or greatest):
         return made
-    return Adapted(made, classes, logits, flat, ignored, greatest, numbers)
+    return Adapted(made, classes, logits, flat, ignored, greatest, numbers, signs)
 
 
 def _check_classes(name: str, options: Mapping[str, Any], units: int | None) -> None:

@@ -53,8 +53,11 @@ class Objective:
             found.append(f"{name}_{same + 1}" if name in found else name)
         return tuple(found)
 
-    def compiled(self) -> dict[str, Any]:
+    def compiled(self, heads: Sequence[str] = ()) -> dict[str, Any]:
         """Fresh arguments for `compile`: metrics keep a state, so that no two models share them.
+
+        Args:
+            heads: all of the model's; those without a loss are told to Keras as such.
 
         Raises:
             ConfigError: import paths that lead nowhere, or options that a class does not take.
@@ -69,7 +72,7 @@ class Objective:
         return {
             "loss": made_loss(loss)
             if isinstance(loss, Chosen)
-            else {head: made_loss(own) for head, own in loss.items()},
+            else {**dict.fromkeys(heads), **{head: made_loss(own) for head, own in loss.items()}},
             "metrics": metrics if self.head is None else {self.head: metrics},
             "loss_weights": None if self.loss_weights is None else dict(self.loss_weights),
         }
@@ -100,11 +103,13 @@ class Objective:
         if self.direction is not None and self.direction != direction:
             direction, limit = self.direction, None
         if direction is None:
-            raise ConfigError(f"reference.direction: is missing, and whether more of {metric} is better is not known")
+            raise ConfigError(
+                f"whether more of {metric} is better is not known; write reference.direction: max, or min"
+            )
         key = next((key for key in (f"{self.head}_{name}", name) if key in reported), None)
         if key is None:
             found = ", ".join(reported)
             raise ConfigError(
-                f"reference.metrics: {metric} is not reported; reported are: {found}{did_you_mean(name, reported)}"
+                f"{metric} is not reported as one number; reported are: {found}{did_you_mean(name, reported)}"
             )
         return Target(f"val_{key}", direction == "max", limit)

@@ -17,6 +17,7 @@ from qsearch.datasets.memory import shared
 from qsearch.datasets.trouble import feeding, surfaced
 from qsearch.errors import ConfigError, ModelError, QsearchError, SearchError, raised_here, told
 from qsearch.goal.target import Target
+from qsearch.graph.walk import head_names
 from qsearch.search.augmentation import Augmentation
 from qsearch.search.augmented import augmented
 from qsearch.search.averages import Averages
@@ -66,7 +67,15 @@ class TrainingState:
 
 
 class DivergedError(SearchError):
-    """Training gave no epoch with a finite target metric and loss."""
+    """Training gave no epoch with a finite target metric and loss.
+
+    Attributes:
+        of_loss: whether it was the loss; else the metric is no number where the loss is one.
+    """
+
+    def __init__(self, message: str, of_loss: bool) -> None:
+        super().__init__(message)
+        self.of_loss = of_loss
 
 
 def early_stopping_patience(epochs: int) -> int:
@@ -163,7 +172,7 @@ def compile_model(model: keras.Model, recipe: Recipe, steps: int | None = None) 
     optimizer = keras.optimizers.get({"class_name": recipe.optimizer.name, "config": options})
     if recipe.rates:
         optimizer = with_factors(optimizer, variable_factors(model, recipe.rates))
-    model.compile(optimizer=optimizer, **recipe.objective.compiled())
+    model.compile(optimizer=optimizer, **recipe.objective.compiled(head_names(model)))
 
 
 def evaluate(model: keras.Model, source: Source, recipe: Recipe) -> dict[str, float]:
@@ -237,16 +246,17 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
             self.best = rank
             self.kept = (epoch, metrics, self.model.get_weights())
 
-    def _diverged(self) -> str:
+    def _diverged(self) -> DivergedError:
         wanted = dict.fromkeys((self.target.name, "val_loss"))
         broken = [name for name in wanted if not math.isfinite(self.last.get(name, math.nan))]
         finite = [f"{name} was {self.last[name]:.4g}" for name in wanted if name not in broken]
         told = f" ({finite[0]} at the end)" if finite else ""
-        return f"training diverged: no epoch of {self.seen} had a finite {' and '.join(broken or wanted)}{told}"
+        message = f"training diverged: no epoch of {self.seen} had a finite {' and '.join(broken or wanted)}{told}"
+        return DivergedError(message, "val_loss" in broken)
 
     def restore(self) -> Trained:
         if self.kept is None:
-            raise DivergedError(self._diverged())
+            raise self._diverged()
         epoch, metrics, weights = self.kept
         self.model.set_weights(weights)
         return Trained(metrics, self.seen, epoch, tuple(self.curve), self.stopped)

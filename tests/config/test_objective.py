@@ -105,6 +105,7 @@ OPTIMIZER = "{optimizer: %s}"
         (METRIC, "{name: f1_score, average: makro}", "found 'makro', allowed: macro, micro, weighted; did you mean"),
         (METRIC, "{name: f1_score, average: null}", "null gives one value per class, expected one number: average: "),
         (METRIC, "iou", "needs the option 'target_class_ids', as in {name: iou, target_class_ids: [1]}"),
+        (LOSS, "[mse, mae]", "reference.loss: found a list, expected one loss, or one for each head by its"),
         (LOSS, "{name: huber, delta: 0}", "reference.loss.delta: found 0, expected a number > 0"),
         (METRIC, "{name: auc, thresholds: abc}", "thresholds: found 'abc', expected a number from 0 to 1, or a list"),
         (METRIC, "{name: precision, thresholds: [0.5, 3]}", "found [0.5, 3], expected a number from 0 to 1, or a list"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy
 import pytest
+import tensorflow
 
 from qsearch.datasets.dataset import Split
 from qsearch.datasets.fitting import split_of
@@ -165,6 +166,9 @@ def test_a_list_for_one_input() -> None:
         (X, numpy.array([["cat"], ["dog"]] * 3, object), "number texts such as 'cat': numpy.unique(labels, return_inv"),
         (X, numpy.ones(6, object), "they are numbers: .astype('float32')"),
         (X, numpy.array([1, None] * 3, object), "turn what is missing (None) into numbers"),
+        (numpy.ma.masked_array(X, X < 1), X[:, 0], "x: is a masked array with 24 masked values; fill them: .filled(0)"),
+        (tensorflow.ragged.constant([[1.0], [1.0, 2.0]] * 3), X[:, 0], "padded to one length: .to_tensor()"),
+        (tensorflow.sparse.from_dense(X), X[:, 0], "make a sparse tensor dense: tf.sparse.to_dense"),
         (X + 1j, X[:, 0], "is complex64 of shape (6, 4), expected arrays of numbers; give real and imaginary part"),
         (X, numpy.arange(6).astype("datetime64[s]"), "turn times into numbers"),
         (X.astype("float64") + 1e300, X[:, 0], "x: holds 1e+300, beyond what float32 holds (3.4e+38); scale the data"),

@@ -221,6 +221,15 @@ def test_weights_of_one_head(data: str) -> None:
     assert found == pytest.approx(run(path, options).summary["reference"]["test"], rel=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+def test_a_head_without_a_loss() -> None:
+    reference = "loss: {kind: sparse_categorical_crossentropy}, metrics: [acc]"
+    path = config("lists", "two", reference)
+    result = run(path, ["run.head_name=kind"])
+    for found in figures(result):
+        assert set(found) == {"loss", "kind_acc"}
+
+
 @pytest.mark.parametrize(("model", "data"), [("pixels", "images"), ("steps", "steps_of_kinds")])
 @pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "categorical_crossentropy"])
 def test_a_label_for_each_place(model: str, data: str, loss: str) -> None:

@@ -328,7 +328,11 @@ def test_what_is_wrong_with_own_things_is_told(own: str) -> None:
         (text.replace("d.npz", "c.yaml"), DatasetError, "cannot be read as a .npz file"),
         (text.replace("npz: d.npz", f'factory: "{own}:nothing"'), DatasetError, "did not give"),
         (text.replace("npz: d.npz", f'factory: "{own}:data"'), DatasetError, "samples are a, b, expected in"),
-        (text.replace("{epochs: 2}", f'{{metrics: ["{own}:error_rate"]}}'), ConfigError, "direction: is missing"),
+        (
+            text.replace("{epochs: 2}", f'{{metrics: ["{own}:error_rate"]}}'),
+            ConfigError,
+            "reference.direction: max, or min",
+        ),
     ]
     for changed, error, message in refused:
         with pytest.raises(error, match=message):

@@ -11,8 +11,10 @@ import tensorflow
 
 from qsearch.config.augment import AugmentConfig
 from qsearch.datasets.augment import Moves
+from qsearch.datasets.layout import Head, Layout
 from qsearch.errors import DatasetError
-from qsearch.search.augmented import Augmentation, augmented
+from qsearch.search.augmentation import Augmentation, OwnStep
+from qsearch.search.augmented import augmented
 
 X = numpy.arange(6 * 4 * 5, dtype="float32").reshape(6, 4, 5, 1)
 
@@ -124,3 +126,51 @@ def test_fit_takes_them() -> None:
         fed = augmented(FEEDS[kind](), Augmentation((Moves(AugmentConfig(flip="both")),)), 0)
         history = model.fit(**fed, epochs=2, verbose=0)
         assert len(history.history["loss"]) == 2
+
+
+def mixed(x: Any, y: Any, random: numpy.random.Generator) -> tuple[Any, Any]:
+    x *= 0.25  # in place, as such functions may
+    return x, mix(y)
+
+
+def mix(y: Any) -> Any:
+    return {name: each * 0.5 + 0.25 for name, each in y.items()} if isinstance(y, dict) else y * 0.5 + 0.25
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_functions_of_ones_own_give_floats_in_every_feed(heads: int) -> None:
+    names = ("out", "more")[:heads]
+    layout = Layout("net", {"in": (4, 5, 1)}, tuple(Head(name, (1,), "binary") for name in names))
+    images = numpy.arange(120, dtype="uint8").reshape(6, 4, 5, 1)
+    kept = images.copy()
+    hot = numpy.arange(6).reshape(6, 1) % 2
+    labels: Any = hot if heads == 1 else dict.fromkeys(names, hot)
+    change = Augmentation((OwnStep("own:mixed", lambda x, y, random: mixed(x * 1.0, y, random), 3, layout),))
+    tensors = tensorflow.data.Dataset.from_tensor_slices((images, labels)).batch(2)
+    for fed in ({"x": images, "y": labels, "batch_size": 2}, {"x": tensors}):
+        feed = augmented(fed, change, 0)["x"]
+        found = [feed[index] for index in range(3)] if isinstance(feed, keras.utils.PyDataset) else list(feed)
+        x = numpy.concatenate([numpy.asarray(batch[0]) for batch in found])
+        assert x.dtype == numpy.float32
+        assert sorted(x[:, 0, 0, 0]) == [20 * 0.25 * place for place in range(6)]
+        for name in names:
+            y = numpy.concatenate([numpy.asarray(batch[1] if heads == 1 else batch[1][name]) for batch in found])
+            assert y.dtype == numpy.float32
+            assert sorted(y[:, 0]) == [0.25] * 3 + [0.75] * 3
+    assert (images == kept).all()
+
+
+def test_a_function_may_change_what_it_is_given() -> None:
+    layout = Layout("net", {"in": (4, 5, 1)}, (Head("out", (6,), "classes"),))
+
+    def cleared(x: Any) -> Any:
+        x[:] = 0
+        return x
+
+    samples = X.copy()
+    x, y = Augmentation((OwnStep("own:cleared", cleared, 1, layout),))(
+        samples, numpy.arange(6), numpy.random.default_rng(0)
+    )
+    assert not x.any()
+    assert (samples == X).all()
+    assert (y == numpy.arange(6)).all()

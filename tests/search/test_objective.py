@@ -103,6 +103,20 @@ def test_metrics_of_one_unit(random: numpy.random.Generator, loss: Chosen) -> No
     assert found["precision"] == pytest.approx(precision_score(labels, logits > 0), abs=1e-5)
 
 
+@pytest.mark.parametrize("least", [-1, 0])
+def test_metrics_of_signs(random: numpy.random.Generator, least: int) -> None:
+    outputs, hits = random.normal(size=(60, 1)).astype("float32"), random.integers(0, 2, (60, 1))
+    labels = numpy.where(hits, 1, least)
+    found = evaluated(
+        Chosen("hinge"), tuple(map(Chosen, ("acc", "f1_score", "precision", "auc", "hinge"))), labels, outputs
+    )
+    assert found["acc"] == pytest.approx(((outputs > 0) == hits).mean())
+    assert found["f1_score"] == pytest.approx(f1_score(hits, outputs > 0), abs=1e-5)
+    assert found["precision"] == pytest.approx(precision_score(hits, outputs > 0), abs=1e-5)
+    assert found["auc"] == pytest.approx(roc_auc_score(hits, outputs), abs=0.02)
+    assert found["hinge"] == pytest.approx(numpy.maximum(0, 1 - (2 * hits - 1) * outputs).mean(), rel=1e-5)
+
+
 @pytest.mark.parametrize("shape", [(8, 4, 4), (8, 4, 4, 1)])
 def test_f1_of_class_numbers_per_pixel(random: numpy.random.Generator, shape: tuple[int, ...]) -> None:
     outputs, labels = softmax(random.normal(size=(8, 4, 4, 3))).astype("float32"), random.integers(0, 3, shape)
