@@ -162,6 +162,7 @@ def test_a_file_holds_the_labels_by_name() -> None:
         searched("npz: d.npz")
 
 
+@pytest.mark.slow
 def test_labels_of_the_training_set_are_held_out_with_it() -> None:
     result = searched('factory: "anomaly_data:weighted", validation: 0.25')
     from anomaly_data import ANOMALY
@@ -171,6 +172,7 @@ def test_labels_of_the_training_set_are_held_out_with_it() -> None:
     assert 0.2 < best["selection"]["auc"] < 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["three", "three_pipelines"])
 def test_the_set_to_select_on_is_given(data: str) -> None:
     result = searched(f'factory: "anomaly_data:{data}", validation: given, train_samples: 300')

@@ -213,6 +213,7 @@ def test_every_mode_searches_a_block(mode: str, tmp_path: Path) -> None:
         assert {point["trial"] for point in result.summary["front"]["trials"]} <= {trial.number for trial in ranked}
 
 
+@pytest.mark.slow
 def test_a_residual_network_with_filters(tmp_path: Path) -> None:
     overrides = [
         *QUICK,
@@ -288,6 +289,7 @@ def test_a_layer_in_two_blocks_is_searched_again(tmp_path: Path) -> None:
     assert type(final) is not keras.layers.Conv2D
 
 
+@pytest.mark.slow
 def test_a_budget_is_for_the_whole_model(tmp_path: Path) -> None:
     free = run(tiny(tmp_path, tmp_path / "free"), [*QUICK, "run.tune_filters=none"])
     energies = [trial.candidate.energy for trial in free.trials if isinstance(trial, Trial) and trial.block == 3]

@@ -63,6 +63,7 @@ def test_the_k_best_and_the_front_are_kept_with_their_weights(tmp_path: Path) ->
     assert "## More models" in report
 
 
+@pytest.mark.slow
 def test_a_promoted_trial_goes_on_from_its_parents_weights_and_optimizer(tmp_path: Path) -> None:
     """Trained for 1 and then to 3 epochs, the journal shows one training of 3."""
     overrides = [*QUICK, "run.mode=hyperband", "run.max_epochs=3", "run.prune=false"]
@@ -78,6 +79,7 @@ def test_a_promoted_trial_goes_on_from_its_parents_weights_and_optimizer(tmp_pat
         assert trial.metrics["loss"] < parent.metrics["loss"]
 
 
+@pytest.mark.slow
 def test_children_start_from_the_weights_of_a_trial(tmp_path: Path) -> None:
     overrides = ["reference.epochs=8", "run.epochs=1", "final_training.epochs=0", "run.mode=guided", "run.max_trials=5"]
     losses = []

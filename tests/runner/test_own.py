@@ -380,6 +380,7 @@ print(result.summary["trials"]["completed"], result.summary["best"]["test"]["acc
 """
 
 
+@pytest.mark.slow
 def test_mirrored_on_two_devices(tmp_path: Path) -> None:
     program = MIRRORED.format(folder=str(Path(__file__).parents[1]), out=str(tmp_path))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

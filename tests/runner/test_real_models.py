@@ -181,6 +181,7 @@ def test_two_inputs_and_two_heads(nets: str) -> None:
     assert set(result.summary["best"]["plan"]) == {"left", "right", "kind", "size"}
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_model_that_has_quantizers(nets: str) -> None:
     own = searched(nets, "started").summary
     assert own["reference_cost"] == "own"
