@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -11,6 +12,8 @@ from qsearch.errors import DatasetError, told
 Trouble: TypeAlias = list[DatasetError]
 _FEEDING = ("[[IteratorGetNext]]", "Detected at node IteratorGetNext ")
 """What TensorFlow's message has where it is about the data, not about the model."""
+_LENGTH = re.compile(r"expected to contain (\d+) elements? but contained (?:only|at least) (\d+) element")
+"""TensorFlow's words for a pipeline whose length is not the one of its first reading."""
 
 
 @contextmanager
@@ -49,6 +52,12 @@ def feeding(what: str) -> Iterator[None]:
     except DatasetError:
         raise
     except Exception as error:
+        length = _LENGTH.search(str(error))
+        if length is not None:
+            raise DatasetError(
+                f"{what}: had {length[1]} batches when it was read first, and {length[2]} in a later epoch; give as "
+                "many in every epoch, or never end and set train_samples (and test_samples)"
+            ) from None
         if any(mark in str(error) for mark in _FEEDING):
             raise DatasetError(f"{what}: failed while a model was trained or judged on it: {told(error)}") from None
         raise

@@ -351,3 +351,19 @@ def test_a_feed_that_gives_less_than_at_first(load: Callable[..., Dataset]) -> N
         data.train.reading(),
     ):
         everything(data.train)
+
+
+@pytest.mark.parametrize("later", [2, 7])
+def test_a_generator_inside_tensorflow_with_another_length_later(later: int) -> None:
+    readings = iter([5, *[later] * 9])
+
+    def batches() -> Iterator[Any]:
+        yield from ((X[:8], Y[:8]) for _ in range(next(readings)))
+
+    signature = tensorflow.TensorSpec((None, 4)), tensorflow.TensorSpec((None,))
+    inner = tensorflow.data.Dataset.from_generator(batches, output_signature=signature)
+    fixed = inner.apply(tensorflow.data.experimental.assert_cardinality(5))
+    assert len(list(fixed)) == 5
+    with pytest.raises(DatasetError, match=f"^d: had 5 batches when it was read first, and {min(later, 6)} in a later"):
+        with feeding("d"):
+            list(fixed)
