@@ -364,6 +364,6 @@ def test_a_generator_inside_tensorflow_with_another_length_later(later: int) -> 
     inner = tensorflow.data.Dataset.from_generator(batches, output_signature=signature)
     fixed = inner.apply(tensorflow.data.experimental.assert_cardinality(5))
     assert len(list(fixed)) == 5
-    with pytest.raises(DatasetError, match=f"^d: had 5 batches when it was read first, and {min(later, 6)} in a later"):
-        with feeding("d"):
-            list(fixed)
+    said = f"^d: had 5 batches when it was read first, and {min(later, 6)} in a later"
+    with pytest.raises(DatasetError, match=said), feeding("d"):
+        list(fixed)
