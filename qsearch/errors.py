@@ -13,47 +13,49 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import ClassVar
 
+from qsearch.exit_codes import ExitCode
+
 
 class QsearchError(Exception):
     """Base of all errors whose message is meant for the user."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
 
 class ConfigError(QsearchError):
     """A configuration file, a command-line option or a quantizer string that cannot be used."""
 
-    exit_code = 2
+    exit_code = ExitCode.CONFIG
 
 
 class ModelError(QsearchError):
     """A model, or a model file, that qsearch cannot read, quantize or price."""
 
-    exit_code = 3
+    exit_code = ExitCode.MODEL
 
 
 class DatasetError(QsearchError):
     """A data set that cannot be loaded or does not fit the model."""
 
-    exit_code = 4
+    exit_code = ExitCode.DATASET
 
 
 class OutputError(QsearchError):
-    """A run directory that cannot be written, or holds something else."""
+    """A file or folder that cannot be written, or holds something else."""
 
-    exit_code = 5
+    exit_code = ExitCode.OUTPUT
 
 
 class SearchError(QsearchError):
     """A search that ended without a single usable trial."""
 
-    exit_code = 6
+    exit_code = ExitCode.NO_TRAINING
 
 
 class VerificationError(QsearchError):
     """A model whose weights are not what its quantizers promise."""
 
-    exit_code = 7
+    exit_code = ExitCode.OFF_GRID
 
 
 _LONGEST_VALUE = 200

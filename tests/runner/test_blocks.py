@@ -198,6 +198,7 @@ def test_layers_of_rate_0_stay_as_they_are(tmp_path: Path) -> None:
     assert [name for name in ("conv2d_0", "bn_0", "conv2d_1", "bn_1", "conv2d_2", "dense") if moved(name)] == ["dense"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_searches_a_block(mode: str, tmp_path: Path) -> None:
     overrides = [*QUICK, 'run.blocks=["^.*_0$", "^.*_1$"]', f"run.mode={mode}", "run.max_epochs=2", "run.max_trials=3"]

@@ -13,6 +13,7 @@ import keras
 import numpy
 import pytest
 from sklearn.metrics import jaccard_score
+from slow import slow
 
 from qsearch.errors import ConfigError, DatasetError
 from qsearch.runner.pipeline import RunResult, run
@@ -211,7 +212,9 @@ def test_lists_of_inputs_and_heads() -> None:
     assert doubled["reference"]["test"]["loss"] == pytest.approx(2 * once["reference"]["test"]["loss"], rel=1e-5)
 
 
-@pytest.mark.parametrize("data", ["one_head", "one_of_a_list", "one_head_tensors", "one_head_rows", "one_head_batches"])
+@pytest.mark.parametrize(
+    "data", ["one_head", *map(slow, ("one_of_a_list", "one_head_tensors", "one_head_rows", "one_head_batches"))]
+)
 def test_weights_of_one_head(data: str) -> None:
     """The other head's samples count the same."""
     options = ["run.head_name=kind", "reference.epochs=0"]
@@ -252,8 +255,8 @@ def test_pixels_of_no_class() -> None:
     assert found["acc"] == pytest.approx((hits == y).mean(), abs=1e-5)
 
 
-@pytest.mark.parametrize("data", ["void_samples", "void_tensors"])
-@pytest.mark.parametrize("weights", ["balanced", "{1: 3.0}"])
+@pytest.mark.parametrize("data", ["void_samples", slow("void_tensors")])
+@pytest.mark.parametrize("weights", ["balanced", slow("{1: 3.0}")])
 def test_class_weights_where_samples_are_left_out(data: str, weights: str) -> None:
     found = figures(searched(data, "net", f"{IGNORED}, class_weight: {weights}"))
     assert found != figures(searched(data, "net", IGNORED))
@@ -304,8 +307,8 @@ def test_weights_change_what_is_trained() -> None:
     assert lost["classes"][1] != lost["weighted"][1]
 
 
-@pytest.mark.parametrize("data", ["classes", "tensors", "samples"])
-@pytest.mark.parametrize("weights", ["balanced", "{1: 3.0}"])
+@pytest.mark.parametrize("data", ["classes", "tensors", slow("samples")])
+@pytest.mark.parametrize("weights", ["balanced", slow("{1: 3.0}")])
 def test_class_weights(data: str, weights: str) -> None:
     found = figures(searched(data, "net", f"{SPARSE}, class_weight: {weights}"))
     assert found != figures(searched(data))

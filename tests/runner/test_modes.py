@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy
 import pytest
+from slow import slow
 from tiny_run import tiny
 
 import qsearch
@@ -31,7 +32,7 @@ def completed(result: RunResult) -> list[Trial]:
     return [trial for trial in result.trials if isinstance(trial, Trial)]
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [mode if mode in ("hyperband", "guided") else slow(mode) for mode in MODES])
 def test_every_mode_leaves_a_trained_best_model(mode: str, tmp_path: Path) -> None:
     result = run(tiny(tmp_path, tmp_path / "out"), [*QUICK, f"run.mode={mode}", "run.max_epochs=3"])
     assert result.summary["mode"] == mode
@@ -42,6 +43,7 @@ def test_every_mode_leaves_a_trained_best_model(mode: str, tmp_path: Path) -> No
     assert bool(unused) == (mode != "hyperband")
 
 
+@pytest.mark.slow
 def test_the_k_best_and_the_front_are_kept_with_their_weights(tmp_path: Path) -> None:
     overrides = [*QUICK, "run.mode=pareto", "run.max_trials=5", "run.best_models=2"]
     result = run(tiny(tmp_path, tmp_path / "out"), overrides)
@@ -95,7 +97,7 @@ def test_a_budget_nothing_fits_into_is_told_with_the_nearest(mode: str, tmp_path
         run(tiny(tmp_path, tmp_path / "out"), [*QUICK, "run.budget.energy=1pJ", f"run.mode={mode}"])
 
 
-@pytest.mark.parametrize(("most", "met"), [("99%", True), ("0%", False)])
+@pytest.mark.parametrize(("most", "met"), [slow("99%", True), ("0%", False)])
 def test_the_drop_that_the_user_allows(most: str, met: bool, tmp_path: Path) -> None:
     overrides = ["reference.epochs=10", "run.epochs=1", "final_training.epochs=0", f"max_drop={most}"]
     result = run(tiny(tmp_path, tmp_path / "out"), overrides)

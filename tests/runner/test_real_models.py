@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from slow import slow
 
 from qsearch.cli.main import cli
 from qsearch.runner.pipeline import RunResult, run
@@ -155,9 +156,9 @@ WIDE = ("limit.linear=[8]", "run.tune_filters=layer")
         ("sensors", ()),
         ("steps", ("run.tune_filters=layer",)),
         ("transformer", ("limit.linear=[8]",)),
-        ("mobile", ()),
+        slow("mobile", ()),
         ("mobile", (*WIDE, "run.fold_batch_norm=true", "run.transfer_weights=true")),
-        ("mobile", ("limit.linear=[8]", 'run.blocks=["^[cnr][01]", "."]', "run.min_trials_per_block=1")),
+        slow("mobile", ("limit.linear=[8]", 'run.blocks=["^[cnr][01]", "."]', "run.min_trials_per_block=1")),
         ("unet", WIDE),
         ("started", ()),
     ],

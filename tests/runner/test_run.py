@@ -119,6 +119,7 @@ def test_the_report_can_be_read(tiny_result: RunResult) -> None:
         assert part in text
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_trials_and_another_does_not(tiny_result: RunResult, tmp_path: Path) -> None:
     again = run(tiny(tmp_path, tmp_path / "again"))
     for first, second in zip(tiny_result.trials, again.trials, strict=True):

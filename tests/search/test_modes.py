@@ -171,6 +171,7 @@ def best_of(mode: str, folder: Path, seeds: range) -> list[float]:
     return scores
 
 
+@pytest.mark.slow
 def test_guided_search_finds_more_than_random_search(tmp_path: Path) -> None:
     guided, random = (best_of(mode, tmp_path / mode, range(4)) for mode in ("guided", "random"))
     assert sum(guided) > sum(random)
