@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +11,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from qsearch.cli.streams import reader_is_gone
 from qsearch.report.units import duration, energy
 from qsearch.search.trials import AnyTrial, Candidate, FailedTrial, Observer, SkippedTrial, Trial
 
@@ -47,6 +50,7 @@ class _PlainObserver:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.clock = _Clock()
+        self.stopped = False
 
     def stage(self, title: str) -> None:
         self.clock = _Clock()
@@ -75,6 +79,9 @@ class _PlainObserver:
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if not self.stopped and reader_is_gone():  # as any Unix tool ends then; a stopped run keeps what it has
+            self.stopped = True  # once: what is left is written
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _ended(trial: Trial) -> str:

@@ -42,8 +42,8 @@ def verify(
         from qsearch.export.verify import verify as check
         from qsearch.export.weights import arrays, quantized_weights
 
-        loaded = ModelFileOptions(**loading).load(model)
-        found = check(loaded)
+    loaded = ModelFileOptions(**loading).load(model)
+    found = check(loaded)
     _print(found, output)
     if weights is not None:
         import numpy
