@@ -130,7 +130,7 @@ def _priced(name: str, reference: str | None, loading: ModelFileOptions, design:
         reference = "int8"
     settings = energy_settings(reference, **design)
     if reference is None:
-        report, ebops = price_plan(graph, plan, settings), None
+        report = price_plan(graph, plan, settings)
         ebops = effective_bit_operations(model, graph, report)
     else:
         plan, ebops = QuantizationPlan(), None
