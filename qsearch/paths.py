@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +16,27 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def expanded(path: str | Path) -> Path:
-    """The path with `~` as the home folder it stands for; as it is where there is no such home."""
+    """The path with `~` as the home folder it stands for; as it is where there is no such home.
+
+    Where the locale knows ASCII alone (`LC_ALL=C`), names beyond it are those of the same UTF-8 bytes.
+    """
+    name = str(path)
     try:
-        return Path(path).expanduser()
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        name = os.fsdecode(name.encode("utf-8", "surrogateescape"))
+    try:
+        return Path(name).expanduser()
     except RuntimeError:
-        return Path(path)
+        return Path(name)
+
+
+def as_text(argument: str) -> str:
+    """An argument of the command line as the text that its bytes are, where they are UTF-8."""
+    try:
+        return os.fsencode(argument).decode("utf-8")
+    except UnicodeError:
+        return argument
 
 
 @contextmanager

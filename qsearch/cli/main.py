@@ -18,7 +18,16 @@ from qsearch.cli.energy import energy
 from qsearch.cli.run import run
 from qsearch.cli.streams import guard_streams, trouble_of
 from qsearch.cli.verify import verify
-from qsearch.errors import ConfigError, OutputError, QsearchError, printable
+from qsearch.errors import (
+    LONGEST_LINE,
+    ConfigError,
+    ModelError,
+    OutputError,
+    QsearchError,
+    VerificationError,
+    one_line,
+    printable,
+)
 
 INTERRUPTED = 130
 INTERNAL_ERROR = 70
@@ -71,6 +80,9 @@ def _main() -> NoReturn:
         sys.exit(ConfigError.exit_code)
     except ConfigError as error:
         click.echo(printable(str(error)), err=True)  # as compilers do: each line starts with its place
+        sys.exit(error.exit_code)
+    except (ModelError, VerificationError) as error:  # of one thing each, which may be named by a file
+        click.echo(f"error: {one_line(str(error), LONGEST_LINE)}", err=True)
         sys.exit(error.exit_code)
     except QsearchError as error:
         click.echo(f"error: {printable(str(error))}", err=True)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from qsearch.cli.streams import reader_is_gone
+from qsearch.errors import LONGEST_LINE, one_line
 from qsearch.report.units import duration, energy
 from qsearch.search.trials import AnyTrial, Candidate, FailedTrial, Observer, SkippedTrial, Trial
 
@@ -24,10 +25,10 @@ def observe(plain: bool) -> Iterator[Observer]:
         yield _PlainObserver(console)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[info]}"),
+        TextColumn("{task.fields[info]}", markup=False),
     )
     with Progress(*columns, console=console, transient=True) as progress:
         yield _LiveObserver(console, progress)
@@ -78,7 +79,7 @@ class _PlainObserver:
         )
 
     def _print(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(one_line(text, LONGEST_LINE), markup=False, highlight=False, emoji=False, soft_wrap=True)
         if not self.stopped and reader_is_gone():  # as any Unix tool ends then; a stopped run keeps what it has
             self.stopped = True  # once: what is left is written
             os.kill(os.getpid(), signal.SIGTERM)
