@@ -14,8 +14,11 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from qsearch.startup import BACKEND, importing
+
 # Keras reads this once, when it is imported; the layers are written for TensorFlow.
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+if not os.environ.get("KERAS_BACKEND"):
+    os.environ["KERAS_BACKEND"] = BACKEND
 
 __version__ = "0.1.0"
 
@@ -71,9 +74,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
-        return getattr(import_module(_PUBLIC[name]), name)
+        with importing():
+            return getattr(import_module(_PUBLIC[name]), name)
     if name in _ROOMS:
-        return import_module(f"qsearch.{name}")
+        with importing():
+            return import_module(f"qsearch.{name}")
     raise AttributeError(f"module 'qsearch' has no attribute {name!r}")
 
 

@@ -58,12 +58,12 @@ class VerificationError(QsearchError):
     exit_code = ExitCode.OFF_GRID
 
 
-_LONGEST_VALUE = 200
-_LONGEST_LINE = 2_000
+LONGEST_VALUE = 200
+LONGEST_LINE = 2_000
 _MOST_LINES = 100
 
 
-def printable(text: str, length: int = _LONGEST_LINE) -> str:
+def printable(text: str, length: int = LONGEST_LINE) -> str:
     """Text of anybody's as it may be shown in a terminal: each line cut, with what is no printable character escaped.
 
     Lines stay lines; a message tells one mistake in each of them.
@@ -75,7 +75,12 @@ def printable(text: str, length: int = _LONGEST_LINE) -> str:
     return "\n".join(shown)
 
 
-def shown(value: object, length: int = _LONGEST_VALUE) -> str:
+def one_line(text: str, length: int = LONGEST_VALUE) -> str:
+    """A name of anybody's, such as a layer's of a model file, as tables and lines show it: escaped and cut."""
+    return _cut(_escaped(text[: length + 1]), length, len(text))
+
+
+def shown(value: object, length: int = LONGEST_VALUE) -> str:
     """A value of a file or an option as messages quote it: in one line, cut, and nothing that steers a terminal."""
     if isinstance(value, str):
         return _cut(_escaped(repr(value[: length + 1])), length, len(value))
@@ -98,7 +103,7 @@ def _cut(text: str, length: int, whole: int) -> str:
 
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
     """The allowed name closest to `name`, or None when nothing is close."""
-    if len(name) > _LONGEST_VALUE:
+    if len(name) > LONGEST_VALUE:
         return None
     candidates = list(allowed)
     by_lower = {candidate.lower(): candidate for candidate in reversed(candidates)}

@@ -21,7 +21,10 @@ _WHOSE = "a configuration may name modules of yours, beside it or in the current
 
 def look_in(folder: Path) -> None:
     """Find modules in a folder too; what is installed and what is in earlier folders comes first."""
-    path = str(folder.resolve())
+    try:
+        path = str(folder.resolve())
+    except OSError:  # the current folder has been removed: there is nothing to find in it
+        return
     if path not in sys.path:
         sys.path.append(path)
 
@@ -40,7 +43,7 @@ def imported(path: str, error: Callable[[str], QsearchError]) -> Any:
     module_name, _, names = path.partition(":")
     if _is_pythons(module_name):
         raise error(f"{path}: {module_name} is a module of Python itself; {_WHOSE}")
-    look_in(Path.cwd())
+    look_in(Path())
     try:
         found: Any = importlib.import_module(module_name)
     except (Exception, SystemExit) as problem:  # whatever the user's module does while it is imported

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "qsearch"
 
 ROOMS = (
     "errors",
+    "startup",
     "paths",
     "imports",
     "functions",

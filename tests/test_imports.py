@@ -60,3 +60,12 @@ def test_modules_that_fail_or_end_the_process(code: str, beside: Path) -> None:
     name = f"ends_{abs(hash(code))}"
     (beside / f"{name}.py").write_text(code)
     assert refused(f"{name}:net").startswith(f"{name}:net: {name} cannot be imported (")
+
+
+def test_a_current_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(ConfigError, match="no_such_module_here cannot be imported"):
+        imported("no_such_module_here:f", ConfigError)

@@ -12,17 +12,21 @@ import click
 
 from qsearch.blocks.table import BlockTable, without_blocks
 from qsearch.cli import run as run_command
+from qsearch.cli.output import add_row, console, say, table_of
 from qsearch.cli.quiet import quiet_start
 from qsearch.config import LoadedConfig
+from qsearch.config.bounds import TEXT_CHARACTERS
 from qsearch.report.units import duration
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from qsearch.blocks.schedule import Schedule
     from qsearch.blocks.suggest import SuggestedBlock
     from qsearch.runner.experiment import Experiment
     from qsearch.runner.timing import Timing
+
+
+_NO_EDGE = 1000
+"""Columns of a table in a file, which has no edge to wrap at."""
 
 
 @click.command()
@@ -71,8 +75,8 @@ def _suggest(loaded: LoadedConfig) -> None:
     run = loaded.config.run.model_copy(update={"blocks": tuple(block.pattern for block in found)})
     proposed = replace(experiment, loaded=replace(loaded, config=loaded.config.model_copy(update={"run": run})))
     for line in (*_pasteable(found, experiment), *_left_out(found, experiment)):
-        click.echo(line)
-    click.echo(f"# {_sizes(schedule_of(proposed))}")
+        say(line, length=TEXT_CHARACTERS)
+    say(f"# {_sizes(schedule_of(proposed))}")
 
 
 def _pasteable(found: Sequence[SuggestedBlock], experiment: Experiment) -> list[str]:
@@ -108,8 +112,6 @@ def _left_out(found: Sequence[SuggestedBlock], experiment: Experiment) -> list[s
 
 def _debug(loaded: LoadedConfig, timed: bool) -> None:
     with quiet_start():
-        from rich.console import Console
-
         from qsearch.runner.experiment import read_experiment, schedule_of, table_of
 
     experiment = read_experiment(loaded)
@@ -119,30 +121,26 @@ def _debug(loaded: LoadedConfig, timed: bool) -> None:
         from qsearch.runner.timing import measure
 
         timing = measure(experiment, schedule)
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = 1000  # a file has no edge to wrap at
-    _show(console, loaded, table, schedule, timing, experiment.unsearched)
+    _show(loaded, table, schedule, timing, experiment.unsearched)
 
 
 def _show(
-    console: Console,
     loaded: LoadedConfig,
     table: BlockTable,
     schedule: Schedule,
     timing: Timing | None,
     unsearched: Sequence[str],
 ) -> None:
-    from rich.table import Table
-
     from qsearch.search.oracle import workload
 
     run = loaded.config.run
-    shown = Table(title=f"blocks in the order of schedule_block: {run.schedule_block}", title_justify="left")
-    for heading in ("block", "layer", "candidates", "share of cost", "combinations", "trials"):
-        shown.add_column(heading, justify="left" if heading in ("block", "layer") else "right")
-    if timing is not None:
-        shown.add_column("time", justify="right")
+    headings = ("block", "layer", "candidates", "share of cost", "combinations", "trials")
+    shown = table_of(
+        (*headings, *(() if timing is None else ("time",))),
+        f"blocks in the order of schedule_block: {run.schedule_block}",
+    )
+    for column in shown.columns[2:]:
+        column.justify = "right"
     searched = {
         stage.block.pattern: (size, workload(run, stage.trials)[0], seconds)
         for stage, size, seconds in zip(
@@ -156,19 +154,20 @@ def _show(
         for index, (layer, candidates) in enumerate(block.layers.items()):
             count = f"{candidates:,}" if candidates else "not searched"
             cells = [block.pattern, layer, count, *head] if index == 0 else ["", layer, count]
-            shown.add_row(*cells, end_section=index == len(block.layers) - 1)
-    console.print(shown)
+            add_row(shown, cells, end_section=index == len(block.layers) - 1)
+    console(_NO_EDGE).print(shown)
     total = sum(trials for _, trials, _ in searched.values())
-    console.print(f"{len(table.blocks)} blocks, {total} trials in all")
-    console.print(_sizes(schedule))
+    say(f"{len(table.blocks)} blocks, {total} trials in all")
+    say(_sizes(schedule))
     if timing is not None:
-        console.print(_told(timing))
+        for line in _told(timing):
+            say(line)
     if table.unmatched:
-        console.print(f"in no block: {', '.join(table.unmatched)}")
+        say(f"in no block: {', '.join(table.unmatched)}")
     for layer, patterns in table.matched_twice.items():
-        console.print(f"in several blocks: {layer} ({', '.join(patterns)})")
+        say(f"in several blocks: {layer} ({', '.join(patterns)})")
     for note in (*unsearched, *schedule.notes):
-        console.print(f"note: {note}")
+        say(f"note: {note}")
 
 
 def _sizes(schedule: Schedule) -> str:
@@ -186,10 +185,10 @@ def _count(number: Decimal) -> str:
     return f"{round(number):,}" if number < 1_000_000_000 else f"{number:.2e}"
 
 
-def _told(timing: Timing) -> str:
+def _told(timing: Timing) -> tuple[str, str]:
     return (
         f"measured: {timing.reference_epoch:.2g} s an epoch of the reference; {timing.trial_start:.2g} s to build a "
-        f"candidate, {timing.trial_epoch:.2g} s an epoch of it\n"
+        f"candidate, {timing.trial_epoch:.2g} s an epoch of it",
         f"estimated: reference {duration(timing.reference)}, blocks {duration(sum(timing.stages))}, "
-        f"final training {duration(timing.final)}; {duration(timing.total)} in all at most, as trials may be skipped"
+        f"final training {duration(timing.final)}; {duration(timing.total)} in all at most, as trials may be skipped",
     )

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
+from qsearch.cli.output import add_row, console, say, say_exactly, table_of
 from qsearch.cli.quiet import quiet_start
 from qsearch.config.names import MEMORIES, MODELS, NUMBER_TYPES, PROCESSES
 from qsearch.errors import ConfigError
 from qsearch.paths import expanded
 from qsearch.report import energy_tables as tables
+from qsearch.report.markdown import plain
 
 if TYPE_CHECKING:
     from qsearch.energy.estimate import EnergySettings
@@ -27,6 +29,8 @@ _REFERENCE_HELP = (
     "Price the model unquantized, in this number type. "
     "Default: int8 for a float model, its own quantizers for a quantized one."
 )
+_WIDTH = 120
+"""Of tables in files."""
 _FORMATS = ("table", "json", "csv", "md")
 
 
@@ -130,7 +134,7 @@ def _priced(name: str, reference: str | None, loading: ModelFileOptions, design:
         reference = "int8"
     settings = energy_settings(reference, **design)
     if reference is None:
-        report, ebops = price_plan(graph, plan, settings), None
+        report = price_plan(graph, plan, settings)
         ebops = effective_bit_operations(model, graph, report)
     else:
         plan, ebops = QuantizationPlan(), None
@@ -159,9 +163,9 @@ def _print_report(found: _Priced, sort: str, output: str) -> None:
     if output == "json":
         head: dict[str, Any] = {"model": found.name, "reference": found.reference, "unit": "pJ"}
         metrics = {**found.metrics.to_dict(), "ebops": found.ebops}
-        click.echo(json.dumps({**head, **report.to_dict(), "metrics": metrics}, indent=2))
+        say_exactly(json.dumps({**head, **report.to_dict(), "metrics": metrics}, indent=2) + "\n")
     elif output == "csv":
-        click.echo(tables.as_csv(report, sort), nl=False)
+        say_exactly(tables.as_csv(report, sort))
     else:
         what = "its own quantizers" if found.reference is None else f"{found.reference} reference"
         title = f"{found.name}: {what}"
@@ -179,9 +183,9 @@ def _print_comparison(first: _Priced, second: _Priced, output: str) -> None:
             {"name": side.name, **side.report.to_dict(), "metrics": side.metrics.to_dict()} for side in (first, second)
         ]
         ratio = second.report.total / first.report.total if first.report.total else None
-        click.echo(json.dumps({"unit": "pJ", "models": models, "ratio": ratio}, indent=2))
+        say_exactly(json.dumps({"unit": "pJ", "models": models, "ratio": ratio}, indent=2) + "\n")
     elif output == "csv":
-        click.echo(tables.csv_text([("layer", *(f"{name} (pJ)" for name in names), "ratio"), *cells]), nl=False)
+        say_exactly(tables.csv_text([("layer", *(f"{name} (pJ)" for name in names), "ratio"), *cells]))
     else:
         title = f"{names[0]} and {names[1]}"
         _print_table(title, "pJ, of what enters the total", ("layer", *names, "ratio"), cells, output)
@@ -195,25 +199,19 @@ def _print_table(
     title: str, caption: str, headings: Sequence[str], cells: Iterable[Sequence[str]], output: str
 ) -> None:
     if output == "md":
-        click.echo(f"## {title}\n\n{tables.as_markdown(headings, cells)}\n\n{caption}\n")
+        say_exactly(f"## {plain(title)}\n\n{tables.as_markdown(headings, cells)}\n\n{caption}\n\n")
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    console = console if console.is_terminal else Console(width=120)
-    shown = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
-    for place, heading in enumerate(headings):
-        text = place == 0 or heading == "class"
-        shown.add_column(heading, justify="left" if text else "right", overflow="fold")
+    shown = table_of(headings, title, caption)
+    for column, heading in zip(shown.columns, headings, strict=True):
+        column.justify = "left" if heading in ("layer", "class") else "right"
     for line in cells:
-        shown.add_row(*line)
-    console.print(shown)
+        add_row(shown, line)
+    console(_WIDTH).print(shown)
 
 
 def _print_lines(figures: Mapping[str, str], notes: Sequence[str], output: str) -> None:
     bullet = "- " if output == "md" else ""
     for name, figure in figures.items():
-        click.echo(f"{bullet}{'total' if name == 'energy' else name} {figure}")
+        say(f"{bullet}{'total' if name == 'energy' else name} {figure}")
     for note in notes:
-        click.echo(f"{bullet}note: {note}")
+        say(f"{bullet}note: {plain(note) if output == 'md' else note}")

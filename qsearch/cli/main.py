@@ -16,8 +16,18 @@ from qsearch import __version__
 from qsearch.cli.blocks import blocks
 from qsearch.cli.energy import energy
 from qsearch.cli.run import run
+from qsearch.cli.streams import guard_streams, trouble_of
 from qsearch.cli.verify import verify
-from qsearch.errors import ConfigError, QsearchError, printable
+from qsearch.errors import (
+    LONGEST_LINE,
+    ConfigError,
+    ModelError,
+    OutputError,
+    QsearchError,
+    VerificationError,
+    one_line,
+    printable,
+)
 
 INTERRUPTED = 130
 INTERNAL_ERROR = 70
@@ -41,6 +51,18 @@ cli.add_command(verify)
 
 def main() -> NoReturn:
     """The console script."""
+    guard_streams()
+    try:
+        _main()
+    except SystemExit as end:
+        trouble = trouble_of(sys.stdout)
+        if end.code == 0 and trouble is not None and not isinstance(trouble, BrokenPipeError):
+            click.echo(f"error: the standard output cannot be written: {trouble.strerror}", err=True)
+            sys.exit(OutputError.exit_code)
+        raise
+
+
+def _main() -> NoReturn:
     _quiet()
     signal.signal(signal.SIGTERM, _interrupt)  # a stopped process ends like an interrupted one: nothing lost
     try:
@@ -56,11 +78,11 @@ def main() -> NoReturn:
     except SystemExit as error:  # click raises none here, so that it is of a module that the configuration names
         click.echo(f"error: code that the configuration names called sys.exit({error.code!r})", err=True)
         sys.exit(ConfigError.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except ConfigError as error:
         click.echo(printable(str(error)), err=True)  # as compilers do: each line starts with its place
+        sys.exit(error.exit_code)
+    except (ModelError, VerificationError) as error:  # of one thing each, which may be named by a file
+        click.echo(f"error: {one_line(str(error), LONGEST_LINE)}", err=True)
         sys.exit(error.exit_code)
     except QsearchError as error:
         click.echo(f"error: {printable(str(error))}", err=True)

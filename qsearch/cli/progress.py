@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +11,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from qsearch.cli.streams import reader_is_gone
+from qsearch.errors import LONGEST_LINE, one_line
 from qsearch.report.units import duration, energy
 from qsearch.search.trials import AnyTrial, Candidate, FailedTrial, Observer, SkippedTrial, Trial
 
@@ -21,10 +25,10 @@ def observe(plain: bool) -> Iterator[Observer]:
         yield _PlainObserver(console)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[info]}"),
+        TextColumn("{task.fields[info]}", markup=False),
     )
     with Progress(*columns, console=console, transient=True) as progress:
         yield _LiveObserver(console, progress)
@@ -47,6 +51,7 @@ class _PlainObserver:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.clock = _Clock()
+        self.stopped = False
 
     def stage(self, title: str) -> None:
         self.clock = _Clock()
@@ -74,7 +79,10 @@ class _PlainObserver:
         )
 
     def _print(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(one_line(text, LONGEST_LINE), markup=False, highlight=False, emoji=False, soft_wrap=True)
+        if not self.stopped and reader_is_gone():  # as any Unix tool ends then; a stopped run keeps what it has
+            self.stopped = True  # once: what is left is written
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _ended(trial: Trial) -> str:

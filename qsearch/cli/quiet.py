@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from qsearch.startup import importing
+
 
 @contextmanager
 def quiet_start() -> Iterator[None]:
@@ -15,16 +17,21 @@ def quiet_start() -> Iterator[None]:
 
     TensorFlow writes a few lines there before it has read how much it may log. An import that
     fails raises, so nothing that matters is lost.
+
+    Raises:
+        QsearchError: as `importing`.
     """
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":  # the user asked for everything
-        yield
+        with importing():
+            yield
         return
     sys.stderr.flush()
     kept = os.dup(2)
     silent = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(silent, 2)
-        yield
+        with importing():
+            yield
     finally:
         os.dup2(kept, 2)
         os.close(silent)

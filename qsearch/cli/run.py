@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from qsearch.cli.output import say
 from qsearch.cli.quiet import quiet_start
 from qsearch.config import LoadedConfig, load_config
+from qsearch.paths import as_text
 from qsearch.report.units import cost, duration, energy, priced, saving
 
 UNMET = 8
@@ -28,7 +30,7 @@ def run(config: Path, overrides: tuple[str, ...], output_dir: str | None, plain:
 
 def read(config: Path, overrides: tuple[str, ...], output_dir: str | None) -> LoadedConfig:
     """The configuration; every mistake in the file is told before TensorFlow is imported."""
-    return load_config(config, overrides, output_dir)
+    return load_config(config, [*map(as_text, overrides)], None if output_dir is None else as_text(output_dir))
 
 
 def search(loaded: LoadedConfig, plain: bool) -> int:
@@ -50,8 +52,9 @@ def search(loaded: LoadedConfig, plain: bool) -> int:
 def _show(summary: dict[str, Any], folder: Path) -> None:
     target, unit = summary["target_metric"], summary["unit"]
     counts = summary["trials"]
-    click.echo(
-        f"\n{counts['completed']} trials completed, {counts['failed']} failed, {counts['skipped']} skipped "
+    say()
+    say(
+        f"{counts['completed']} trials completed, {counts['failed']} failed, {counts['skipped']} skipped "
         f"in {duration(summary['seconds'])}; {summary['ended']}"
     )
     for name in ("reference", "best"):
@@ -62,21 +65,21 @@ def _show(summary: dict[str, Any], folder: Path) -> None:
         shown = f"{name:<9}  {target} {metric:.4f} on the test set, energy {energy(model['energy'])}"
         if unit != "pJ":
             shown += f", {cost(model['cost'], unit)}"
-        click.echo(shown)
+        say(shown)
     if summary["best"] is not None and summary["best"]["energy_ratio"] is not None:
-        click.echo(f"{'saving':<9}  {saving(summary['best']['energy_ratio'])}{priced(summary['priced_share'])}")
+        say(f"{'saving':<9}  {saving(summary['best']['energy_ratio'])}{priced(summary['priced_share'])}")
     if summary["dearer"] is not None:
         costly = ", ".join(
             f"{one['layer']} ({cost(one['best'], unit)} for {cost(one['reference'], unit)})"
             for one in summary["dearer"]
         )
-        click.echo(f"no trial is cheaper than the reference; what costs the best one more: {costly}")
+        say(f"no trial is cheaper than the reference; what costs the best one more: {costly}")
     for model in summary["models"]:
         metric = model["test"].get(target, float("nan"))
         shown = f"{target} {metric:.4f} on the test set, energy {energy(model['energy'])}"
-        click.echo(f"{', '.join(model['as'])}: trial {model['trial']}, {shown}, in {model['folder']}")
+        say(f"{', '.join(model['as'])}: trial {model['trial']}, {shown}, in {model['folder']}")
     if summary["demands"] is not None and not summary["demands"]["met"]:
-        click.echo("no trial keeps to what max_drop demands; the best model is the one that comes nearest")
+        say("no trial keeps to what max_drop demands; the best model is the one that comes nearest")
     for note in summary["notes"]:
-        click.echo(f"note: {note}")
-    click.echo(f"results in {folder} (start with report.md)")
+        say(f"note: {note}")
+    say(f"results in {folder} (start with report.md)")

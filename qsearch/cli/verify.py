@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
+from qsearch.cli.output import add_row, console, say, say_exactly, table_of
 from qsearch.cli.quiet import quiet_start
 from qsearch.errors import OutputError, VerificationError
 from qsearch.paths import expanded
@@ -42,22 +43,22 @@ def verify(
         from qsearch.export.verify import verify as check
         from qsearch.export.weights import arrays, quantized_weights
 
-        loaded = ModelFileOptions(**loading).load(model)
-        found = check(loaded)
+    loaded = ModelFileOptions(**loading).load(model)
+    found = check(loaded)
     _print(found, output)
     if weights is not None:
         import numpy
 
         weights = str(_writing(weights, ".npz"))
         numpy.savez_compressed(weights, **arrays(quantized_weights(loaded)))  # type: ignore[arg-type]
-        click.echo(f"codes and scales in {weights}", err=True)
+        say(f"codes and scales in {weights}", err=True)
     if write is not None:
         write = str(_writing(write, ".keras"))
         copy, kept = on_grid(loaded)
         copy.save(write)
         for name, reason in kept.items():
-            click.echo(f"note: {name} keeps its trained floats: {reason}", err=True)
-        click.echo(f"model with stored levels in {write}", err=True)
+            say(f"note: {name} keeps its trained floats: {reason}", err=True)
+        say(f"model with stored levels in {write}", err=True)
     _conclude(found, stored)
 
 
@@ -88,17 +89,14 @@ def _print(found: tuple[Checked, ...], output: str) -> None:
         for item in found
     ]
     if output == "json":
-        click.echo(json.dumps(rows, indent=2))
+        say_exactly(json.dumps(rows, indent=2) + "\n")
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("layer", "weight", "quantizer", "bits", "values", "state")
+    table = table_of(("layer", "weight", "quantizer", "bits", "values", "state"))
     for row in rows:
         state = row["problem"] or row["state"]
         shown = (row["layer"], row["weight"], row["quantizer"] or "-", row["bits"], row["values"], state)
-        table.add_row(*(str(cell) for cell in shown))
-    Console().print(table)
+        add_row(table, map(str, shown))
+    console().print(table)
 
 
 def _writing(name: str, ending: str) -> Path:

@@ -141,4 +141,6 @@ def class_numbers(labels: Array) -> NDArray[numpy.int64]:
 
 def one_hot(labels: Array, classes: int) -> NDArray[numpy.float32]:
     """(...) class numbers -> (..., classes)."""
-    return numpy.eye(classes, dtype=numpy.float32)[labels]
+    hot = numpy.zeros((*labels.shape, classes), numpy.float32)
+    numpy.put_along_axis(hot, labels[..., None], 1.0, axis=-1)
+    return hot

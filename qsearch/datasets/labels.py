@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy
 from numpy.typing import NDArray
 
+from qsearch.config.bounds import SIDE
 from qsearch.datasets.dataset import Array, class_numbers, one_hot
 from qsearch.datasets.layout import Head, Shape, fits, shown
 from qsearch.datasets.memory import converted
@@ -41,7 +42,13 @@ class Change:
     def apply(self, array: Array) -> Array:
         array = self.reshaped(array)
         if self.classes is not None:
-            return one_hot(array.astype(numpy.int64), self.classes)
+            try:
+                return one_hot(array.astype(numpy.int64), self.classes)
+            except MemoryError:
+                raise DatasetError(
+                    f"one-hot labels of {array.size:,} samples and {self.classes:,} classes do not fit into memory; "
+                    "keep class numbers and take loss: sparse_categorical_crossentropy"
+                ) from None
         return converted(array, numpy.float32) if self.floats and array.dtype != numpy.float32 else array
 
     def reshaped(self, array: Any) -> Any:
@@ -169,7 +176,7 @@ class Seen:
     def count(self, labels: Array) -> None:
         """Take in class numbers, or one-hot labels, for `counts`; what is below 0 is left to `judge`."""
         numbers = class_numbers(labels)
-        found = numpy.bincount(numbers[(numbers >= 0) & (numbers < 1 << 16)])
+        found = numpy.bincount(numbers[(numbers >= 0) & (numbers < SIDE)])
         size = max(len(found), len(self.counts))
         self.counts = numpy.pad(found, (0, size - len(found))) + numpy.pad(self.counts, (0, size - len(self.counts)))
 

@@ -19,6 +19,7 @@ import numpy
 from numpy.typing import NDArray
 
 from qsearch.errors import DatasetError
+from qsearch.paths import expanded
 
 DIGITS_TEST_SAMPLES = 360
 
@@ -63,7 +64,7 @@ def from_tfds(name: str) -> Raw:
     Raises:
         DatasetError: it is not there and cannot be downloaded.
     """
-    folder = Path(os.environ.get("TFDS_DATA_DIR") or Path("~/tensorflow_datasets")).expanduser()
+    folder = expanded(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
     try:
         with _silent():
             (train_x, train_y), (test_x, test_y) = _load(name, folder)

@@ -22,13 +22,16 @@ from qsearch.graph.model_graph import (
 _KERNELS = ("kernel", "depthwise", "pointwise", "recurrent", "weight")
 
 
-def effective_bit_operations(model: keras.Model, graph: ModelGraph, report: EnergyReport) -> int:
+def effective_bit_operations(model: keras.Model, graph: ModelGraph, report: EnergyReport) -> int | None:
     """The sum over all multiplications by a weight of (bits of the weight) · (bits of the input).
 
     A weight's bits are those of its code from the first to the last one that is set: 0 for a zero, 1 for a power
-    of two. An input's are those of its format without the sign. Floats count with all their 32 bits.
+    of two. An input's are those of its format without the sign. Floats count with all their 32 bits. None where
+    weights are no finite numbers.
     """
     weights = quantized_weights(model)
+    if not all(numpy.isfinite(weight.values).all() for parts in weights.values() for weight in parts.values()):
+        return None
     total = 0
     for node in graph.nodes:
         for name, weight in weights.get(node.layer, {}).items():

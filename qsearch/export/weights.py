@@ -110,7 +110,7 @@ def _coded(
     if step is not None:
         scale = numpy.asarray(step, "float32")
         with numpy.errstate(divide="ignore", invalid="ignore"):
-            shares = numpy.where(scale == 0.0, 0.0, finite / scale)
+            shares = numpy.where(numpy.isfinite(scale) & (scale != 0.0), finite / scale, 0.0)
         return numpy.round(shares).astype("int64"), scale, None, None
     kind = quantizer.number_format.kind
     if kind is Kind.POWER_OF_TWO:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,23 @@ def build_model(name: str, **options: Any) -> keras.Model:
                 f"model {name!r}: unknown option {option!r}, allowed: {', '.join(known)}{did_you_mean(option, known)}"
             )
     try:
-        return replace(MODELS[name], **options).build(name)
+        with _as_published():
+            return replace(MODELS[name], **options).build(name)
     except Exception as error:  # whatever Keras and TensorFlow say to options, and to more than the memory
         raise ModelError(f"model {name!r}: {reason_of(error)}") from None
+
+
+@contextmanager
+def _as_published() -> Iterator[None]:
+    """Registry networks are the same on every computer, whatever keras.json says there."""
+    import keras
+
+    config = keras.config
+    kept = config.image_data_format(), config.floatx()
+    config.set_image_data_format("channels_last")
+    config.set_floatx("float32")
+    try:
+        yield
+    finally:
+        config.set_image_data_format(kept[0])
+        config.set_floatx(kept[1])

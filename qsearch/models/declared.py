@@ -7,7 +7,6 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import h5py
@@ -16,6 +15,7 @@ from keras.src.backend.common import global_state  # variables that wait for a v
 
 from qsearch.errors import ModelError
 from qsearch.models.containers import FREE_BYTES, check_hdf5, check_zip, shown_bytes
+from qsearch.paths import temporary_folder
 
 _WEIGHTS = "model.weights.h5"
 _WAITING = "uninitialized_variables"
@@ -32,7 +32,7 @@ def stored_bytes(path: Path) -> int:
     if path.suffix != ".keras":
         with h5py.File(path, "r") as file:
             return check_hdf5(str(path), file)
-    with zipfile.ZipFile(path) as archive, TemporaryDirectory() as folder:
+    with zipfile.ZipFile(path) as archive, temporary_folder() as folder:
         check_zip(path, archive)
         if _WEIGHTS not in archive.namelist():
             raise ModelError(f"{path}: is no .keras file: the archive holds no {_WEIGHTS}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import zipfile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import h5py
@@ -13,6 +12,7 @@ import keras
 import numpy
 
 from qsearch.errors import ModelError
+from qsearch.paths import temporary_folder
 
 _NORM = "batchnorm"
 """What QKeras calls the normalization inside a folded layer."""
@@ -24,14 +24,14 @@ def load_weights(model: keras.Model, path: Path) -> None:
     Raises:
         ModelError: a damaged file, or weights that are not the model's.
     """
-    with TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         try:
             if path.suffix == ".keras":
                 with zipfile.ZipFile(path) as archive:
                     found = Path(archive.extract("model.weights.h5", folder))
             else:
                 found = path
-            model.load_weights(_merged(found, Path(folder)))
+            model.load_weights(_merged(found, folder))
         except Exception as error:  # Keras raises whatever a broken file makes it stumble over
             reason = " ".join(str(error).split()) or type(error).__name__  # Keras' reasons have several lines
             raise ModelError(f"{path}: its weights do not fit the model: {reason[:300]}") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -13,6 +12,7 @@ import keras
 
 from qsearch.errors import ModelError, reason_of
 from qsearch.models.own import is_given, is_own, name_of_keras, named_parts
+from qsearch.paths import temporary_folder
 
 Config = dict[str, Any]
 
@@ -160,9 +160,9 @@ def _carry_vocabulary(layer: Any, copy: Any) -> None:
 
 def carry_assets(layer: Any, copy: Any) -> None:
     """Give a copy what a layer keeps in files beside the weights."""
-    with tempfile.TemporaryDirectory(prefix="qsearch-") as folder:
-        layer.save_assets(folder)
-        copy.load_assets(folder)
+    with temporary_folder() as folder:
+        layer.save_assets(str(folder))
+        copy.load_assets(str(folder))
 
 
 def _what(layer: Any) -> str:

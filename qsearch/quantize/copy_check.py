@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -17,6 +15,7 @@ from qsearch.errors import ModelError, reason_of
 from qsearch.graph.walk import calls_of, layers_by_path, operations_by_path
 from qsearch.models import load_model, own_objects
 from qsearch.models.own import is_own, own_parts
+from qsearch.paths import temporary_folder
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
 
@@ -193,9 +192,9 @@ def _calls(model: keras.Model, inputs: list[Any]) -> Iterator[tuple[Any, tuple[A
 
 def _check_file(model: keras.Model, own: Mapping[str, Any]) -> None:
     """Save a model and load it again; what a file cannot hold must not be found out when all is trained."""
-    with tempfile.TemporaryDirectory(prefix="qsearch-") as folder, warnings.catch_warnings():
+    with temporary_folder() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        path = Path(folder) / "model.keras"
+        path = folder / "model.keras"
         try:
             model.save(path)
             if any(_is_lambda(layer) for layer in model._flatten_layers()):

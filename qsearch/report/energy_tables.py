@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from qsearch.energy.metrics import ModelMetrics
 from qsearch.energy.report import EnergyReport
-from qsearch.report.markdown import table
+from qsearch.errors import one_line
+from qsearch.report.markdown import plain, table
 from qsearch.report.units import bits, energy
 
 COLUMNS = ("inputs", "parameters", "op_cost", "outputs", "total")
@@ -60,15 +62,22 @@ def as_csv(report: EnergyReport, by: str = "model") -> str:
 
 
 def csv_text(lines: Iterable[Sequence[str]]) -> str:
-    """Lines of cells as CSV; thousands' commas are left out."""
+    """Lines of cells as CSV; thousands' commas are left out, and names are escaped as in tables."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([[cell.replace(",", "") for cell in line] for line in lines])
+    writer.writerows([[_csv_cell(cell) for cell in line] for line in lines])
     return text.getvalue()
 
 
+_NUMBER = re.compile(r"-?[0-9,]+(?:\.[0-9]+)?%?")
+
+
+def _csv_cell(cell: str) -> str:
+    return cell.replace(",", "") if _NUMBER.fullmatch(cell) else one_line(cell)
+
+
 def as_markdown(headings: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
-    return table(headings, cells)
+    return table([plain(heading) for heading in headings], ([plain(cell) for cell in line] for line in cells))
 
 
 def _priced(report: EnergyReport) -> str:

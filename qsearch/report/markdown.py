@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from qsearch.errors import LONGEST_LINE, LONGEST_VALUE, one_line
 from qsearch.report.units import cost, duration, energy, priced, saving
 
 Json = Mapping[str, Any]
@@ -20,7 +21,7 @@ def markdown(result: Json, energies: Json, trials: Sequence[Json]) -> str:
         energies: the content of energy.json.
         trials: the lines of trials.jsonl.
     """
-    parts = [f"# {result['model']} on {result['dataset']}", _summary(result)]
+    parts = [f"# {plain(result['model'])} on {plain(result['dataset'])}", _summary(result)]
     if result["best"] is not None:
         parts += ["## The best model, layer by layer", _layers(result["best"]["plan"], energies)]
     if result["blocks"]:
@@ -32,9 +33,9 @@ def markdown(result: Json, energies: Json, trials: Sequence[Json]) -> str:
         parts += ["## More models", _models(result)]
     failed = [trial for trial in trials if trial["status"] == "failed"]
     if failed:
-        parts += ["## Failed trials", table(("trial", "reason"), ((str(t["id"]), t["reason"]) for t in failed))]
+        parts += ["## Failed trials", table(("trial", "reason"), ((str(t["id"]), plain(t["reason"])) for t in failed))]
     notes = [*result["notes"], *(energies["best"]["notes"] if energies["best"] else ())]
-    parts += ["## Notes", "\n".join(f"- {note}" for note in notes) or "None."]
+    parts += ["## Notes", "\n".join(f"- {plain(note, LONGEST_LINE)}" for note in notes) or "None."]
     return "\n\n".join(parts) + "\n"
 
 
@@ -75,7 +76,7 @@ def _summary(result: Json) -> str:
 
 def _dearer(result: Json) -> str:
     unit = result["unit"]
-    rows = ((one["layer"], cost(one["reference"], unit), cost(one["best"], unit)) for one in result["dearer"])
+    rows = ((plain(one["layer"]), cost(one["reference"], unit), cost(one["best"], unit)) for one in result["dearer"])
     return "**No trial is cheaper than the reference.** The layers that cost the best one more:\n\n" + table(
         ("layer", "reference", "best"), rows
     )
@@ -129,10 +130,10 @@ def _blocks(result: Json) -> str:
     rows = []
     for block in result["blocks"]:
         before, after, counts = block["before"], block["after"], block["trials"]
-        chosen = "; ".join(f"{name}: {_chosen(plan)}" for name, plan in block["chosen"].items() if plan)
+        chosen = "; ".join(f"{plain(name)}: {_chosen(plan)}" for name, plan in block["chosen"].items() if plan)
         rows.append(
             (
-                f"{block['block']}. `{block['pattern']}`",
+                f"{block['block']}. {code(block['pattern'])}",
                 f"{block['share']:.1%}",
                 f"{counts['completed']} of {sum(counts.values())}",
                 f"{_number(before[target])} → {_number(after[target])}",
@@ -150,7 +151,7 @@ def _blocks(result: Json) -> str:
 
 
 def _chosen(plan: Json) -> str:
-    return ", ".join(f"{role} `{value}`" for role, value in plan.items())
+    return ", ".join(f"{role} {code(str(value))}" for role, value in plan.items())
 
 
 def _models(result: Json) -> str:
@@ -192,8 +193,8 @@ def _layers(plan: Json, energies: Json) -> str:
     reference, best = energies["reference"]["layers"], energies["best"]["layers"]
     rows = (
         (
-            name,
-            ", ".join(f"{role}: `{value}`" for role, value in plan.get(name, {}).items()) or "-",
+            plain(name),
+            ", ".join(f"{role}: {code(str(value))}" for role, value in plan.get(name, {}).items()) or "-",
             _energy(reference.get(name)),
             _energy(layer),
         )
@@ -228,6 +229,22 @@ def _trials(result: Json, trials: Sequence[Json]) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
+
+
+_MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*[]<>~"})
+
+
+def plain(text: str, length: int = LONGEST_VALUE) -> str:
+    """Text of anybody's, such as a layer's name, as Markdown that shows it and is nothing else."""
+    return one_line(text, length).translate(_MARKS)
+
+
+def code(text: str) -> str:
+    """The same as code."""
+    shown = one_line(text)
+    fence = "``" if "`" in shown else "`"
+    padding = " " if "`" in shown else ""
+    return f"{fence}{padding}{shown.replace('``', '` `')}{padding}{fence}"
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -19,6 +19,7 @@ whole files; the journal is appended to, line by line, each on disk before the s
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -61,7 +62,7 @@ class RunDirectory:
             aside.replace(target)
 
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:
-        self.write_text(name, json.dumps(data, indent=2, allow_nan=False) + "\n")
+        self.write_text(name, json.dumps(_without_nan(data), indent=2, allow_nan=False) + "\n")
 
     def append_trial(self, trial: AnyTrial) -> None:
         """Add a trial to the journal; it is on disk when this returns."""
@@ -90,6 +91,15 @@ class RunDirectory:
             shutil.copyfile(source / MODEL, aside)
             aside.replace(path)
         self.write_text(f"{other}/{PLAN}", (source / PLAN).read_text(encoding="utf-8"))
+
+
+def _without_nan(data: Any) -> Any:
+    """JSON has no NaN: a loss that is no number is null."""
+    if isinstance(data, Mapping):
+        return {key: _without_nan(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_without_nan(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 @contextmanager

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy
 
 from qsearch.blocks.schedule import Schedule, blockwise, whole
 from qsearch.blocks.table import BlockTable, block_table
 from qsearch.config import LoadedConfig
 from qsearch.energy.counts import estimated_macs, is_priced
-from qsearch.errors import ModelError
+from qsearch.errors import ModelError, shown
 from qsearch.goal import CostReport
 from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.graph.model_graph import ModelGraph
@@ -152,6 +154,31 @@ def schedule_of(experiment: Experiment) -> Schedule:
     return blockwise(experiment.loaded, experiment.graph, experiment.space, table_of(experiment))
 
 
+_SCOPE = re.compile(r"[A-Za-z0-9_.\\/>-]+")
+"""What TensorFlow takes as the name of a scope, which each layer opens when it is trained."""
+
+
+def _check_names(model: keras.Model, origin: str) -> None:
+    for kind, named in (("model", model), *(("layer", layer) for layer in model._flatten_layers(include_self=False))):
+        if not _SCOPE.fullmatch(named.name):
+            raise ModelError(
+                f"{origin}: the {kind} {shown(named.name)} cannot be trained by that name; TensorFlow takes letters "
+                "without accents, digits and _ . > -"
+            )
+
+
+def _check_finite(model: keras.Model, origin: str) -> None:
+    """Training starts from the weights that are given, and never comes back from NaN."""
+    for variable in model.weights:
+        if not keras.backend.is_float_dtype(variable.dtype):
+            continue
+        if not numpy.isfinite(numpy.asarray(variable, "float64")).all():
+            raise ModelError(
+                f"{origin}: the weights {shown(variable.path)} hold numbers that are not finite (NaN or infinite); "
+                "train the model again"
+            )
+
+
 def _model(loaded: LoadedConfig) -> tuple[keras.Model, dict[str, Any]]:
     """The model, and the user's own classes in it."""
     config = loaded.config.model
@@ -164,6 +191,8 @@ def _model(loaded: LoadedConfig) -> tuple[keras.Model, dict[str, Any]]:
             model = load_model(config.path, custom_objects=own, weights=config.weights)
         else:
             model = build_own(str(config.factory), config.arguments or {})
+        _check_names(model, str(config.path or config.factory))
+        _check_finite(model, str(config.path or config.factory))
     except ModelError as error:
         raise ModelError(str(loaded.error(("model", key), str(error)))) from None
     return model, {**own_objects(model), **own}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from qsearch.blocks.schedule import Schedule, Stage
@@ -13,6 +11,7 @@ from qsearch.config import Config
 from qsearch.datasets import Dataset
 from qsearch.errors import ModelError
 from qsearch.graph.walk import layers_by_path
+from qsearch.paths import temporary_folder
 from qsearch.plan import QuantizationPlan
 from qsearch.runner.checkpoints import Checkpoints
 from qsearch.runner.directory import BEST, RunDirectory
@@ -163,10 +162,8 @@ class Searcher:
         run = self.config.run.model_copy(update={"max_trials": stage.trials})
         place = () if stage.number is None else (stage.number,)
         seed = spread(run.seed, SEARCH_SEED, *place)
-        with TemporaryDirectory(prefix="qsearch-") as folder:
-            setting = SearchSetting(
-                space, run, seed, Path(folder), lambda: self._guide(space, stage.trials, view, seed)
-            )
+        with temporary_folder() as folder:
+            setting = SearchSetting(space, run, seed, folder, lambda: self._guide(space, stage.trials, view, seed))
             proposals = proposer(setting)
             count = run.max_trials if proposals.total is None else proposals.total
             epochs = str(run.epochs) if proposals.total is None else f"up to {run.max_epochs or run.epochs}"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 
 from qsearch.blocks.schedule import Schedule
 from qsearch.config.schedules import ScheduleConfig
 from qsearch.graph.walk import layers_by_path
+from qsearch.paths import temporary_folder
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
 from qsearch.runner.checkpoints import Checkpoints
@@ -91,7 +90,7 @@ def measure(experiment: Experiment, schedule: Schedule) -> Timing:
     )
     last = schedule.stages[-1]
     layers = tuple(layers_by_path(experiment.model))
-    with TemporaryDirectory(prefix="qsearch-") as folder:
+    with temporary_folder() as folder:
         trainer = CandidateTrainer(
             config.model_copy(update={"run": run}),
             data,
@@ -99,7 +98,7 @@ def measure(experiment: Experiment, schedule: Schedule) -> Timing:
             model,
             experiment.reference.total,
             recipe,
-            Checkpoints(Path(folder)),
+            Checkpoints(folder),
             lambda _: QuantizationPlan(),
             trial.epoch_ended,
             None if last.block is None else lambda factor: last.rates(run.block_learning_rates, layers, factor),

@@ -121,7 +121,7 @@ def train(
         keeper.consider(0, {f"val_{name}": value for name, value in evaluate(model, data.selection, recipe).items()})
     rate = recipe.optimizer.learning_rate
     averages = [Averages()] if recipe.optimizer.use_ema else []
-    callbacks: list[Any] = [keras.callbacks.TerminateOnNaN(), *averages, keeper]
+    callbacks: list[Any] = [_EndsWithoutLoss(), *averages, keeper]
     callbacks += recipe.schedule.callbacks(rate, {} if state is None else state.schedule)
     if recipe.patience is not None:
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=recipe.patience, mode="min"))
@@ -201,6 +201,14 @@ def _number(name: str, value: Any) -> float:
             "take Keras' by name, with options: {name: f1_score, average: macro}"
         )
     return float(numpy.reshape(value, ()))
+
+
+class _EndsWithoutLoss(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ends training with the first loss that is no number, as Keras' TerminateOnNaN, which prints that on its own."""
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            self.model.stop_training = True
 
 
 class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]

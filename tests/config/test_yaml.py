@@ -72,8 +72,8 @@ VALUES = f"found more than {bounds.VALUES:,} keys and values, repeated ones coun
         (f"{RUN}{{yes: 1}}", "c.yaml:4:7: run: key True must be text; write 'yes' in quotes"),
         (f"{RUN}{{1.5: 1}}", "c.yaml:4:7: run: key 1.5 must be text"),
         (f"{RUN}{{? [a] : 1}}", "c.yaml:4:9: run: found a list or a section as a key, expected a text"),
-        (f'{RUN}{{head_name: "a\\0"}}', "c.yaml:4:18: run.head_name: found 'a\\x00', which has the character 0x00"),
-        (f'{RUN}{{head_name: "\\uD800"}}', "c.yaml:4:18: run.head_name: found '\\ud800', which has the character 0xd800"),
+        (f'{RUN}{{head_name: "a\\0"}}', "c.yaml:4:18: run.head_name: found 'a\\x00', which has the character 0x00; leave it out"),
+        (f'{RUN}{{head_name: "\\uD800"}}', "c.yaml:4:18: run.head_name: found '\\ud800', which is no UTF-8; give it a name that is"),
         (f"{RUN}{{head_name: {'x' * 200_000}}}", "c.yaml:4:18: run.head_name: found a text of 200,000 characters, "
          "allowed: 100,000"),
         (f"{RUN}{{mode: {'x' * 90_000}}}", f"c.yaml:4:13: run.mode: found '{'x' * 199}... (90,000 characters), allowed: "),
@@ -218,7 +218,7 @@ class TestOptions:
         ("name", "expected"),
         [
             ("", "--output-dir : run.output_dir: found an empty text"),
-            ("a\udcff", "found 'a\\udcff', which has the char"),
+            ("a\udcff", "found 'a\\udcff', which is no UTF-8"),
         ],
     )
     def test_output_dir_that_is_none(self, tmp_path: Path, name: str, expected: str) -> None:

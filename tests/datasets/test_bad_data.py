@@ -12,7 +12,7 @@ import numpy
 import pytest
 import tensorflow
 
-from qsearch.datasets import Dataset, load_own
+from qsearch.datasets import Dataset, labels, load_own
 from qsearch.datasets.fitting import split_of
 from qsearch.datasets.layout import Head, Labels, Layout, Shape, numbers
 from qsearch.errors import DatasetError
@@ -189,3 +189,29 @@ def test_batches_with_other_axes(load: Callable[[Any], Dataset]) -> None:
         found = refusal(load, lambda given=given: (given, (X, Y)))
         assert "in: samples of shape (4, 1), and of shape (4,) in the first batch; give every batch the same" in found
         assert found.endswith("(batch 1)")
+
+
+MANY = 100_000
+
+
+def test_a_hundred_thousand_classes_make_no_table_of_their_squares() -> None:
+    layout = Layout("net", {"in": (4,)}, (Head("out", (MANY,), "categorical"),))
+    found = split_of(layout, (X, Y + MANY - 3), "data")
+    assert found.y.shape == (6, MANY)
+    assert found.y.sum(axis=1).tolist() == [1.0] * 6
+    assert found.y.argmax(axis=1).tolist() == (Y + MANY - 3).tolist()
+
+
+def test_classes_beyond_two_bytes_are_counted() -> None:
+    layout = Layout("net", {"in": (4,)}, (Head("out", (MANY,), "classes"),))
+    counts = split_of(layout, (X, Y + MANY - 3), "data").class_counts()
+    assert counts[-3:].tolist() == [2, 2, 2]
+
+
+def test_one_hot_labels_larger_than_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(labels, "one_hot", full)
+    layout = Layout("net", {"in": (4,)}, (Head("out", (3,), "categorical"),))
+    assert "take loss: sparse_categorical_crossentropy" in refusal(split_of, layout, (X, Y), "data")

@@ -14,8 +14,10 @@ import qsearch
 from qsearch import layers
 from qsearch.cli.verify import verify as command
 from qsearch.errors import ModelError, OutputError, VerificationError
+from qsearch.export.ebops import effective_bit_operations
 from qsearch.export.verify import State, on_grid
 from qsearch.export.weights import arrays
+from qsearch.graph.from_keras import read_model
 from qsearch.quantizers import get
 
 RNG = numpy.random.default_rng(2)
@@ -186,3 +188,20 @@ def test_where_the_command_cannot_write(tmp_path: Path) -> None:
     ):
         with pytest.raises(OutputError, match=message):
             CliRunner().invoke(command, [path, option, target], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("kernel", ["quantized_bits(4,0,1,alpha='auto')", "quantized_bits(4,alpha='auto_po2')",
+                                    "quantized_po2(4)", "ternary", "binary(alpha='auto')"])  # fmt: skip
+def test_weights_that_are_no_numbers(kernel: str, value: float) -> None:
+    model = dense(kernel)
+    weight = model.layers[-1].kernel.numpy()
+    weight[0, 0] = value
+    model.layers[-1].kernel.assign(weight)
+    found = {item.weight: item for item in qsearch.verify(model)}
+    assert found["kernel"].state is State.OFF
+    report = qsearch.estimate_energy(model, reference=None)
+    operations = effective_bit_operations(model, read_model(model), report)
+    assert (operations is None) == (numpy.isnan(value) or "bits" in kernel)  # others clip what is infinite
+    assert all(numpy.isfinite(array).all() for name, array in arrays(qsearch.quantized_weights(model)).items()
+               if name.endswith("codes"))  # fmt: skip

@@ -157,3 +157,16 @@ def test_networks_larger_than_any_memory_are_an_error(monkeypatch: pytest.Monkey
     monkeypatch.setattr(type(MODELS["digits"]), "build", build)
     with pytest.raises(ModelError, match=r"model 'digits': OOM when allocating tensor$"):
         build_model("digits")
+
+
+def test_settings_of_keras_json_change_nothing() -> None:
+    plain = build_model("digits")
+    keras.config.set_image_data_format("channels_first")
+    keras.config.set_floatx("float16")
+    try:
+        made = build_model("digits")
+        assert keras.config.image_data_format() == "channels_first"
+    finally:
+        keras.config.set_image_data_format("channels_last")
+        keras.config.set_floatx("float32")
+    assert made.get_config() == plain.get_config()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,9 @@ def test_what_is_no_name(tmp_path: Path) -> None:
         create_directory("/", fresh_name=True)
     with pytest.raises(OutputError, match="cannot be written: File name too long"):
         create_directory(str(tmp_path / ("x" * 300)), fresh_name=True)
+
+
+def test_figures_that_are_no_numbers_are_null(tmp_path: Path) -> None:
+    directory = create_directory(str(tmp_path / "a"), fresh_name=False)
+    directory.write_json("result.json", {"a": {"loss": float("nan"), "best": [1.5, float("inf")]}})
+    assert json.loads((tmp_path / "a" / "result.json").read_text()) == {"a": {"loss": None, "best": [1.5, None]}}

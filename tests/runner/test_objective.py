@@ -291,13 +291,14 @@ def test_augmentation_of_pipelines(own: str, data: str) -> None:
     assert set(sys.modules[own].calls) == {30}
 
 
-def test_a_reference_that_diverges(own: str) -> None:
+def test_a_reference_that_diverges(own: str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(
         SearchError, match=r"no epoch of 2 had a finite val_not_finite \(val_loss was .*; look at the labels"
     ):
         ran(own, 'reference.metrics=[{whole_set: "OWN:not_finite"}]', "reference.direction=max")
     with pytest.raises(SearchError, match=r"val_loss .*; lower reference.optimizer.learning_rate \(1e\+30\), give"):
         ran(own, "reference.optimizer={name: sgd, learning_rate: 1.0e+30}", "run.overwrite=true")
+    assert capfd.readouterr().out == ""  # Keras' TerminateOnNaN prints
 
 
 SPARSE, BINARY = "sparse_categorical_crossentropy", "binary_crossentropy"

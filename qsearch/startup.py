@@ -1,0 +1,60 @@
+"""What Keras and TensorFlow need before they can be imported, and what stops them in one message."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from qsearch.errors import ConfigError, OutputError, QsearchError, raised_here, shown, told
+
+BACKEND = "tensorflow"
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Around imports of Keras.
+
+    Raises:
+        ConfigError: another backend is asked for, or Keras cannot be imported as it is installed and set up.
+        OutputError: there is no folder for temporary files.
+    """
+    _check_backend()
+    check_temporary()
+    try:
+        yield
+    except QsearchError:
+        raise
+    except Exception as error:  # a broken installation or a wrong keras.json fails in many ways
+        if raised_here(error):
+            raise
+        raise ConfigError(
+            f"Keras cannot be imported: {told(error)}; see what is installed, and the file keras.json in ~/.keras"
+        ) from None
+
+
+def check_temporary() -> None:
+    """TensorFlow asks for a folder for temporary files when it is imported.
+
+    Raises:
+        OutputError: there is none.
+    """
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        raise OutputError(
+            "no folder for temporary files can be written to; set TMPDIR to one that can, or free some space"
+        ) from None
+
+
+def _check_backend() -> None:
+    keras = sys.modules.get("keras")
+    loaded = keras.config.backend() if keras is not None and hasattr(keras, "config") else None
+    found = loaded or os.environ.get("KERAS_BACKEND") or BACKEND
+    if found != BACKEND:
+        way_out = "import qsearch before keras, with" if loaded else "unset it, or set"
+        raise ConfigError(
+            f"KERAS_BACKEND: found {shown(found)}, and qsearch needs {BACKEND!r}; {way_out} KERAS_BACKEND={BACKEND}"
+        )
