@@ -131,17 +131,30 @@ def reason_of(error: BaseException, length: int = 200) -> str:
     """What an error of Keras, TensorFlow or the user's own code says, in one line; its class where it says nothing.
 
     Keras wraps what a layer raises in "Exception encountered when calling ...", with the cause in a line of its own,
-    or behind a whole configuration; TensorFlow tells where in a graph it was before it tells what.
+    or behind a whole configuration; TensorFlow tells where in a graph it was before it tells what, and hints after it.
     """
-    text = _GRAPH_NODES.sub("", _COLOURS.sub("", str(error)))
+    single = len(error.args) == 1 and isinstance(error.args[0], str)
+    # of a KeyError, the text is the repr of what it was given
+    said = error.args[0] if single and _WRAPPED in error.args[0] else str(error)
+    text = _GRAPH_NODES.sub("", _COLOURS.sub("", said))
     _, found, inner = text.rpartition(f"{_WRAPPED}:")
     lines = [line.strip() for line in (inner if found else text).splitlines() if line.strip()]
-    if len(lines) > 1 and lines[0].startswith(_WRAPPED):
-        lines = lines[1:]
+    if lines and lines[0].startswith(_WRAPPED):
+        end = next((place for place, line in enumerate(lines) if line.startswith(_ARGUMENTS)), len(lines))
+        lines = lines[1:end] if end > 1 or len(lines) > 1 else lines
     if lines and (lines[0].startswith(_GRAPH) or any(line.startswith("Traceback (") for line in lines)):
         several = [match[1] for match in map(_FIRST_OF_SEVERAL.match, lines) if match is not None]
-        lines = several or [line for line in lines if not line.startswith("[[")][-1:]
+        plain = [_OPERATION.sub("", line) for line in lines if not line.startswith(_AFTERWORDS)]
+        lines = several or [line for line in plain if line][-1:]
+        if lines and _FRAME.match(lines[0]):  # nothing but where it was
+            lines = []
     return printable(lines[0][:length]) if lines else type(error).__name__
+
+
+_ARGUMENTS = "Arguments received by "
+_OPERATION = re.compile(r"\s*\[Op:[^\]]*\]\s*")
+_AFTERWORDS = ("[[", "Hint: ")
+_FRAME = re.compile(r'File "|Detected at node ')
 
 
 def told(error: BaseException, length: int = 200) -> str:
@@ -151,6 +164,37 @@ def told(error: BaseException, length: int = 200) -> str:
     # TensorFlow raises its own class for an error of a Python function, and names the real one in the text
     whole = reason if _NAMED.match(reason) or reason == name else f"{name}: {reason}"
     return f"{whole} ({place})" if place else whole
+
+
+def plain(error: QsearchError) -> str:
+    """What an error of ours says, also where it went through a layer of Keras, which wraps it."""
+    text = str(error)
+    if _WRAPPED not in text:
+        return text
+    layer = layer_of(error)
+    return f"{layer}: {reason_of(error)}" if layer else reason_of(error)
+
+
+def layer_of(error: BaseException) -> str:
+    """The innermost layer of Keras that an error came through, "layer conv (QConv2D)", or the node of a graph.
+
+    Empty where neither can be told.
+    """
+    found = ""
+    trace = error.__traceback__
+    while trace is not None:
+        code, values = trace.tb_frame.f_code, trace.tb_frame.f_locals
+        owner = values.get(code.co_varnames[0]) if code.co_argcount else None
+        name = getattr(owner, "name", None)
+        # told without Keras, which this module does not import; a model has layers of its own
+        if isinstance(name, str) and callable(getattr(owner, "compute_output_shape", None)):
+            found = found if hasattr(owner, "layers") else f"layer {name} ({type(owner).__name__})"
+        trace = trace.tb_next
+    node = _NODE.search(str(error))
+    return found or (f"node {node[1]}" if node else "")
+
+
+_NODE = re.compile(r"Detected at node '?([\w/.:-]+)")
 
 
 def raised_here(error: BaseException) -> bool:

@@ -10,7 +10,7 @@ import numpy
 import pytest
 import tensorflow
 
-from qsearch.errors import place_of, reason_of, told
+from qsearch.errors import ConfigError, layer_of, place_of, plain, reason_of, told
 
 
 def caught(function: Callable[[], Any]) -> Exception:
@@ -51,3 +51,52 @@ def test_errors_of_tensorflow() -> None:
     error = caught(lambda: model.evaluate(numpy.zeros((4, 3)), numpy.zeros((4, 1, 4)), verbose=0))
     assert "Graph execution error" in str(error) or "shapes" in str(error)
     assert "shapes" in reason_of(error)
+
+
+class Raising(keras.layers.Layer):  # type: ignore[misc]
+    def __init__(self, error: Exception) -> None:
+        super().__init__(name="mine")
+        self.error = error
+
+    def call(self, inputs: Any) -> Any:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("first line\nsecond line"), "first line"),
+        (KeyError("no such"), "no such"),
+        (MemoryError(), "MemoryError"),
+        (RuntimeError(), "RuntimeError"),
+        (MemoryError("Unable to allocate 5 TiB"), "Unable to allocate 5 TiB"),
+        (ConfigError("elements_per_scale: no multiple of 4"), "elements_per_scale: no multiple of 4"),
+        (tensorflow.errors.ResourceExhaustedError(None, None, "OOM when allocating"), "OOM when allocating"),
+    ],
+)
+def test_what_a_layer_raises(error: Exception, reason: str) -> None:
+    found = caught(lambda: Raising(error)(numpy.zeros((2, 3))))
+    assert reason_of(found) == reason
+    assert layer_of(found) == "layer mine (Raising)"
+    if isinstance(found, ConfigError):
+        assert plain(found) == f"layer mine (Raising): {reason}"
+
+
+def test_no_layer() -> None:
+    assert layer_of(caught(broken)) == ""
+    assert plain(ConfigError("as it is\nin two lines")) == "as it is\nin two lines"
+    assert layer_of(ValueError("Graph execution error:\n\nDetected at node net_1/conv_1/Mul defined at")) == (
+        "node net_1/conv_1/Mul"
+    )
+
+
+def test_hints_of_tensorflow_are_no_reason() -> None:
+    text = (
+        "Graph execution error:\n\nDetected at node net_1/a/MatMul defined at (most recent call last):\n"
+        "OOM when allocating tensor with shape[5,5] and type float on cpu\n\t [[{{node net_1/a/MatMul}}]]\n"
+        "Hint: If you want to see a list of allocated tensors when OOM happens, add report_tensor_allocations\n"
+        " [Op:__inference_one_step_on_data_17]"
+    )
+    assert reason_of(RuntimeError(text)) == "OOM when allocating tensor with shape[5,5] and type float on cpu"
+    bare = 'Graph execution error:\n\nDetected at node a/b defined at:\n  File "x.py", line 1\n [Op:__inference_1]'
+    assert reason_of(MemoryError(bare)) == "MemoryError"

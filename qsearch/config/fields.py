@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 from qsearch.config import bounds
 from qsearch.config.patterns import regex_problem
 from qsearch.errors import ConfigError, did_you_mean, shown
+from qsearch.quantizers.sense import senseless
 from qsearch.quantizers.spec import QuantizerSpec, parse
 
 Int = Annotated[int, Strict(), Field(ge=-bounds.COUNT, le=bounds.COUNT)]
@@ -118,9 +119,8 @@ def _quantizer(value: Any) -> QuantizerSpec:
         spec = parse(value)
     except ConfigError as error:
         raise ValueError(str(error)) from None
-    bits = spec.arguments.get("bits")
-    if isinstance(bits, int) and bits > bounds.BITS:
-        raise ValueError(f"{spec.name}: bits: found {bits}, allowed: 1 to {bounds.BITS}")
+    if (problem := senseless(spec, bounds.BITS)) is not None:
+        raise ValueError(problem)
     return spec
 
 

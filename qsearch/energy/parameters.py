@@ -15,7 +15,7 @@ from qsearch.graph.model_graph import (
 )
 from qsearch.plan import Role
 
-_ROLES: dict[str, Role | None] = {
+ROLES: dict[str, Role | None] = {
     "kernel": Role.KERNEL,
     "depthwise_kernel": Role.KERNEL,
     "pointwise_kernel": Role.POINTWISE,
@@ -24,6 +24,7 @@ _ROLES: dict[str, Role | None] = {
     "bias": Role.BIAS,
     "embeddings": None,
 }
+"""By the name of a layer's variable, the role of its quantizer."""
 
 
 def stored_parameters(node: Node) -> list[tuple[int, Role | None]]:
@@ -41,4 +42,4 @@ def stored_parameters(node: Node) -> list[tuple[int, Role | None]]:
     if isinstance(operation, DepthwiseTransposed):
         return [(math.prod(node.weights["kernel"]), Role.KERNEL)]  # its bias is never used
     sides = operation.directions if isinstance(operation, Recurrent) else 1
-    return [(sides * math.prod(shape), _ROLES.get(name)) for name, shape in node.weights.items()]
+    return [(sides * math.prod(shape), ROLES.get(name)) for name, shape in node.weights.items()]

@@ -8,7 +8,6 @@ import keras
 import numpy
 import tensorflow as tf
 
-from qsearch.errors import ConfigError
 from qsearch.quantizers.base import Noisy, Quantizer
 from qsearch.quantizers.fixed_point import (
     LinearGrid,
@@ -113,15 +112,12 @@ class quantized_bits(_FixedPoint):
     `post_training_scale` takes its place. Gradient: 1 everywhere, outside the range too.
 
     Raises:
-        ConfigError: options of an automatic scale with a given alpha; weights without a gradient.
+        ConfigError: weights without a gradient.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        alpha = self.argument("alpha")
-        if self.argument("post_training_scale") is not None and not isinstance(alpha, str):
-            raise ConfigError(f"{self.spec}: post_training_scale needs alpha='auto' or alpha='auto_po2'")
-        self._shared = sharing_of(self, ("auto_po2",))
+        self._shared = sharing_of(self)
 
     def _sharing(self) -> Sharing:
         return self._shared

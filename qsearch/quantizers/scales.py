@@ -23,22 +23,13 @@ class Sharing:
         least, greatest: bounds of a power of two's exponent.
 
     Raises:
-        ConfigError: lengths that do not fit together, at construction or when a tensor is met.
+        ConfigError: a tensor whose axes the groups do not divide.
     """
 
     axis: Axes = None
     elements: Axes = None
     least: int | None = None
     greatest: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.elements is None:
-            return
-        if self.axis is None:
-            raise ConfigError("elements_per_scale needs scale_axis, the axis whose entries are grouped")
-        axes = 1 if isinstance(self.axis, int) else len(self.axis)
-        if not isinstance(self.elements, int) and len(self.elements) != axes:
-            raise ConfigError(f"elements_per_scale: found {len(self.elements)} numbers for {axes} axes of scale_axis")
 
     def scale(self, x: Tensor, levels: Tensor, power_of_two: bool) -> Tensor:
         """The least-squares scale; broadcasts against x."""

@@ -8,7 +8,6 @@ from typing import Any
 import numpy
 import tensorflow as tf
 
-from qsearch.errors import ConfigError
 from qsearch.quantizers.base import Quantizer
 from qsearch.quantizers.scales import Sharing
 from qsearch.quantizers.tensors import Tensor
@@ -40,31 +39,11 @@ def constant_scale(alpha: Any) -> Tensor:
     return tf.constant(1.0 if alpha is None else alpha, tf.float32)
 
 
-def sharing_of(quantizer: Quantizer, grouped_alphas: tuple[str, ...]) -> Sharing:
-    """Which values share a scale, from the quantizer's arguments.
-
-    Args:
-        grouped_alphas: the automatic alphas that elements_per_scale works with.
-
-    Raises:
-        ConfigError: options of an automatic scale with an alpha that has none.
-    """
-    alpha = quantizer.argument("alpha")
-    allowed = {
-        "elements_per_scale": grouped_alphas,
-        "min_po2_exponent": ("auto_po2",),
-        "max_po2_exponent": ("auto_po2",),
-    }
-    for name, alphas in allowed.items():
-        # A kernel turns alpha None into 'auto_po2' by itself.
-        if quantizer.argument(name) is not None and alpha is not None and alpha not in alphas:
-            raise ConfigError(f"{quantizer.spec}: {name} needs alpha={' or '.join(map(repr, alphas))}")
-    try:
-        return Sharing(
-            quantizer.argument("scale_axis"),
-            quantizer.argument("elements_per_scale"),
-            quantizer.argument("min_po2_exponent"),
-            quantizer.argument("max_po2_exponent"),
-        )
-    except ConfigError as error:
-        raise ConfigError(f"{quantizer.spec}: {error}") from None
+def sharing_of(quantizer: Quantizer) -> Sharing:
+    """Which values share a scale, from the quantizer's arguments."""
+    return Sharing(
+        quantizer.argument("scale_axis"),
+        quantizer.argument("elements_per_scale"),
+        quantizer.argument("min_po2_exponent"),
+        quantizer.argument("max_po2_exponent"),
+    )

@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 
-from qsearch.errors import ConfigError
 from qsearch.quantizers import signs
 from qsearch.quantizers.base import Quantizer
 from qsearch.quantizers.scaling import SelfScaling, constant_scale, sharing_of
@@ -39,14 +38,11 @@ class binary(_Signs):
     """scale · (+1 or −1), or 0/1 with `use_01`. Gradient 1 − tanh² where alpha is None, else 1.
 
     The sign of 0 is +1. With `use_stochastic_rounding`, x is rounded at random to eighths in training.
-
-    Raises:
-        ConfigError: options of an automatic scale with a given alpha.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._shared = sharing_of(self, ("auto", "auto_po2"))
+        self._shared = sharing_of(self)
 
     def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
         alpha = self.argument("alpha")
@@ -147,15 +143,7 @@ class _Ternary(_Signs):
 class ternary(_Ternary):
     """scale · (−1, 0 or +1). With a fixed scale, 0 where |x| < threshold; with an automatic one, see
     `automatic_ternary`. Gradient 1 − tanh² where alpha is None, else 1.
-
-    Raises:
-        ConfigError: a threshold together with an automatic scale.
     """
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)
-        if signs.is_automatic(self.argument("alpha")) and self.argument("threshold") is not None:
-            raise ConfigError(f"{self.spec}: an automatic alpha sets the threshold itself; leave out one of the two")
 
     def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
         alpha = self.argument("alpha")

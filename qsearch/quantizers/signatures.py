@@ -39,17 +39,53 @@ def check_value(quantizer: str, parameter: Parameter, value: Value) -> None:
 
 def check_together(quantizer: str, arguments: Mapping[str, Value]) -> None:
     """Raise ConfigError where arguments contradict each other."""
+    problem = _contradiction(quantizer, arguments)
+    if problem is not None:
+        raise ConfigError(f"{quantizer}: {problem}")
+
+
+_AUTOMATIC = ("auto", "auto_po2")
+
+
+def _contradiction(quantizer: str, arguments: Mapping[str, Value]) -> str | None:
     least, most = arguments.get("min_po2_exponent"), arguments.get("max_po2_exponent")
     if isinstance(least, int) and isinstance(most, int) and least > most:
-        raise ConfigError(f"{quantizer}: min_po2_exponent must be <= max_po2_exponent, found {least} and {most}")
+        return f"min_po2_exponent must be <= max_po2_exponent, found {least} and {most}"
+    alpha = arguments.get("alpha")
+    for name, alphas in _ALPHAS_OF.items():
+        allowed = _AUTOMATIC if quantizer == "binary" and name == "elements_per_scale" else alphas
+        # A kernel turns alpha None into 'auto_po2' by itself.
+        if arguments.get(name) is not None and alpha is not None and alpha not in allowed:
+            return f"{name} needs alpha={' or '.join(map(repr, allowed))}"
+    if arguments.get("post_training_scale") is not None and alpha not in _AUTOMATIC:
+        return "post_training_scale needs alpha='auto' or alpha='auto_po2'"
+    if arguments.get("threshold") is not None and alpha in _AUTOMATIC:
+        return "an automatic alpha sets the threshold itself; leave out one of the two"
+    axes, elements = arguments.get("scale_axis"), arguments.get("elements_per_scale")
+    if isinstance(axes, tuple) and len({*axes}) < len(axes):
+        return f"scale_axis: found {list(axes)}, which names an axis twice"
+    if elements is not None and axes is None:
+        return "elements_per_scale needs scale_axis, the axis whose entries are grouped"
+    count = len(axes) if isinstance(axes, tuple) else 1
+    if isinstance(elements, tuple) and len(elements) != count:
+        return f"elements_per_scale: found {len(elements)} numbers for {count} axes of scale_axis"
+    return None
+
+
+_ALPHAS_OF: Mapping[str, tuple[str, ...]] = {
+    "elements_per_scale": ("auto_po2",),
+    "min_po2_exponent": ("auto_po2",),
+    "max_po2_exponent": ("auto_po2",),
+}
+"""Options of an automatic scale, and the alphas that they work with."""
 
 
 def _is_integer(value: Value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-_FLOAT32 = 3.4028234e38
-"""The greatest number that quantizers compute with."""
+_FLOAT32, _LEAST_FLOAT32 = 3.4028234e38, 1.1754944e-38
+"""The greatest number that quantizers compute with, and the least above 0 that is not 0 to them."""
 
 
 def _is_number(value: Value) -> bool:
@@ -57,7 +93,7 @@ def _is_number(value: Value) -> bool:
 
 
 def _is_power_of_two(value: Value) -> bool:
-    return isinstance(value, int | float) and 0 < value <= _FLOAT32 and math.frexp(value)[0] == 0.5
+    return isinstance(value, int | float) and _LEAST_FLOAT32 <= value <= _FLOAT32 and math.frexp(value)[0] == 0.5
 
 
 def _optional(kind: Kind) -> Kind:
@@ -92,7 +128,7 @@ def _is_scale(value: Value) -> bool:
     """A number or an array of them, and none of them 0, which would make every level 0."""
     if isinstance(value, tuple):
         return _is_array(value) and all(_is_scale(item) for item in value)
-    return _is_number(value) and value != 0
+    return _is_number(value) and abs(value) >= _LEAST_FLOAT32  # type: ignore[arg-type]
 
 
 POSITIVE_INTEGER = Kind(lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 1, "a whole number >= 1")
@@ -107,7 +143,10 @@ UNROLLS = _between(1, 100)
 EXPONENTS = _between(-126, 127)
 """Those of float32."""
 NUMBER = Kind(_is_number, "a number")
-POSITIVE = Kind(lambda v: _is_number(v) and v > 0, "a number > 0")  # type: ignore[operator]
+POSITIVE = Kind(lambda v: _is_number(v) and v >= _LEAST_FLOAT32, "a number > 0")  # type: ignore[operator]
+CURVATURE = Kind(lambda v: _is_number(v) and 1e-3 <= v <= 1e6, "a number from 0.001 to 1000000")  # type: ignore[operator]
+"""Of a logarithm: float32 does not tell 1 plus less from 1."""
+NOISE = Kind(lambda v: _is_number(v) and 0 <= v <= 1, "a number from 0 to 1")  # type: ignore[operator]
 NOT_NEGATIVE = Kind(lambda v: _is_number(v) and v >= 0, "a number >= 0")  # type: ignore[operator]
 FLAG = Kind(lambda v: v in (0, 1) and not isinstance(v, float), "True or False")
 SLOPE = Kind(lambda v: v == 0 or _is_power_of_two(v), "0 or a power of two")
@@ -120,7 +159,7 @@ LOG2_ROUNDING = Kind(lambda v: v in ("rnd", "floor"), "'rnd' or 'floor'")
 ROUNDING = Kind(lambda v: v in (None, "half_even", "half_away"), "None, 'half_even' or 'half_away'")
 SIGMOID = Kind(lambda v: v in ("hard", "smooth", "real"), "'hard', 'smooth' or 'real'")
 TEXT = Kind(
-    lambda v: v is None or (isinstance(v, str) and re.fullmatch(r"[\w./ -]+", v) is not None),
+    lambda v: v is None or (isinstance(v, str) and re.fullmatch(r"[A-Za-z0-9_./ -]+", v) is not None),
     "a name of letters, digits, '_', '.', '/', '-' or None",
 )
 ELEMENTS = Kind(
@@ -128,7 +167,7 @@ ELEMENTS = Kind(
     "None, a whole number >= 1 or a list of them",
 )
 EXPONENT = _optional(EXPONENTS)
-SCALE = Kind(lambda v: v is None or _is_number(v) or _is_array(v), "None, a number or a list of numbers")
+SCALE = Kind(lambda v: v is None or _is_scale(v), "None, a number other than 0 or a list of such numbers")
 
 _BITS = Parameter("bits", 8, FIXED_BITS)
 _POWER_BITS = Parameter("bits", 8, POWER_BITS)
@@ -138,7 +177,7 @@ _KEEP_NEGATIVE = Parameter("keep_negative", True, FLAG)
 _ALPHA = Parameter("alpha", None, ALPHA)
 _STOCHASTIC = Parameter("use_stochastic_rounding", False, FLAG)
 _SCALE_AXIS = Parameter("scale_axis", None, AXES)
-_NOISE = Parameter("qnoise_factor", 1.0, NUMBER)
+_NOISE = Parameter("qnoise_factor", 1.0, NOISE)
 _VAR_NAME = Parameter("var_name", None, TEXT)
 _USE_STE = Parameter("use_ste", True, FLAG)
 _USE_VARIABLES = Parameter("use_variables", False, FLAG)
@@ -228,7 +267,7 @@ SIGNATURES: Mapping[str, tuple[Parameter, ...]] = {
         _BITS,
         _INT_BITS,
         _SYMMETRIC,
-        Parameter("u", 255.0, POSITIVE),
+        Parameter("u", 255.0, CURVATURE),
         _ROUNDING,
         _INTERNAL_SIGMOID,
     ),

@@ -19,9 +19,9 @@ from types import MappingProxyType
 from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.quantizers.signatures import SIGNATURES, Parameter, Value, check_together, check_value
 
-_NAME = re.compile(r"[A-Za-z_]\w*")
-_INTEGER = re.compile(r"[+-]?\d+(?![\w.])")
-_FLOAT = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?(?!\w)|[+-]?inf(?!\w)")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_INTEGER = re.compile(r"[+-]?\d+(?![\w.])", re.ASCII)
+_FLOAT = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?(?!\w)|[+-]?inf(?!\w)", re.ASCII)
 _BLANK = re.compile(r"\s*")
 _MOST_DIGITS = 40
 _DEEPEST = 8

@@ -11,6 +11,9 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
+from qsearch.errors import ConfigError
+from qsearch.quantizers.shapes import axis_misfit
+
 Tensor: TypeAlias = Any
 """A TensorFlow tensor; the library has no types of its own."""
 Number: TypeAlias = Any
@@ -77,13 +80,21 @@ def rounding_of(mode: str | None, stochastic: bool) -> Rounding:
 
 
 def kept_axes(x: Tensor, scale_axis: int | Sequence[int] | None = None) -> list[int]:
-    """The axes along which an automatic scale varies: the last, or `scale_axis`, which may count from the end."""
+    """The axes along which an automatic scale varies: the last, or `scale_axis`, which may count from the end.
+
+    Raises:
+        ConfigError: axes that the tensor does not have.
+    """
     rank = len(x.shape)
     if rank < 2:
         return []
     if scale_axis is None:
         return [rank - 1]
-    return [axis % rank for axis in ([scale_axis] if isinstance(scale_axis, int) else scale_axis)]
+    axes = [scale_axis] if isinstance(scale_axis, int) else scale_axis
+    for axis in axes:
+        if (problem := axis_misfit(axis, rank)) is not None:
+            raise ConfigError(problem)
+    return [axis % rank for axis in axes]
 
 
 def reduced_axes(x: Tensor, scale_axis: int | Sequence[int] | None = None) -> list[int]:

@@ -29,6 +29,7 @@ from qsearch.runner.costs import Costs, costs_of
 from qsearch.search.limits import indexed_layers, search_space
 from qsearch.search.seeds import spread
 from qsearch.search.space import SearchSpace
+from qsearch.search.suited import check_suited
 from qsearch.search.unsearched import told
 
 REFERENCE_SEED, FINAL_SEED, TRIAL_SEED, SEARCH_SEED = range(4)
@@ -44,6 +45,7 @@ class Experiment:
         own: classes and functions of the user's own, by name.
         indexed: names of the layers that `layer_indexes` admits, and of the raw operations that are searched.
         reference: its cost in the goal's unit, per layer.
+        remarks: what is allowed, and probably not what was meant.
     """
 
     loaded: LoadedConfig
@@ -54,6 +56,7 @@ class Experiment:
     costs: Costs
     reference: CostReport
     space: SearchSpace
+    remarks: tuple[str, ...] = ()
 
     @property
     def layer_costs(self) -> dict[str, float]:
@@ -106,6 +109,7 @@ def read_experiment(loaded: LoadedConfig) -> Experiment:
     costs = costs_of(config.goal, graph, base)
     folds = foldable_paths(model)[0] if config.run.fold_batch_norm else {}
     space = search_space(graph, layers, loaded, base, folds)
+    remarks = check_suited(loaded, graph, space)
     check_copies(model, _first_plan(space), own)
     return Experiment(
         loaded,
@@ -116,6 +120,7 @@ def read_experiment(loaded: LoadedConfig) -> Experiment:
         costs,
         costs.reference,
         space,
+        tuple(remarks),
     )
 
 

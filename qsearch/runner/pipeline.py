@@ -32,7 +32,7 @@ from qsearch.search.loop import Demands
 from qsearch.search.schedules import RateSchedule
 from qsearch.search.seeds import spread
 from qsearch.search.training import DivergedError, Recipe, compile_model, evaluate, train
-from qsearch.search.trials import AnyTrial, FailedTrial, Observer, SilentObserver, SkippedTrial, Trained, Trial
+from qsearch.search.trials import AnyTrial, Observer, SilentObserver, SkippedTrial, Trained, Trial
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def run_loaded(loaded: LoadedConfig, observer: Observer) -> RunResult:
     with scope:
         observer.stage(f"model {config.model.origin}, data set {config.dataset.origin}, {devices}")
         experiment = read_experiment(loaded)
-        for line in experiment.unsearched:
+        for line in (*experiment.unsearched, *experiment.remarks):
             observer.stage(line)
         objective = objective_of(loaded, experiment.model)
         data = data_of(experiment, objective)
@@ -235,7 +235,7 @@ class _Run:
             for name, mode in MODE_OPTIONS.items()
             if getattr(run, name) is not None and mode != run.mode
         ]
-        return [*self.schedule.notes, *search.notes(), *_about_blocks(run), *unused]
+        return [*self.experiment.remarks, *self.schedule.notes, *search.notes(), *_about_blocks(run), *unused]
 
     def _nothing(self, search: Searcher, ended: str) -> str:
         """Why a search is without a single usable trial."""
@@ -245,7 +245,7 @@ class _Run:
                 f"{search.cheapest_energy():,.2f} pJ; what was looked at is in {self.directory.path / 'trials.jsonl'}"
             )
         return (
-            f"no trial was completed ({ended}); the last reason: {_last_reason(search.trials)}; "
+            f"no trial was completed ({ended}): {search.why_failed()}; "
             f"every trial is in {self.directory.path / 'trials.jsonl'}"
         )
 
@@ -262,7 +262,3 @@ def _about_blocks(run: RunConfig) -> list[str]:
         key for key in ("min_trials_per_block", "block_learning_rates", "blocks_to_come") if key in run.model_fields_set
     ]
     return [f"run.{key}: is for a search block by block; not used without run.blocks" for key in given]
-
-
-def _last_reason(trials: Sequence[AnyTrial]) -> str:
-    return next((trial.reason for trial in reversed(trials) if isinstance(trial, FailedTrial)), "none")

@@ -22,6 +22,7 @@ from qsearch.runner.reload import reloaded
 from qsearch.runner.trainer import CandidateTrainer
 from qsearch.search import loop
 from qsearch.search.cheapest import cheapest
+from qsearch.search.failures import in_common
 from qsearch.search.guide import Appraisal, Guide
 from qsearch.search.loop import Demands
 from qsearch.search.oracle import SearchSetting, proposer
@@ -29,7 +30,7 @@ from qsearch.search.proposals import Proposer
 from qsearch.search.seeds import spread
 from qsearch.search.space import LEARNING_RATE, SearchSpace, Values
 from qsearch.search.training import Recipe
-from qsearch.search.trials import AnyTrial, Observer, Trial
+from qsearch.search.trials import AnyTrial, FailedTrial, Observer, Trial
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,22 @@ class Searcher:
     def notes(self) -> list[str]:
         """Blocks in which nothing was found, and why."""
         return [
-            f"block {result.stage.number}: nothing better was found ({result.ended}); it stays as it was"
+            f"block {result.stage.number}: nothing better was found ({self._ended(result)}); it stays as it was"
             for result in self.done
             if result.best is None and result.stage.number is not None
         ]
+
+    def why_failed(self) -> str:
+        """What the trials that failed have in common."""
+        return in_common([trial for trial in self.trials if isinstance(trial, FailedTrial)], self.schedule.space)
+
+    def _ended(self, result: StageResult) -> str:
+        first, end = result.trials
+        trials = self.trials[first:end]
+        failed = [trial for trial in trials if isinstance(trial, FailedTrial)]
+        if not failed or any(isinstance(trial, Trial) for trial in trials):
+            return result.ended
+        return f"{result.ended}: {in_common(failed, result.space)}"
 
     def cheapest_energy(self) -> float:
         """Of the cheapest plan there is, pJ."""

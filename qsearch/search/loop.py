@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from qsearch.errors import QsearchError, reason_of
+from qsearch.errors import QsearchError, plain, reason_of
 from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan
 from qsearch.search.curves import LearningCurves
@@ -251,7 +251,7 @@ class _Loop:
             search.observer.trial_started(candidate, self.number, total)
             trained, model = search.train(candidate, self._stop(price.delta) if search.early_stop else None)
         except QsearchError as error:
-            return failed(str(error))
+            return failed(plain(error))
         except Exception as error:  # one bad candidate must not end a search of hours; the journal keeps its reason
             return failed(f"{type(error).__name__}: {reason_of(error)}")
         metric = trained.metrics[search.target.name]

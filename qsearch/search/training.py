@@ -15,7 +15,7 @@ from qsearch.config.optimizers import OptimizerConfig
 from qsearch.datasets import Dataset, Source
 from qsearch.datasets.memory import shared
 from qsearch.datasets.trouble import feeding, surfaced
-from qsearch.errors import ConfigError, ModelError, QsearchError, SearchError, raised_here, told
+from qsearch.errors import ConfigError, ModelError, QsearchError, SearchError, layer_of, plain, raised_here, told
 from qsearch.goal.target import Target
 from qsearch.graph.walk import head_names
 from qsearch.search.augmentation import Augmentation
@@ -152,12 +152,16 @@ def _trained(model: keras.Model) -> Iterator[None]:
     """Tell what a layer, a loss or a `train_step` of the user's own fails with, or that there is too little memory."""
     try:
         yield
-    except QsearchError:
-        raise
+    except QsearchError as error:
+        if plain(error) == str(error):
+            raise
+        raise ModelError(f"{model.name}: training fails in {plain(error)}") from None
     except Exception as error:
         if raised_here(error):
             raise
-        raise ModelError(f"{model.name}: training fails with {told(error)}") from None
+        layer = layer_of(error)
+        place = f" in {layer}" if layer else ""
+        raise ModelError(f"{model.name}: training fails{place} with {told(error)}") from None
 
 
 def _values(optimizer: keras.optimizers.Optimizer) -> list[Any]:

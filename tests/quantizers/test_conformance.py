@@ -25,6 +25,7 @@ from qsearch.quantizers.signatures import (
     FIXED_BITS,
     FLAG,
     LOG2_ROUNDING,
+    NOISE,
     NUMBER,
     POWER_BITS,
     ROUNDING,
@@ -276,7 +277,7 @@ def test_messages(identifier: object, message: str) -> None:
 
 def _values(parameter: object) -> st.SearchStrategy[object]:
     numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
-    scales = numbers.filter(bool)
+    scales = numbers.filter(lambda value: abs(value) >= 1.1754944e-38)
     table: dict[int, st.SearchStrategy[object]] = {
         id(FIXED_BITS): st.integers(1, 16),
         id(POWER_BITS): st.integers(1, 16),
@@ -298,7 +299,8 @@ def _values(parameter: object) -> st.SearchStrategy[object]:
         id(TEXT): st.one_of(st.none(), st.sampled_from(["noise", "a b", "a/b_0"])),
         id(ELEMENTS): st.one_of(st.none(), st.integers(1, 4), st.lists(st.integers(1, 4), min_size=1).map(tuple)),
         id(EXPONENT): st.one_of(st.none(), st.integers(-8, 8)),
-        id(SCALE): st.one_of(st.none(), numbers, st.tuples(st.tuples(numbers, numbers))),
+        id(SCALE): st.one_of(st.none(), scales, st.tuples(st.tuples(scales, scales))),
+        id(NOISE): st.sampled_from([0, 0.25, 1, 1.0]),
     }
     return table.get(id(parameter.kind), st.just(parameter.default))  # type: ignore[attr-defined]
 
@@ -316,8 +318,19 @@ def specs(draw: st.DrawFn) -> QuantizerSpec:
     try:
         return QuantizerSpec(name, first, rest)
     except ConfigError as error:
-        assert "min_po2_exponent must be <= max_po2_exponent" in str(error)  # the one rule about two parameters
+        assert any(rule in str(error) for rule in TOGETHER)
         reject()
+
+
+TOGETHER = (
+    "min_po2_exponent must be <= max_po2_exponent",
+    "needs alpha=",
+    "needs scale_axis",
+    "names an axis twice",
+    "axes of scale_axis",
+    "sets the threshold itself",
+)
+"""What is said where several arguments contradict each other."""
 
 
 @given(specs())
