@@ -1,6 +1,27 @@
-"""`python -m qsearch`: the same as `qsearch`."""
+"""The console script, which is `python -m qsearch` too: signals are heard from here on, before all else is imported."""
 
-from qsearch.cli.main import main
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+from qsearch.exit_codes import ExitCode
+from qsearch.interrupts import Interrupts
+
+
+def main() -> NoReturn:
+    """Run a command, and end the process with its exit code."""
+    code: int = ExitCode.INTERRUPTED
+    with Interrupts() as interrupts:
+        try:
+            with interrupts.allowed():
+                from qsearch.cli.main import main as command
+            code = command(interrupts)
+        except KeyboardInterrupt:
+            sys.stderr.write("interrupted\n")
+        interrupts.leave(code)
+    sys.exit(code)
+
 
 if __name__ == "__main__":
     main()

@@ -12,7 +12,10 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "qsearch"
 
 ROOMS = (
+    "exit_codes",
     "errors",
+    "interrupts",
+    "files",
     "startup",
     "paths",
     "imports",

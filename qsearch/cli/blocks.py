@@ -16,6 +16,7 @@ from qsearch.cli.output import add_row, console, say, table_of
 from qsearch.cli.quiet import quiet_start
 from qsearch.config import LoadedConfig
 from qsearch.config.bounds import TEXT_CHARACTERS
+from qsearch.interrupts import Interrupts
 from qsearch.report.units import duration
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ _NO_EDGE = 1000
 )
 @click.option("--output-dir", metavar="FOLDER", help="In place of run.output_dir.")
 @click.option("--plain", is_flag=True, help="One plain line per trial, as when the output is no terminal.")
+@click.pass_obj
 def blocks(
+    interrupts: Interrupts | None,
     config: Path,
     debug: bool,
     timed: bool,
@@ -59,7 +62,7 @@ def blocks(
     elif debug or timed:
         _debug(loaded, timed)
     else:
-        return run_command.search(loaded, plain)
+        return run_command.search(loaded, plain, interrupts)
     return 0
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 import warnings
-from types import FrameType
-from typing import NoReturn
 
 import click
 
@@ -22,21 +19,18 @@ from qsearch.errors import (
     LONGEST_LINE,
     ConfigError,
     ModelError,
-    OutputError,
     QsearchError,
     VerificationError,
     one_line,
     printable,
 )
-
-INTERRUPTED = 130
-INTERNAL_ERROR = 70
+from qsearch.exit_codes import ExitCode, in_a_line
+from qsearch.interrupts import Interrupts
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 2 configuration or usage, 3 model, 4 data set, 5 output folder, 6 no usable training, "
-    "7 weights off their grid, 8 no trial keeps to max_drop, 70 a bug in qsearch, 130 interrupted.",
+    epilog=in_a_line(),
 )
 @click.version_option(__version__, prog_name="qsearch")
 def cli() -> None:
@@ -49,44 +43,42 @@ cli.add_command(blocks)
 cli.add_command(verify)
 
 
-def main() -> NoReturn:
-    """The console script."""
+def main(interrupts: Interrupts) -> int:
+    """Run the command that the arguments name, and tell what stops it; returns the exit code."""
     guard_streams()
-    try:
-        _main()
-    except SystemExit as end:
-        trouble = trouble_of(sys.stdout)
-        if end.code == 0 and trouble is not None and not isinstance(trouble, BrokenPipeError):
-            click.echo(f"error: the standard output cannot be written: {trouble.strerror}", err=True)
-            sys.exit(OutputError.exit_code)
-        raise
+    code = _outcome(interrupts)
+    trouble = trouble_of(sys.stdout)
+    if code == ExitCode.DONE and trouble is not None and not isinstance(trouble, BrokenPipeError):
+        click.echo(f"error: the standard output cannot be written: {trouble.strerror}", err=True)
+        return ExitCode.OUTPUT
+    return code
 
 
-def _main() -> NoReturn:
+def _outcome(interrupts: Interrupts) -> int:
     _quiet()
-    signal.signal(signal.SIGTERM, _interrupt)  # a stopped process ends like an interrupted one: nothing lost
     try:
-        result = cli(standalone_mode=False)
+        with interrupts.allowed():
+            result = cli(standalone_mode=False, obj=interrupts)
     except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
-        sys.exit(INTERRUPTED)
+        return ExitCode.INTERRUPTED
     except SystemExit as error:  # click raises none here, so that it is of a module that the configuration names
         click.echo(f"error: code that the configuration names called sys.exit({error.code!r})", err=True)
-        sys.exit(ConfigError.exit_code)
+        return ExitCode.CONFIG
     except ConfigError as error:
         click.echo(printable(str(error)), err=True)  # as compilers do: each line starts with its place
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (ModelError, VerificationError) as error:  # of one thing each, which may be named by a file
         click.echo(f"error: {one_line(str(error), LONGEST_LINE)}", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except QsearchError as error:
         click.echo(f"error: {printable(str(error))}", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except Exception as error:
         if os.environ.get("QSEARCH_TRACEBACK"):
             traceback.print_exc()
@@ -95,8 +87,8 @@ def _main() -> NoReturn:
             "set QSEARCH_TRACEBACK=1 to see where, and please report it",
             err=True,
         )
-        sys.exit(INTERNAL_ERROR)
-    sys.exit(result if isinstance(result, int) else 0)
+        return ExitCode.BUG
+    return result if isinstance(result, int) else ExitCode.DONE
 
 
 def _quiet() -> None:
@@ -105,11 +97,3 @@ def _quiet() -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
-    main()

@@ -10,10 +10,10 @@ import click
 from qsearch.cli.output import say
 from qsearch.cli.quiet import quiet_start
 from qsearch.config import LoadedConfig, load_config
+from qsearch.exit_codes import ExitCode
+from qsearch.interrupts import Interrupts
 from qsearch.paths import as_text
 from qsearch.report.units import cost, duration, energy, priced, saving
-
-UNMET = 8
 
 
 @click.command()
@@ -23,9 +23,12 @@ UNMET = 8
 )
 @click.option("--output-dir", metavar="FOLDER", help="In place of run.output_dir.")
 @click.option("--plain", is_flag=True, help="One plain line per trial, as when the output is no terminal.")
-def run(config: Path, overrides: tuple[str, ...], output_dir: str | None, plain: bool) -> int:
+@click.pass_obj
+def run(
+    interrupts: Interrupts | None, config: Path, overrides: tuple[str, ...], output_dir: str | None, plain: bool
+) -> int:
     """Search the best quantized version of a model, as CONFIG (default: qsearch.yaml) says."""
-    return search(read(config, overrides, output_dir), plain)
+    return search(read(config, overrides, output_dir), plain, interrupts)
 
 
 def read(config: Path, overrides: tuple[str, ...], output_dir: str | None) -> LoadedConfig:
@@ -33,7 +36,7 @@ def read(config: Path, overrides: tuple[str, ...], output_dir: str | None) -> Lo
     return load_config(config, [*map(as_text, overrides)], None if output_dir is None else as_text(output_dir))
 
 
-def search(loaded: LoadedConfig, plain: bool) -> int:
+def search(loaded: LoadedConfig, plain: bool, interrupts: Interrupts | None) -> int:
     """Run it and show what came of it; returns the exit code."""
     from qsearch.cli.progress import observe
 
@@ -41,12 +44,12 @@ def search(loaded: LoadedConfig, plain: bool) -> int:
         from qsearch.runner.pipeline import run_loaded
 
     with observe(plain) as observer:
-        result = run_loaded(loaded, observer)
+        result = run_loaded(loaded, observer, interrupts or Interrupts())
     _show(result.summary, result.run_directory)
     if result.summary["interrupted"]:
-        return 130
+        return ExitCode.INTERRUPTED
     demands = result.summary["demands"]
-    return 0 if demands is None or demands["met"] else UNMET
+    return ExitCode.DONE if demands is None or demands["met"] else ExitCode.UNMET
 
 
 def _show(summary: dict[str, Any], folder: Path) -> None:

@@ -12,6 +12,7 @@ from qsearch.cli.model_file import ModelFileOptions, model_file_options
 from qsearch.cli.output import add_row, console, say, say_exactly, table_of
 from qsearch.cli.quiet import quiet_start
 from qsearch.errors import OutputError, VerificationError
+from qsearch.files import writable, written_whole
 from qsearch.paths import expanded
 
 if TYPE_CHECKING:
@@ -43,22 +44,24 @@ def verify(
         from qsearch.export.verify import verify as check
         from qsearch.export.weights import arrays, quantized_weights
 
+    weights_file = None if weights is None else _writing(weights, ".npz")
+    model_file = None if write is None else _writing(write, ".keras")
     loaded = ModelFileOptions(**loading).load(model)
     found = check(loaded)
     _print(found, output)
-    if weights is not None:
+    if weights_file is not None:
         import numpy
 
-        weights = str(_writing(weights, ".npz"))
-        numpy.savez_compressed(weights, **arrays(quantized_weights(loaded)))  # type: ignore[arg-type]
-        say(f"codes and scales in {weights}", err=True)
-    if write is not None:
-        write = str(_writing(write, ".keras"))
+        with written_whole(weights_file) as aside:
+            numpy.savez_compressed(aside, **arrays(quantized_weights(loaded)))  # type: ignore[arg-type]
+        say(f"codes and scales in {weights_file}", err=True)
+    if model_file is not None:
         copy, kept = on_grid(loaded)
-        copy.save(write)
+        with written_whole(model_file) as aside:
+            copy.save(aside)
         for name, reason in kept.items():
             say(f"note: {name} keeps its trained floats: {reason}", err=True)
-        say(f"model with stored levels in {write}", err=True)
+        say(f"model with stored levels in {model_file}", err=True)
     _conclude(found, stored)
 
 
@@ -104,10 +107,5 @@ def _writing(name: str, ending: str) -> Path:
     path = expanded(name)
     if path.suffix != ending:
         raise OutputError(f"{path}: ends in {path.suffix or 'nothing'!r}, expected {ending}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab"):
-            pass
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}") from None
+    writable(path)
     return path

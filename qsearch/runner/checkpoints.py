@@ -9,30 +9,26 @@ from typing import Any
 
 import numpy
 
+from qsearch.files import written_whole
 from qsearch.search.training import TrainingState
 
 
 @dataclass
 class Checkpoints:
-    """One file a trial: the weights of its best epoch, and where its training stopped.
-
-    Files are written aside and renamed.
-    """
+    """One file a trial: the weights of its best epoch, and where its training stopped."""
 
     folder: Path
     kept: set[int] = field(default_factory=set)
 
     def save(self, trial: int, best: list[Any], end: TrainingState | None) -> None:
         """Keep a trial's weights; `end` only where training may go on from there."""
-        self.folder.mkdir(exist_ok=True)
         parts = {"best": best}
         if end is not None:
             parts |= {"end": end.weights, "optimizer": end.optimizer}
             parts |= {f"schedule_{name}": [numpy.asarray(value)] for name, value in end.schedule.items()}
         arrays = {f"{part}_{place}": array for part, found in parts.items() for place, array in enumerate(found)}
-        aside = self.folder / f".{trial}.partial.npz"
-        numpy.savez(aside, **arrays)
-        aside.replace(self._path(trial))
+        with written_whole(self._path(trial)) as aside:
+            numpy.savez(aside, **arrays)
         self.kept.add(trial)
 
     def best(self, trial: int) -> list[Any]:

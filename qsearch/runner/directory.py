@@ -11,6 +11,7 @@
     energy.json        reference and best, per layer, pJ
     result.json        the headline figures
     report.md          the same for people
+    .reserved          room for the last three files, on a disk that fills; gone at the end
 
 Every file but the journal is written aside and renamed, so that a killed process leaves
 whole files; the journal is appended to, line by line, each on disk before the search goes on.
@@ -22,9 +23,10 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +34,13 @@ import keras
 import yaml
 
 from qsearch.errors import OutputError
+from qsearch.files import failing_writes, written_whole
 from qsearch.paths import expanded
 from qsearch.plan import QuantizationPlan
 from qsearch.search.trials import AnyTrial
 
 BEST, MODEL, PLAN = "best", "model.keras", "plan.yaml"
+RESERVED, RESERVED_BYTES = ".reserved", 512 * 1024
 
 
 @dataclass(frozen=True)
@@ -51,15 +55,8 @@ class RunDirectory:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file whole, or not at all."""
-        target = self.path / name
-        aside = target.with_name(f".{target.name}.partial")
-        with _writing(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with aside.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(target)
+        with written_whole(self.path / name) as aside:
+            aside.write_text(text, encoding="utf-8")
 
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:
         self.write_text(name, json.dumps(_without_nan(data), indent=2, allow_nan=False) + "\n")
@@ -67,29 +64,40 @@ class RunDirectory:
     def append_trial(self, trial: AnyTrial) -> None:
         """Add a trial to the journal; it is on disk when this returns."""
         journal = self.path / "trials.jsonl"
-        with _writing(journal), journal.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(trial.to_dict(), allow_nan=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        line = (json.dumps(trial.to_dict(), allow_nan=False) + "\n").encode()
+        with failing_writes(journal), journal.open("ab", buffering=0) as file:
+            whole = file.tell()
+            try:
+                _write_all(file, line)
+                os.fsync(file.fileno())
+            except OSError:  # half a line would be no JSON
+                file.truncate(whole)
+                raise
+
+    def reserve(self) -> None:
+        """Keep room for the files that are written last, as far as there is any."""
+        reserved = self.path / RESERVED
+        try:
+            reserved.write_bytes(bytes(RESERVED_BYTES))
+        except OSError:
+            reserved.unlink(missing_ok=True)
+
+    def free_reserve(self) -> None:
+        """Give that room back, just before it is used."""
+        with suppress(OSError):
+            (self.path / RESERVED).unlink(missing_ok=True)
 
     def save_model(self, name: str, model: keras.Model, plan: QuantizationPlan) -> None:
         """Write a model and its plan into a folder, in place of what is there."""
-        path = self.path / name / MODEL
-        aside = path.with_name(f".partial.{MODEL}")
-        with _writing(path):
-            aside.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(self.path / name / MODEL) as aside:
             model.save(aside)
-            aside.replace(path)
         self.write_text(f"{name}/{PLAN}", yaml.safe_dump(plan.to_dict(), sort_keys=False))
 
     def copy_model(self, name: str, other: str) -> None:
         """Write a saved model and its plan into another folder, in place of what is there."""
-        source, path = self.path / name, self.path / other / MODEL
-        aside = path.with_name(f".partial.{MODEL}")
-        with _writing(path):
-            aside.parent.mkdir(parents=True, exist_ok=True)
+        source = self.path / name
+        with written_whole(self.path / other / MODEL) as aside:
             shutil.copyfile(source / MODEL, aside)
-            aside.replace(path)
         self.write_text(f"{other}/{PLAN}", (source / PLAN).read_text(encoding="utf-8"))
 
 
@@ -102,13 +110,10 @@ def _without_nan(data: Any) -> Any:
     return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """A full disk, or a folder taken away in the middle of a run, is the user's to mend."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}; earlier trials are kept") from None
+def _write_all(file: RawIOBase, data: bytes) -> None:
+    """A disk that is nearly full takes a part."""
+    while data:
+        data = data[file.write(data) or 0 :]
 
 
 def create_directory(output_dir: str, fresh_name: bool) -> RunDirectory:

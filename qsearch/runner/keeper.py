@@ -41,19 +41,13 @@ class Keeper:
     def keep(self, trial: Trial, finished: Finished, better: bool, needed: frozenset[int], going_on: bool) -> None:
         """Save what may be wanted later of a trial that has just ended.
 
-        One interruption while the best model is saved delays it, and does not lose the model.
-
         Args:
             needed: trials that the search may still start from.
             going_on: whether training may go on where it stopped.
         """
         self.completed.append(trial)
         if better:
-            try:
-                self._save(trial, finished.model)
-            except KeyboardInterrupt:
-                self._save(trial, finished.model)
-                raise
+            self._save(trial, finished.model)
         wanted = set(self.wanted())
         if trial.number in wanted | needed:
             self.checkpoints.save(trial.number, finished.model.get_weights(), finished.end if going_on else None)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from qsearch.config import Config, LoadedConfig, load_config, to_yaml
 from qsearch.config.names import MODE_OPTIONS
 from qsearch.config.schema import RunConfig
 from qsearch.datasets import Dataset
-from qsearch.errors import SearchError
+from qsearch.errors import OutputError, SearchError
+from qsearch.interrupts import Interrupts
 from qsearch.plan import QuantizationPlan
 from qsearch.report.markdown import markdown
 from qsearch.runner.checkpoints import Checkpoints
@@ -67,13 +69,16 @@ class RunResult:
 def run(config: str | Path, overrides: Sequence[str] = (), observer: Observer | None = None) -> RunResult:
     """Search the best quantized version of a model, as a configuration file says.
 
+    Ctrl-C (KeyboardInterrupt) while it searches ends the search; what is finished is evaluated and returned.
+
     Raises:
         QsearchError: one of its subclasses, each with an exit code of its own; see qsearch.errors.
     """
-    return run_loaded(load_config(config, overrides), observer or SilentObserver())
+    with Interrupts((signal.SIGINT,)) as interrupts, interrupts.allowed():
+        return run_loaded(load_config(config, overrides), observer or SilentObserver(), interrupts)
 
 
-def run_loaded(loaded: LoadedConfig, observer: Observer) -> RunResult:
+def run_loaded(loaded: LoadedConfig, observer: Observer, interrupts: Interrupts) -> RunResult:
     """`run` for a configuration that is already checked."""
     config = loaded.config
     scope, devices = strategy(config.run.distribution_strategy)
@@ -89,7 +94,23 @@ def run_loaded(loaded: LoadedConfig, observer: Observer) -> RunResult:
         directory = create_directory(str(config.run.output_dir), fresh_name=config.run.overwrite)
         directory.write_text("config.yaml", to_yaml(config))
         directory.write_json("environment.json", environment(config.run.seed))
-        return _Run(experiment, data, recipe, schedule, directory, observer).go()
+        directory.reserve()
+        return _Run(experiment, data, recipe, schedule, directory, observer, interrupts).go()
+
+
+@dataclass(frozen=True)
+class _Stop:
+    """What ended a run before its time: an interruption, or a file that cannot be written."""
+
+    error: KeyboardInterrupt | OutputError
+
+    @property
+    def interrupted(self) -> bool:
+        return isinstance(self.error, KeyboardInterrupt)
+
+    @property
+    def reason(self) -> str:
+        return "interrupted" if self.interrupted else f"stopped, as {self.error}"
 
 
 @dataclass
@@ -102,6 +123,7 @@ class _Run:
     schedule: Schedule
     directory: RunDirectory
     observer: Observer
+    interrupts: Interrupts
 
     def __post_init__(self) -> None:
         self.started = time.monotonic()
@@ -120,23 +142,32 @@ class _Run:
             self.directory,
             self.checkpoints,
             self.observer,
+            self.interrupts,
         )
-        interrupted = False
+        stop, final = None, None
         try:
             ended = search.go()
-        except KeyboardInterrupt:
-            interrupted, ended = True, "interrupted; the best model is as its trial left it"
+        except (KeyboardInterrupt, OutputError) as error:
+            stop = self._stopped(error)
+            ended = f"{stop.reason}; the best model is as its trial left it"
         best = search.best
-        if best is None and not interrupted:
+        if best is None and stop is None:
             raise SearchError(self._nothing(search, ended))
-        final = None
-        if best is not None:
+        if best is not None and stop is None:
             try:
-                final = self._train_final(best, wanted=not interrupted)
-            except KeyboardInterrupt:
-                interrupted = True
-                ended = f"{ended}; final training interrupted, the best model is as its trial left it"
+                final = self._train_final(best)
+            except (KeyboardInterrupt, OutputError) as error:
+                stop = self._stopped(error)
+                ended = f"{ended}; final training {stop.reason}; the best model is as its trial left it"
         self.observer.stage("evaluation on the test set")
+        kept: dict[int, tuple[tuple[str, ...], Figures]] = {}
+        try:
+            if stop is None or stop.interrupted:
+                for number, model in self._kept_models(search):
+                    kept[number] = model
+        except OutputError as error:
+            stop = self._stopped(error)
+            ended = f"{ended}; {stop.reason}"
         outcome = Outcome(
             self.experiment,
             self.data,
@@ -147,21 +178,39 @@ class _Run:
             best,
             tuple(search.trials),
             tuple(search.done),
-            self._kept_models(search),
+            kept,
             ended,
             self._notes(search),
-            interrupted,
+            stop is not None and stop.interrupted,
             time.monotonic() - self.started,
         )
         self.checkpoints.clear()
-        summary, energies = outcome.summary(), outcome.energies()
-        self.directory.write_json("energy.json", energies)
-        self.directory.write_json("result.json", summary)
-        trials = [trial.to_dict() for trial in search.trials]
-        self.directory.write_text("report.md", markdown(summary, energies, trials))
+        summary = self._written(outcome)
+        if stop is not None and isinstance(stop.error, OutputError):
+            report = self.directory.path / "report.md"
+            raise OutputError(f"{stop.error}; what was finished before is in {report}")
         return RunResult(
             self.directory.path, best, tuple(search.trials), summary, self.experiment.own, self.experiment.model
         )
+
+    def _stopped(self, error: KeyboardInterrupt | OutputError) -> _Stop:
+        """Answer what ended a part of the run: what is finished is still evaluated and reported."""
+        self.interrupts.answered()
+        stop = _Stop(error)
+        self.observer.stage(f"{stop.reason}; what is finished is evaluated and reported")
+        return stop
+
+    def _written(self, outcome: Outcome) -> dict[str, Any]:
+        """Write the files that say what the run came to; returns the content of result.json."""
+        summary, energies = outcome.summary(), outcome.energies()
+        with self.interrupts.held():
+            self.directory.free_reserve()
+            self.directory.write_json("energy.json", energies)
+            self.directory.write_json("result.json", summary)
+            self.directory.write_text(
+                "report.md", markdown(summary, energies, [trial.to_dict() for trial in outcome.trials])
+            )
+        return summary
 
     def _train_reference(self) -> None:
         epochs = self.config.reference.epochs
@@ -186,10 +235,10 @@ class _Run:
             metric = target.allowed(reference.selection[target.name.removeprefix("val_")], run.max_drop)
         return Demands(run.budget.energy, run.budget.cost, metric)
 
-    def _train_final(self, best: Trial, wanted: bool) -> Trained | None:
+    def _train_final(self, best: Trial) -> Trained | None:
         """Train the winner longer, from its trained weights, and save it."""
         final = self.config.final_training
-        if final is None or not final.epochs or not wanted:
+        if final is None or not final.epochs:
             return None
         self.observer.stage(f"final training of trial {best.candidate.id}: {final.epochs} epochs")
         recipe = replace(
@@ -207,15 +256,13 @@ class _Run:
         self.directory.save_model(BEST, model, best.candidate.plan)
         return trained
 
-    def _kept_models(self, search: Searcher) -> dict[int, tuple[tuple[str, ...], Figures]]:
-        """Save the models that are wanted beside the best one, and evaluate them."""
-        found = {}
+    def _kept_models(self, search: Searcher) -> Iterator[tuple[int, tuple[tuple[str, ...], Figures]]]:
+        """Save the models that are wanted beside the best one, and evaluate them, one after the other."""
         for number, roles in search.keeper.wanted().items():
             plan = search.plan_of(number)
             model = search.keeper.restored(number, self.experiment.model, plan)
             self.directory.save_model(f"models/trial_{number}", model, plan)
-            found[number] = (roles, self._figures(model))
-        return found
+            yield number, (roles, self._figures(model))
 
     def _load(self, best: Trial) -> keras.Model:
         return reloaded(self.directory.model_path, self.experiment.model, best.candidate.plan)

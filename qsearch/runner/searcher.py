@@ -11,6 +11,7 @@ from qsearch.config import Config
 from qsearch.datasets import Dataset
 from qsearch.errors import ModelError
 from qsearch.graph.walk import layers_by_path
+from qsearch.interrupts import Interrupts
 from qsearch.paths import temporary_folder
 from qsearch.plan import QuantizationPlan
 from qsearch.runner.checkpoints import Checkpoints
@@ -76,6 +77,7 @@ class Searcher:
     directory: RunDirectory
     checkpoints: Checkpoints
     observer: Observer
+    interrupts: Interrupts = field(default_factory=Interrupts)
     trials: list[AnyTrial] = field(default_factory=list)
     done: list[StageResult] = field(default_factory=list)
     best: Trial | None = None
@@ -86,7 +88,14 @@ class Searcher:
         self.keeper = self._keeper(self.schedule.stages[0])
 
     def go(self) -> str:
-        """Search; returns why it ended. What it came to is in the attributes, also when it is interrupted."""
+        """Search; returns why it ended. What it came to is in the attributes, also when it is interrupted.
+
+        Interruptions are heard while something is computed, and wait while something is written down.
+        """
+        with self.interrupts.held():
+            return self._go()
+
+    def _go(self) -> str:
         ended = ""
         try:
             for stage in self.schedule.stages:
@@ -196,6 +205,8 @@ class Searcher:
         view: Outlook,
     ) -> loop.Search:
         run, keeper = self.config.run, self.keeper
+        with self.interrupts.allowed():
+            trainer = self._trainer(stage)
 
         def record(trial: AnyTrial) -> None:
             self.directory.append_trial(trial)
@@ -208,12 +219,13 @@ class Searcher:
             space=space,
             proposer=proposals,
             price=view.price,
-            train=self._trainer(stage).train,
+            train=trainer.train,
             target=self.recipe.target,
             max_trials=stage.trials,
             record=record,
             keep=keep,
             observer=self.observer,
+            interrupts=self.interrupts,
             demands=self.demands,
             prune=run.prune,
             curve=run.mode == "pareto",

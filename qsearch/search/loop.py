@@ -10,6 +10,7 @@ from typing import Any
 
 from qsearch.errors import QsearchError, plain, reason_of
 from qsearch.goal.target import Target
+from qsearch.interrupts import Interrupts
 from qsearch.plan import QuantizationPlan
 from qsearch.search.curves import LearningCurves
 from qsearch.search.proposals import Proposal, Proposer, Told
@@ -79,6 +80,7 @@ class Search:
         block: the number of the block that is searched, which trials are marked with.
         earlier: trials before this search, which its numbers go on from.
         incumbent: a trial of an earlier search that this one's must beat.
+        interrupts: raised in proposals and in training; held while a trial is written down.
     """
 
     space: SearchSpace
@@ -99,6 +101,7 @@ class Search:
     block: int | None = None
     earlier: int = 0
     incumbent: Trial | None = None
+    interrupts: Interrupts = field(default_factory=Interrupts)
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,8 @@ def run(search: Search) -> SearchResult:
     Values that mean the plan of an earlier trial, that are outside the budget or that cannot win are recorded as
     skipped and do not count; failed trials count.
     """
-    return _Loop(search).go()
+    with search.interrupts.held():
+        return _Loop(search).go()
 
 
 @dataclass
@@ -140,7 +144,8 @@ class _Loop:
         search = self.search
         total = search.proposer.total
         while total is not None or self.number < search.max_trials:
-            proposal = search.proposer.next()
+            with search.interrupts.allowed():
+                proposal = search.proposer.next()
             if proposal is None or (total is None and self.idle >= MAX_IDLE):
                 return self._result(self._exhausted(total))
             told = self._tried(proposal, search.max_trials if total is None else total)
@@ -249,7 +254,9 @@ class _Loop:
                 proposal.parent,
             )
             search.observer.trial_started(candidate, self.number, total)
-            trained, model = search.train(candidate, self._stop(price.delta) if search.early_stop else None)
+            stop = self._stop(price.delta) if search.early_stop else None
+            with search.interrupts.allowed():
+                trained, model = search.train(candidate, stop)
         except QsearchError as error:
             return failed(plain(error))
         except Exception as error:  # one bad candidate must not end a search of hours; the journal keeps its reason
