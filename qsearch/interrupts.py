@@ -96,15 +96,16 @@ class Interrupts:
 
     def answered(self) -> None:
         """An interruption has done what it is for; the next one is another."""
-        self.asked, self._count = False, 0
-        if self._earlier:
+        if self.asked:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
+        self.asked, self._count = False, 0
 
     def leave(self, code: int) -> None:
         """From here on, a signal ends the process at once, with this exit code: all is done, but for tidying up."""
         for number in self._earlier:
             signal.signal(number, lambda *_: os._exit(code))
         self._earlier.clear()
+        self.answered()
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         if number == getattr(signal, "SIGHUP", None):

@@ -23,8 +23,8 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
@@ -74,13 +74,18 @@ class RunDirectory:
                 file.truncate(whole)
                 raise
 
-    def reserve(self) -> None:
-        """Keep room for the files that are written last, as far as there is any."""
-        reserved = self.path / RESERVED
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Keep room for the files that are written last, as far as there is any, until `free_reserve`."""
         try:
-            reserved.write_bytes(bytes(RESERVED_BYTES))
-        except OSError:
-            reserved.unlink(missing_ok=True)
+            try:
+                room = min(RESERVED_BYTES, shutil.disk_usage(self.path).free // 4)
+                (self.path / RESERVED).write_bytes(bytes(room))
+            except OSError:
+                self.free_reserve()
+            yield
+        finally:
+            self.free_reserve()
 
     def free_reserve(self) -> None:
         """Give that room back, just before it is used."""

@@ -94,8 +94,8 @@ def run_loaded(loaded: LoadedConfig, observer: Observer, interrupts: Interrupts)
         directory = create_directory(str(config.run.output_dir), fresh_name=config.run.overwrite)
         directory.write_text("config.yaml", to_yaml(config))
         directory.write_json("environment.json", environment(config.run.seed))
-        directory.reserve()
-        return _Run(experiment, data, recipe, schedule, directory, observer, interrupts).go()
+        with directory.reserved():
+            return _Run(experiment, data, recipe, schedule, directory, observer, interrupts).go()
 
 
 @dataclass(frozen=True)
@@ -205,11 +205,11 @@ class _Run:
         summary, energies = outcome.summary(), outcome.energies()
         with self.interrupts.held():
             self.directory.free_reserve()
-            self.directory.write_json("energy.json", energies)
             self.directory.write_json("result.json", summary)
             self.directory.write_text(
                 "report.md", markdown(summary, energies, [trial.to_dict() for trial in outcome.trials])
             )
+            self.directory.write_json("energy.json", energies)
         return summary
 
     def _train_reference(self) -> None:

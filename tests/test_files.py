@@ -1,0 +1,73 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from qsearch.errors import OutputError
+from qsearch.files import writable, written_whole
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_file_takes_the_place_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.txt"
+    for text in ("one", "two"):
+        with written_whole(path) as aside:
+            assert aside.parent == path.parent
+            assert aside.suffix == ".txt"
+            aside.write_text(text, encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == text
+    assert [*path.parent.iterdir()] == [path]
+
+
+@pytest.mark.parametrize("error", [FULL, KeyboardInterrupt(), ValueError("no such level")])
+def test_what_was_there_stays(tmp_path: Path, error: BaseException) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("one", encoding="utf-8")
+    with pytest.raises((OutputError, KeyboardInterrupt, ValueError)) as caught, written_whole(path) as aside:
+        aside.write_text("tw", encoding="utf-8")
+        raise error
+    assert path.read_text(encoding="utf-8") == "one"
+    assert [*tmp_path.iterdir()] == [path]
+    told = f"{path} cannot be written: No space left on device"
+    assert (str(caught.value) == told) == (error is FULL)
+
+
+def test_a_full_disk_hidden_by_what_it_brings(tmp_path: Path) -> None:
+    def writing(aside: Path) -> None:
+        with zipfile.ZipFile(aside, "w") as archive:
+            archive.open("a", "w")  # and while it is open, the archive cannot be closed
+            raise FULL
+
+    with pytest.raises(OutputError, match="cannot be written: No space left"), written_whole(tmp_path / "a.zip") as at:
+        writing(at)
+
+
+def test_a_link_goes_on_pointing(tmp_path: Path) -> None:
+    real, link = tmp_path / "real" / "a.txt", tmp_path / "link.txt"
+    real.parent.mkdir()
+    real.write_text("one", encoding="utf-8")
+    link.symlink_to(real)
+    with written_whole(link) as aside:
+        aside.write_text("two", encoding="utf-8")
+    assert link.is_symlink()
+    assert real.read_text(encoding="utf-8") == "two"
+
+
+def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OutputError, match="it is a folder"):
+        writable(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be written: "):
+        writable(tmp_path / "file" / "a.txt")
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everything
+    with pytest.raises(OutputError, match="it is write-protected"):
+        writable(tmp_path / "file")
+    writable(tmp_path / "more" / "a.txt")
+    assert not (tmp_path / "more" / "a.txt").exists()
