@@ -118,6 +118,7 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _GRAPH_NODES = re.compile(r"\{\{.*?\}\}\s*")
 _WRAPPED = "Exception encountered"
+_SEVERAL = re.compile(r"A total of \d+ objects could not be loaded")
 _GRAPH = "Graph execution error"
 _TRACE_LINE = re.compile(r'File "([^"]+)", line (\d+)')
 _FIRST_OF_SEVERAL = re.compile(r"\(0\) (?:[A-Z_]+: +)?(.*)")
@@ -134,7 +135,7 @@ def reason_of(error: BaseException, length: int = 200) -> str:
     text = _GRAPH_NODES.sub("", _COLOURS.sub("", str(error)))
     _, found, inner = text.rpartition(f"{_WRAPPED}:")
     lines = [line.strip() for line in (inner if found else text).splitlines() if line.strip()]
-    if len(lines) > 1 and lines[0].startswith(_WRAPPED):
+    if len(lines) > 1 and (lines[0].startswith(_WRAPPED) or _SEVERAL.match(lines[0])):
         lines = lines[1:]
     if lines and (lines[0].startswith(_GRAPH) or any(line.startswith("Traceback (") for line in lines)):
         several = [match[1] for match in map(_FIRST_OF_SEVERAL.match, lines) if match is not None]
