@@ -12,7 +12,7 @@ from typing import Any
 
 from qsearch.config.bounds import MODEL_BYTES, MODEL_VALUES
 from qsearch.errors import ModelError
-from qsearch.models.containers import check_hdf5, check_zip
+from qsearch.models.containers import check_hdf5, check_members, check_zip
 
 _CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "__lambda__")
 """Keras' classes that run code, pickles or graphs kept in the file."""
@@ -192,6 +192,7 @@ def _parsed(path: Path, text: bytes) -> Any:
 
 
 def _in_zip(path: Path) -> Stored:
+    check_members(path)
     if not zipfile.is_zipfile(path):
         raise ModelError(f"{path}: is no .keras file: it is not a whole zip archive; save the model again")
     try:

@@ -13,7 +13,8 @@ from typing import Any
 import h5py
 import pytest
 from keras.src.utils.python_utils import func_dump
-from model_file_fuzz import BOMBS, Case, Seed, bombs, cases, seeds, tried
+from model_file_fuzz import cases, tried
+from model_file_parts import BOMBS, Case, Seed, bombs, seeds
 
 import qsearch.models.stored as stored_room
 from qsearch.errors import ModelError
