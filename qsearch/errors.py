@@ -120,6 +120,7 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _GRAPH_NODES = re.compile(r"\{\{.*?\}\}\s*")
 _WRAPPED = "Exception encountered"
+_SEVERAL = re.compile(r"A total of \d+ objects could not be loaded")
 _GRAPH = "Graph execution error"
 _TRACE_LINE = re.compile(r'File "([^"]+)", line (\d+)')
 _FIRST_OF_SEVERAL = re.compile(r"\(0\) (?:[A-Z_]+: +)?(.*)")
@@ -142,6 +143,8 @@ def reason_of(error: BaseException, length: int = 200) -> str:
     if lines and lines[0].startswith(_WRAPPED):
         end = next((place for place, line in enumerate(lines) if line.startswith(_ARGUMENTS)), len(lines))
         lines = lines[1:end] if end > 1 or len(lines) > 1 else lines
+    elif len(lines) > 1 and _SEVERAL.match(lines[0]):
+        lines = lines[1:]
     if lines and (lines[0].startswith(_GRAPH) or any(line.startswith("Traceback (") for line in lines)):
         several = [match[1] for match in map(_FIRST_OF_SEVERAL.match, lines) if match is not None]
         plain = [_OPERATION.sub("", line) for line in lines if not line.startswith(_AFTERWORDS)]

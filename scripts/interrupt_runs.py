@@ -61,9 +61,8 @@ def main() -> int:
             if problems:
                 bad += 1
                 print(f"{number}: {kind.name}{' twice' if twice else ''} after {moment:.2f} s: {'; '.join(problems)}")
-    print(
-        f"{given.count} runs, {bad} bad; to the end {statistics.median(waits):.2f} s (median), {max(waits):.2f} s (most)"
-    )
+    ends = f"{statistics.median(waits):.2f} s (median), {max(waits):.2f} s (most)"
+    print(f"{given.count} runs, {bad} bad; to the end {ends}")
     return 1 if bad else 0
 
 

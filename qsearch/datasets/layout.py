@@ -138,7 +138,7 @@ def _way_out(array: Array, given: Any) -> str:
     if hasattr(given, "toarray"):
         return "; make a sparse matrix dense: .toarray()"
     if array.ndim == 0:
-        return ""
+        return "; give one for each sample" if array.dtype.kind in "biuf" else ""
     if array.dtype.kind == "c":
         return "; give real and imaginary part (or magnitude) as channels"
     if array.dtype.kind in "Mm":

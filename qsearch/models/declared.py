@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from qsearch.paths import temporary_folder
 
 _WEIGHTS = "model.weights.h5"
 _WAITING = "uninitialized_variables"
+_FLOAT = 4
 _BOTH = 2
 """Twice what is stored: float32 variables of weights that are stored in half precision."""
 
@@ -51,17 +53,44 @@ def check_declared(path: Path, build: Callable[[], Any], stored: int, own: bool 
     Raises:
         ModelError: its variables are far larger than what is stored.
     """
+    limit = max(FREE_BYTES, _BOTH * stored)
     try:
-        needed = sum(math.prod(shape) * _itemsize(dtype) for shape, dtype in _variables(build))
+        with _normalizations_measured(path, limit):
+            needed = sum(math.prod(shape) * _itemsize(dtype) for shape, dtype in _variables(build))
+    except ModelError:
+        raise
     except Exception:
         if own:
             return
         raise
-    if needed > max(FREE_BYTES, _BOTH * stored):
+    if needed > limit:
         raise ModelError(
             f"{path}: its layers need {shown_bytes(needed)} of weights, and it holds {shown_bytes(stored)}; "
             "check the sizes of its layers"
         )
+
+
+@contextmanager
+def _normalizations_measured(path: Path, limit: int) -> Iterator[None]:
+    """Measure what a Normalization subtracts before it is built: it is the one layer that computes arrays then."""
+    kind = keras.layers.Normalization
+    build = kind.build
+
+    def measured(layer: Any, input_shape: Any) -> None:
+        sides = [input_shape[axis] for axis in layer.axis if -len(input_shape) <= axis < len(input_shape)]
+        needed = 2 * _FLOAT * math.prod(side or 0 for side in sides)
+        if needed > limit:
+            raise ModelError(
+                f"{path}: layer {layer.name!r} normalizes {shown_bytes(needed)} of means and variances, more than the "
+                "file holds; check its axis and the sizes of the layers before it"
+            )
+        build(layer, input_shape)
+
+    kind.build = measured
+    try:
+        yield
+    finally:
+        kind.build = build
 
 
 def _variables(build: Callable[[], Any]) -> list[tuple[tuple[int, ...], str]]:

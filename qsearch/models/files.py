@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qsearch.errors import ModelError, QsearchError, did_you_mean, reason_of
+from qsearch.errors import LONGEST_LINE, ModelError, QsearchError, did_you_mean, one_line, reason_of
 from qsearch.models.packages import refuse_packages
 from qsearch.models.stored import Stored, read_stored, refuse_foreign, refuse_named_files
 from qsearch.paths import expanded
@@ -63,6 +63,8 @@ def load_model(
             refuse_named_files(path, stored)
             return _load_keras2(path, stored.config, allow_code, weights_path)
         model = _load_keras3(path, stored, objects, own, allow_code, weights_path)
+    except ModelError as error:  # which names what the file holds
+        raise ModelError(one_line(str(error), LONGEST_LINE)) from None
     except QsearchError:
         raise
     except Exception as error:  # Keras raises whatever a broken file makes it stumble over

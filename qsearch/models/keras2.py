@@ -11,7 +11,7 @@ import h5py
 import keras
 import numpy
 
-from qsearch.errors import ModelError, reason_of
+from qsearch.errors import ModelError, reason_of, shown
 from qsearch.models.declared import check_declared, stored_bytes
 from qsearch.models.keras2_layers import NotRebuiltError, layer_of
 from qsearch.models.keras2_names import with_plain_names
@@ -259,7 +259,9 @@ def _assign(path: Path, name: str, variables: list[Any], values: list[Any]) -> N
     shapes = [tuple(value.shape) for value in values]
     expected = [tuple(variable.shape) for variable in variables]
     if shapes != expected:
-        raise ModelError(f"{path}: layer {name!r} needs weights of shapes {expected}, the file has {shapes}")
+        raise ModelError(
+            f"{path}: layer {name!r} needs weights of shapes {shown(expected)}, the file has {shown(shapes)}"
+        )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 

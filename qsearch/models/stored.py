@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qsearch.config.bounds import MODEL_BYTES, MODEL_VALUES
 from qsearch.errors import ModelError
-from qsearch.models.containers import check_hdf5, check_zip
+from qsearch.models.containers import check_hdf5, check_members, check_zip
 
 _CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "__lambda__")
 """Keras' classes that run code, pickles or graphs kept in the file."""
@@ -63,8 +64,9 @@ def read_stored(path: Path) -> Stored:
 
 def _in_json(path: Path) -> Stored:
     """Keras 2 writes its version into what to_json gives, Keras 3 the module of every class."""
+    _check_length(path, path.stat().st_size)
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = _parsed(path, path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: is no JSON file ({error}); write it with model.to_json()") from None
     if not (isinstance(config, dict) and isinstance(config.get("class_name"), str) and "config" in config):
@@ -164,7 +166,33 @@ def items(part: Any, layer: str, is_layer: bool) -> Iterator[StoredItem]:
             yield from items(entry, layer, key in ("layers", "layer"))
 
 
+def _member(path: Path, archive: zipfile.ZipFile, name: str) -> Any:
+    _check_length(path, archive.getinfo(name).file_size)
+    return _parsed(path, archive.read(name))
+
+
+def _check_length(path: Path, length: int) -> None:
+    if length > MODEL_BYTES:
+        raise ModelError(
+            f"{path}: describes its model in {length:,} bytes, at most {MODEL_BYTES:,} are read; keep arrays among the "
+            "weights"
+        )
+
+
+def _parsed(path: Path, text: bytes) -> Any:
+    """JSON, after its values have been counted: lists of nothing take twenty times their text, and each is rebuilt."""
+    _check_length(path, len(text))
+    values = text.count(b",") + text.count(b"[") + text.count(b"{")
+    if values > MODEL_VALUES:
+        raise ModelError(
+            f"{path}: describes its model with {values:,} values, at most {MODEL_VALUES:,} are read; keep arrays among "
+            "the weights, and vocabularies in files of Keras 3 (.keras)"
+        )
+    return json.loads(text)
+
+
 def _in_zip(path: Path) -> Stored:
+    check_members(path)
     if not zipfile.is_zipfile(path):
         raise ModelError(f"{path}: is no .keras file: it is not a whole zip archive; save the model again")
     try:
@@ -172,8 +200,8 @@ def _in_zip(path: Path) -> Stored:
             check_zip(path, archive)
             if "config.json" not in archive.namelist():
                 raise ModelError(f"{path}: is no .keras file: the archive holds no config.json")
-            config = json.loads(archive.read("config.json"))
-            metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
+            config = _member(path, archive, "config.json")
+            metadata = _member(path, archive, "metadata.json") if "metadata.json" in archive.namelist() else {}
     except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, OSError) as error:
         raise ModelError(f"{path}: is a damaged .keras file ({error}); save the model again") from None
     return Stored(config, str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else "")
@@ -193,7 +221,7 @@ def _in_hdf5(path: Path) -> Stored:
                 raise ModelError(
                     f"{path}: holds weights without a model; save it with model.save(), not model.save_weights()"
                 )
-            config = json.loads(text)
+            config = _parsed(path, text.encode("utf-8", "replace") if isinstance(text, str) else bytes(text))
     except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
         raise ModelError(f"{path}: is a damaged HDF5 file ({error}); save the model again") from None
     return Stored(config, version.decode() if isinstance(version, bytes) else str(version))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -68,3 +70,24 @@ def test_a_run_that_nobody_reads_is_stopped_once(monkeypatch: pytest.MonkeyPatch
     assert reader_is_gone()
     assert sent == [signal.SIGTERM]
     os.close(write)
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("--version >/dev/full", 5, "error: the standard output cannot be written: No space left on device\n"),
+        ("--help | true", 0, ""),
+        ("--version >&- 2>&-", 0, ""),
+        ("run nothing.yaml 2>/dev/full", 2, ""),
+        ("energy digits", 2, "KERAS_BACKEND: found 'jax', and qsearch needs 'tensorflow'; unset it, or set "
+                             "KERAS_BACKEND=tensorflow\n"),
+    ],
+)  # fmt: skip
+def test_a_process_of_its_own(command: str, code: int, said: str, tmp_path: Path) -> None:
+    """None of these imports TensorFlow."""
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{shlex.quote(sys.executable)} -m qsearch {command}"],
+        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (code, said)

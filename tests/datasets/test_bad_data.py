@@ -40,6 +40,7 @@ class Failing:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        (3, "y: is int64 of shape (), expected arrays of numbers; give one for each sample"),
         (numpy.array(["1", "2.5"]), "make numbers of texts such as '1': .astype('float32')"),
         (numpy.array([b"1", b"2"]), "make numbers of texts such as b'1': .astype('float32')"),
         (numpy.array(["1", "cow"]), "number texts such as '1': numpy.unique"),

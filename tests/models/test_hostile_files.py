@@ -21,7 +21,7 @@ import pytest
 from keras import layers
 
 from qsearch.errors import ModelError
-from qsearch.models import load_model
+from qsearch.models import containers, load_model
 
 SECRET = b"0123456789abcdef" * 8
 Change = Callable[[dict[str, Any]], None]
@@ -315,3 +315,23 @@ def test_operations_and_nested_compiled_models_are_read(tmp_path: Path) -> None:
     model.save(tmp_path / "m.keras")
     x = numpy.ones((2, 8), "float32")
     numpy.testing.assert_array_equal(load_model(tmp_path / "m.keras")(x), model(x))
+
+
+def test_archives_of_very_many_files(tmp_path: Path) -> None:
+    path = saved(tmp_path, "keras")
+    with zipfile.ZipFile(path, "a") as archive:
+        for number in range(10_000):
+            archive.writestr(zipfile.ZipInfo(f"a{number}"), b"")
+    assert "files, at most 10,000 are read" in refused(path)
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_weights_of_very_many_groups(ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def many(file: h5py.File) -> None:
+        for number in range(60):
+            file.create_group(f"more/{number}")
+
+    path = with_weights(saved(tmp_path, ending), many, tmp_path)
+    load_model(path)
+    monkeypatch.setattr(containers, "_MAX_OBJECTS", 50)
+    assert "holds more than 50 arrays and groups" in refused(path)
