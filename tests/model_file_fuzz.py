@@ -25,6 +25,8 @@ from model_file_parts import Case, Seed, members_of, seeds, zipped
 
 from qsearch.energy.public import estimate_energy
 from qsearch.errors import ModelError, QsearchError
+from qsearch.export.verify import verify
+from qsearch.graph.from_keras import read_plan
 from qsearch.models import load_model
 
 SLOW = 5.0
@@ -330,6 +332,9 @@ def _read(path: Path, weights: Path | None) -> tuple[str, str]:
         return _refused(str(error))
     try:
         total = estimate_energy(model, reference="int8").total
+        if read_plan(model).layers:
+            total += estimate_energy(model, reference=None).total
+            verify(model)
     except QsearchError as error:
         return _refused(str(error))
     return ("read", "") if math.isfinite(total) else ("not finite", f"it costs {total}")

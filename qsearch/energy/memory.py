@@ -50,4 +50,4 @@ class MemoryModel:
 
 @lru_cache(maxsize=65536)
 def _sram(word: tuple[float, ...], smallest: int, bits: int) -> float:
-    return math.ceil(bits / WORD) * max(0.0, polynomial(word, math.log2(max(bits, smallest))))
+    return -(-bits // WORD) * max(0.0, polynomial(word, math.log2(max(bits, smallest))))

@@ -8,7 +8,8 @@ from typing import Any
 
 import keras
 
-from qsearch.errors import ModelError
+from qsearch.config.bounds import WHOLE
+from qsearch.errors import ModelError, shown
 from qsearch.graph.call import Call, call_of, data_tensors, shape_of
 from qsearch.graph.channels_first import ChannelAxes, channel_axes, is_channels_first, laid_out, with_channels_last
 from qsearch.graph.layer_readers import layer_operation
@@ -87,12 +88,18 @@ class _Reader:
         inner = self.inner(call.operation)
         steps = shape_of(call.input_tensors[0], call.operation.name)[: time_axes(call.operation)]
         for own, given in zip(inner.inputs, data_tensors(call), strict=True):
-            self.produced[id(own)] = self.produced[id(given)]
+            self.produced[id(own)] = self._producer(given, call.operation.name)
         self.read(inner, f"{prefix}{call.operation.name}/", (*time, *steps))
         for own, given in zip(inner.outputs, call.outputs, strict=True):
-            self.produced[id(given)] = self.produced[id(own)]
+            self.produced[id(given)] = self._producer(own, call.operation.name)
         for own in inner.inputs:
-            del self.produced[id(own)]  # a second call brings its own
+            self.produced.pop(id(own), None)  # a second call brings its own
+
+    def _producer(self, tensor: Any, path: str) -> str:
+        """The node that gives a tensor; a file may name calls that do not belong together."""
+        if id(tensor) not in self.produced:
+            raise ModelError(f"layer {shown(path)}: a tensor of it is given by none of the model's inputs and layers")
+        return self.produced[id(tensor)]
 
     def _called(self, keras_node: Any, prefix: str, time: Shape) -> None:
         layer = keras_node.operation
@@ -100,6 +107,11 @@ class _Reader:
         name = path if self.calls[path] == 0 else f"{path}:{self.calls[path]}"
         self.calls[path] += 1
         call = call_of(keras_node, path)
+        for shape in (*call.shapes, call.output_shape):
+            if any(side > WHOLE for side in shape):
+                raise ModelError(
+                    f"layer {shown(path)} has the shape {shown(shape)}, with more than {WHOLE:,} on a side"
+                )
         call, read = self._read(call)
         steps = call.shapes[0][: time_axes(layer)] if call.shapes else ()
         operation = over_time(read, call.without(len(steps)), (*time, *steps))
@@ -110,7 +122,7 @@ class _Reader:
             layer=path,
             class_name=type(layer).__name__,
             operation=operation,
-            inputs=tuple(self.produced[id(tensor)] for tensor in call.tensors) * times,
+            inputs=tuple(self._producer(tensor, path) for tensor in call.tensors) * times,
             input_shapes=tuple((*time, *shape) for shape in call.shapes) * times,
             output_shape=(*time, *call.output_shape),
             weights=_weights(layer, operation) | _constants(call, operation),

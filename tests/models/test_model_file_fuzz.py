@@ -46,10 +46,15 @@ def test_bombs_are_of_many_layers() -> None:
 
 
 @lru_cache(maxsize=1)
+def every_seed() -> list[Seed]:
+    return seeds()
+
+
+@lru_cache(maxsize=1)
 def one_of_each() -> dict[str, Seed]:
     """A file of each format, of Keras 3 and of Keras 2."""
     found: dict[str, Seed] = {}
-    for seed in seeds():
+    for seed in every_seed():
         found.setdefault(f"{seed.ending} of {seed.version}", seed)
     return found
 
@@ -152,3 +157,26 @@ def test_messages_of_what_a_file_names_are_one_line(tmp_path: Path) -> None:
         load_model(tmp_path / "m.h5")
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 2_500
+
+
+def _huge(config: Any) -> None:
+    config["config"]["layers"][0]["config"]["batch_input_shape"][1] = 10**400
+
+
+def _twice(config: Any) -> None:
+    config["config"]["input_layers"] *= 100
+
+
+@pytest.mark.parametrize("change", [_huge, _twice])
+@pytest.mark.parametrize("number", range(15))
+def test_graphs_that_cannot_be_priced(number: int, change: Callable[[Any], None], tmp_path: Path) -> None:
+    """What the fuzzer found in files that can be read: a side beyond all numbers, an input that is named twice."""
+    seed = every_seed()[number % len(every_seed())]
+    config = json.loads(json.dumps(seed.config))
+    if change is _huge and (seed.version == 3 or "batch_input_shape" not in json.dumps(config["config"]["layers"][0])):
+        pytest.skip("has another form")
+    if change is _twice and "input_layers" not in config["config"]:
+        pytest.skip("has another form")
+    change(config)
+    outcome = tried(Case("", seed.ending, seed.with_config(config), seed.weights), tmp_path, tmp_path / "marker")
+    assert outcome.kind in FINE, outcome
