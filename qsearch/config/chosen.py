@@ -59,6 +59,11 @@ class Chosen:
         found = self.options.get("ignore_class")
         return found if isinstance(found, int) else None
 
+    def same_as(self, other: Chosen) -> bool:
+        """Whether both are the same, by any of its names."""
+        names = (SHORT.get(one.name, one.name) for one in (self, other))
+        return len({*names}) == 1 and self.options == other.options and self.whole_set == other.whole_set
+
     @property
     def plain(self) -> Any:
         """As a file has it."""

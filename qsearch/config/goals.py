@@ -32,6 +32,8 @@ def _source(value: str) -> str:
 
 
 def _listed(value: Any) -> Any:
+    if isinstance(value, list | tuple) and not value:
+        raise ValueError("found none, expected one for each input of the model, or one for all")
     return [value] if isinstance(value, str) else value
 
 

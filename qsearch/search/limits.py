@@ -82,6 +82,8 @@ def indexed_layers(model: str, layers: Sequence[str], loaded: LoadedConfig) -> t
                 ("run", "layer_indexes"), f"selects no layer of {model}, which has layers 0 to {count - 1}"
             )
         return chosen
+    if not indexes:
+        raise loaded.error(("run", "layer_indexes"), f"found an empty list, allowed: 0 to {count - 1}; or leave it out")
     for position, index in enumerate(indexes):
         if not 0 <= index < count:
             path: Path = ("run", "layer_indexes", position)

@@ -41,8 +41,8 @@ def test_a_list_of_scales_of_another_length(tmp_path: Path, small: keras.Model) 
     kernels = '{binary: 1, "binary(alpha=[1,2])": 1}'
     told = refused(tmp_path, small, f"{LIMIT}quantization_config:\n  kernel: {kernels}\n")
     assert told == (
-        "/c.yaml:5:23: quantization_config.kernel.binary(alpha=[1,2]): binary(alpha=[1,2]) never works as the kernel of "
-        "conv2d_0, of shape (3, 3, 1, 4): alpha has 2 values along axis 3, which has 4 entries; allowed: 1 or 4"
+        "/c.yaml:5:23: quantization_config.kernel.binary(alpha=[1,2]): binary(alpha=[1,2]) never works as the kernel "
+        "of conv2d_0, of shape (3, 3, 1, 4): alpha has 2 values along axis 3, which has 4 entries; allowed: 1 or 4"
     )
 
 
