@@ -11,3 +11,14 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         return Path(path)
+
+
+def unreadable(path: Path) -> str | None:
+    """Why the system cannot even look for a path: a name that is too long, a folder that is closed; else None."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None  # it is not there
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return None

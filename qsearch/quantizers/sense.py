@@ -13,6 +13,10 @@ _FIXED = ("quantized_bits", "quantized_linear", "quantized_relu", "quantized_ula
 _ONE_LEVEL = ("quantized_tanh", "quantized_sigmoid", "quantized_ulaw")
 
 
+MOST_PRICED = 64
+"""Bits of the widest numbers whose operations have a price."""
+
+
 def senseless(spec: QuantizerSpec, most_bits: int) -> str | None:
     """Why a search cannot want this quantizer, and what to write instead; None where it can."""
     given = spec.arguments
