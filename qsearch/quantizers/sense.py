@@ -35,7 +35,7 @@ def senseless(spec: QuantizerSpec, most_bits: int) -> str | None:
             f"{spec.name}: qnoise_factor must be 1 in a search, found {noise:g}; numbers would stay between quantized "
             "and float, and would be priced as quantized"
         )
-    if given.get("use_ste") is False:
+    if not given.get("use_ste", True):
         return (
             f"{spec.name}: use_ste=False has a gradient of zero everywhere, so that nothing before it would be "
             "trained; leave it out"
