@@ -59,10 +59,14 @@ class Chosen:
         found = self.options.get("ignore_class")
         return found if isinstance(found, int) else None
 
+    @property
+    def meaning(self) -> str:
+        """A text that all spellings of the same loss or metric share, and no other one has."""
+        return repr((SHORT.get(self.name, self.name), sorted(self.options.items()), self.whole_set))
+
     def same_as(self, other: Chosen) -> bool:
         """Whether both are the same, by any of its names."""
-        names = (SHORT.get(one.name, one.name) for one in (self, other))
-        return len({*names}) == 1 and self.options == other.options and self.whole_set == other.whole_set
+        return self.meaning == other.meaning
 
     @property
     def plain(self) -> Any:

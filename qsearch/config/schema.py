@@ -199,8 +199,9 @@ class ReferenceConfig(Section):
     def _at_least_one(cls, value: tuple[Chosen, ...]) -> tuple[Chosen, ...]:
         if not value:
             raise ValueError(f"found no metric, expected at least one of: {', '.join(METRICS)}")
+        found: dict[str, int] = {}
         for place, metric in enumerate(value):
-            first = next(other for other, one in enumerate(value) if one.same_as(metric))
+            first = found.setdefault(metric.meaning, place)
             if first < place:
                 same = "" if metric.name == value[first].name else f", which is another name of {value[first]}"
                 raise PlacedError(f"found {metric} again{same}; it is metrics[{first}] already", (place,))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,9 @@ def test_many_mistakes_are_counted(tmp_path: Path) -> None:
     told = str(error.value).split("\n")
     assert len(told) == 51
     assert told[-1].endswith("c.yaml: file: 150 more of these")
+
+
+def test_thousands_of_metrics_are_read_at_once(tmp_path: Path) -> None:
+    start = time.monotonic()
+    load(tmp_path, "reference", "{metrics: [" + ", ".join(f"'a:b{index}'" for index in range(5000)) + "]}")
+    assert time.monotonic() - start < 10  # a comparison of each with each takes three times as long
