@@ -31,6 +31,17 @@ def expanded(path: str | Path) -> Path:
         return Path(name)
 
 
+def unreadable(path: Path) -> str | None:
+    """Why the system cannot even look for a path: a name that is too long, a folder that is closed; else None."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None  # it is not there
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return None
+
+
 def as_text(argument: str) -> str:
     """An argument of the command line as the text that its bytes are, where they are UTF-8."""
     try:

@@ -19,21 +19,24 @@ from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel
+from quantizer_fuzz import quantizer_text
 
 from qsearch.blocks.schedule import blockwise
 from qsearch.blocks.table import block_table
 from qsearch.config import Config, LoadedConfig, load_config, to_yaml
+from qsearch.config.remarks import remarks
 from qsearch.errors import ConfigError
 from qsearch.functions import Function
 from qsearch.graph.model_graph import Activation, Convolution, Dense, Input, ModelGraph, Node
 from qsearch.runner.costs import costs_of
 from qsearch.search.limits import search_space
+from qsearch.search.suited import check_suited
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
 SLOW = 10.0
 """Seconds that nothing may take."""
 
-_TEXTS = (
+TEXTS = (
     "", " ", "a", "None", "null", "~", "~/x", ".", "..", "/", "%s", "%(x)s", "{}", "{0}", "a #1", "2024-11-25", "1:30",
     "0x10", "010", "1e-5", ".inf", "-.inf", ".nan", "-1", "0", "1", "2", "1.5", "1e400", "9" * 30, "9" * 5000, "true",
     "on", "auto", "²", "٣", "é", "日本", "\u202e", "\x1b[31mred", "\x00", "\x07", "a\nb", "x" * 300, "x" * 120_000,
@@ -92,15 +95,37 @@ def cases(seed: int) -> Iterator[Case]:
             yield Case(_text_mutated(chance, text).encode("utf-8", "surrogatepass"))
         elif way < 0.36:
             yield Case(_bytes_mutated(chance, text))
-        elif way < 0.5:
+        elif way < 0.46:
+            groups = {
+                chance.choice(("kernel", "bias", "activation", "linear")): {quantizer_text(chance): 4, "ternary": 2}
+            }
+            limit = {"Conv2D": [[quantizer_text(chance), "binary"], 8, 8]} if chance.random() < 0.5 else data["limit"]
+            changed = {**data, "quantization_config": groups, "limit": limit}
+            yield Case(yaml.dump(changed, sort_keys=False).encode("utf-8", "surrogatepass"))
+        elif way < 0.58:
             overrides = tuple(_override(chance) for _ in range(chance.choice((1, 1, 2))))
-            output_dir = chance.choice(_TEXTS) if chance.random() < 0.3 else None
+            output_dir = chance.choice(TEXTS) if chance.random() < 0.3 else None
             yield Case(text.encode(), overrides, output_dir)
         else:
             for _ in range(chance.choice((1, 1, 1, 2, 4))):
                 data = _key_set(chance, data) if chance.random() < 0.7 else _mutated(chance, data)
             written = yaml.dump(data, sort_keys=False, allow_unicode=chance.random() < 0.5)
             yield Case(written.encode("utf-8", "surrogatepass"))
+
+
+def key_cases(seed: int, each: int) -> Iterator[Case]:
+    """Every key of the schema in its turn, set to so many values, in the file and by an option."""
+    chance = random.Random(seed)
+    files = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in CONFIGS]
+    for key in KEYS:
+        for number in range(each):
+            data = chance.choice(files)
+            if number % 2:
+                value = chance.choice((*TEXTS, *map(str, _NUMBERS[:-12]), *_SNIPPETS))
+                yield Case(yaml.dump(data).encode(), (f"{'.'.join(key)}={value}",))
+            else:
+                written = yaml.dump(_set(data, key, _value(chance)), sort_keys=False)
+                yield Case(written.encode("utf-8", "surrogatepass"))
 
 
 def tried(case: Case, folder: Path) -> Outcome:
@@ -139,20 +164,24 @@ def _kept(loaded: LoadedConfig, folder: Path) -> Outcome | None:
 def _used(loaded: LoadedConfig) -> Outcome:
     """What Keras and data are not needed for; what does not fit the model is a ConfigError here too."""
     config = loaded.config
-    costs = costs_of(config.goal, _GRAPH)
+    wrong = [line for line in remarks(loaded) if not _PLACE.match(line.replace(loaded.source.name, "fuzzed.yaml"))]
+    if wrong:
+        return Outcome("no place", wrong[0][:300])
+    costs = costs_of(config.goal, GRAPH)
     total = costs.reference.total
     if not math.isfinite(total):
         return Outcome("not finite", f"the reference costs {total}")
-    space = search_space(_GRAPH, [node.layer for node in _GRAPH.nodes], loaded)
+    space = search_space(GRAPH, [node.layer for node in GRAPH.nodes], loaded)
+    check_suited(loaded, GRAPH, space)
     searched = {layer.filters_dimension for layer in space.layers}
     plan = space.plan({one.name: 1.0 if one.name in searched else one.options[0] for one in space.dimensions})
     price = costs.price(plan)
     if not math.isfinite(price.energy) or not math.isfinite(price.delta):
         return Outcome("not finite", f"a trial costs {price.energy}")
     if config.run.blocks:
-        layers = [node.layer for node in _GRAPH.nodes]
+        layers = [node.layer for node in GRAPH.nodes]
         table = block_table(loaded, layers, space, {}, total * config.goal.params.stress)
-        blockwise(loaded, _GRAPH, space, table)
+        blockwise(loaded, GRAPH, space, table)
     return Outcome("right")
 
 
@@ -207,10 +236,12 @@ KEYS = tuple(dict.fromkeys(_keys(Config)))
 
 def _value(chance: random.Random, depth: int = 0) -> Any:
     kind = chance.random()
+    if depth and kind < 0.05:
+        return quantizer_text(chance)
     if depth and kind < 0.1:
         return chance.choice(("act_0", "quantized_bits(4,0,1)", 1, 2, 0.5, 4))
     if kind < 0.4:
-        return chance.choice(_TEXTS)
+        return chance.choice(TEXTS)
     if kind < 0.7:
         return chance.choice(_NUMBERS)
     if kind < 0.8:
@@ -223,9 +254,11 @@ def _value(chance: random.Random, depth: int = 0) -> Any:
 
 
 def _key(chance: random.Random) -> Any:
+    if chance.random() < 0.2:
+        return quantizer_text(chance)
     if chance.random() < 0.6:
         return chance.choice(chance.choice(KEYS))
-    return chance.choice((*_TEXTS, 16, 32, 0, True, None, 1.5, "start", "stop", "whole_set"))
+    return chance.choice((*TEXTS, 16, 32, 0, True, None, 1.5, "start", "stop", "whole_set"))
 
 
 def _key_set(chance: random.Random, data: Any) -> Any:
@@ -282,7 +315,7 @@ def _text_mutated(chance: random.Random, text: str) -> str:
             found = [match.end() for match in re.finditer(r": |, |\[|\{|\n|- ", text)]
             place = chance.choice(found) if found else place
         end = min(len(text), place + chance.choice((0, 0, 0, 1, 5, 40)))
-        text = text[:place] + chance.choice((*_SNIPPETS, *_TEXTS, text[end : end + 30])) + text[end:]
+        text = text[:place] + chance.choice((*_SNIPPETS, *TEXTS, text[end : end + 30])) + text[end:]
     return text
 
 
@@ -300,8 +333,14 @@ def _override(chance: random.Random) -> str:
     if chance.random() < 0.2:
         return chance.choice(("run.max_trials", "=3", "a.b.c=1", "run={", "run=[", ".=1", "a..b=1", "", "=", "run=", "run.max_trials=",
                               "run.max_trials=#", "run.max_trials=---", ".".join("a" * 500) + "=1", "limit.Conv2D.0=3"))  # fmt: skip
+    if chance.random() < 0.2:
+        group = chance.choice(("kernel", "bias", "activation", "linear"))
+        text = quantizer_text(chance)
+        return chance.choice(
+            (f"quantization_config.{group}={{{text!r}: 4, binary: 1}}", f"limit.Conv2D=[[{text!r}], 8]")
+        )
     key = ".".join(chance.choice(KEYS))
-    return f"{key}={chance.choice((*_TEXTS, *_SNIPPETS, *map(str, _NUMBERS[:-12])))}"
+    return f"{key}={chance.choice((*TEXTS, *_SNIPPETS, *map(str, _NUMBERS[:-12])))}"
 
 
-_GRAPH = _graph()
+GRAPH = _graph()

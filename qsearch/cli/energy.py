@@ -12,8 +12,9 @@ import click
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
 from qsearch.cli.output import add_row, console, say, say_exactly, table_of
 from qsearch.cli.quiet import quiet_start
+from qsearch.config import bounds
 from qsearch.config.names import MEMORIES, MODELS, NUMBER_TYPES, PROCESSES
-from qsearch.errors import ConfigError
+from qsearch.errors import ConfigError, shown
 from qsearch.paths import expanded
 from qsearch.report import energy_tables as tables
 from qsearch.report.markdown import plain
@@ -41,7 +42,7 @@ _FORMATS = ("table", "json", "csv", "md")
 @click.option("--process", type=click.Choice(PROCESSES), default="horowitz", show_default=True)
 @click.option("--weights-on-memory", type=click.Choice(MEMORIES), default="sram", show_default=True)
 @click.option("--activations-on-memory", type=click.Choice(MEMORIES), default="sram", show_default=True)
-@click.option("--min-sram-size", type=click.IntRange(min=0), default=0, show_default=True, help="Bits.")
+@click.option("--min-sram-size", type=click.IntRange(0, bounds.WHOLE), default=0, show_default=True, help="Bits.")
 @click.option("--rd-wr-on-io", is_flag=True, help="Inputs come from, and outputs go to, DRAM.")
 @click.option(
     "--source", "sources", multiple=True, metavar="TYPE", help="Type of a model input; repeat for more inputs."
@@ -126,12 +127,20 @@ def _priced(name: str, reference: str | None, loading: ModelFileOptions, design:
         from qsearch.graph.from_keras import read_model, read_plan
         from qsearch.models import build_model
         from qsearch.plan import QuantizationPlan
+        from qsearch.quantizers.formats import source_format
 
     named = name in MODELS and not expanded(name).exists()
+    if named:
+        loading.refuse_for(name)
     model = build_model(name) if named else loading.load(name)
     graph, plan = read_model(model), read_plan(model)
     if reference is None and not plan.layers:
         reference = "int8"
+    for text in design["source_quantizers"] or ():
+        try:
+            source_format(text)
+        except ConfigError as error:
+            raise ConfigError(f"--source {shown(text)}: {error}") from None
     settings = energy_settings(reference, **design)
     if reference is None:
         report = price_plan(graph, plan, settings)

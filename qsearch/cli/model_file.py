@@ -11,7 +11,7 @@ import click
 from qsearch.cli.quiet import quiet_start
 from qsearch.config.fields import is_import_path
 from qsearch.errors import ConfigError, ModelError, shown
-from qsearch.paths import expanded
+from qsearch.paths import expanded, unreadable
 
 if TYPE_CHECKING:
     import keras
@@ -25,6 +25,20 @@ class ModelFileOptions:
     allow_code: bool
     custom_objects: tuple[str, ...]
 
+    def refuse_for(self, name: str) -> None:
+        """Options for a file mean nothing for a network of the registry.
+
+        Raises:
+            ConfigError: one of them is given.
+        """
+        given = {
+            "--custom-object": bool(self.custom_objects),
+            "--load-weights": self.load_weights is not None,
+            "--allow-code": self.allow_code,
+        }
+        for option in (option for option, found in given.items() if found):
+            raise ConfigError(f"{option}: is for a model file, and {name} is a network of qsearch's own; leave it out")
+
     def load(self, path: str) -> keras.Model:
         """The model in a file.
 
@@ -37,7 +51,8 @@ class ModelFileOptions:
                 raise ConfigError(f"--custom-object {shown(text)}: expected MODULE:CLASS, as my_package.layers:MyLayer")
         with quiet_start():
             from qsearch.models import import_objects, load_model
-        if expanded(path).suffix == ".json" and expanded(path).is_file() and self.load_weights is None:
+        readable = unreadable(expanded(path)) is None
+        if expanded(path).suffix == ".json" and readable and expanded(path).is_file() and self.load_weights is None:
             raise ModelError(f"{path}: holds an architecture without weights; give --load-weights FILE too")
         return load_model(path, self.allow_code, import_objects(self.custom_objects), self.load_weights)
 

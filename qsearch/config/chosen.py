@@ -60,6 +60,15 @@ class Chosen:
         return found if isinstance(found, int) else None
 
     @property
+    def meaning(self) -> str:
+        """A text that all spellings of the same loss or metric share, and no other one has."""
+        return repr((SHORT.get(self.name, self.name), sorted(self.options.items()), self.whole_set))
+
+    def same_as(self, other: Chosen) -> bool:
+        """Whether both are the same, by any of its names."""
+        return self.meaning == other.meaning
+
+    @property
     def plain(self) -> Any:
         """As a file has it."""
         if self.whole_set:

@@ -23,9 +23,20 @@ Whole = Annotated[int, Strict(), Field(ge=0, le=bounds.COUNT)]
 BitWidth = Annotated[int, Strict(), Field(ge=1, le=bounds.BITS)]
 Seed = Annotated[int, Strict(), Field(ge=0, le=bounds.SEED)]
 MemoryBits = Annotated[int, Strict(), Field(ge=0, le=bounds.WHOLE)]
+
+
+def _float32(value: float) -> float:
+    """Not what becomes 0 or infinite in a model."""
+    if value and not bounds.LEAST_FLOAT32 <= abs(value) <= bounds.FLOAT32:
+        raise ValueError(f"found {shown(value)}, which float32 does not have: 0, or 1.2e-38 to 3.4e38")
+    return value
+
+
+InFloat32 = AfterValidator(_float32)
 Real = Annotated[float, Strict(), Field(allow_inf_nan=False)]
-Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False), InFloat32]
+NotNegative = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False), InFloat32]
+Factor = Annotated[float, Strict(), Field(ge=0, le=bounds.FACTOR, allow_inf_nan=False), InFloat32]
 Bool = Annotated[bool, Strict()]
 Text = Annotated[str, Strict(), Field(min_length=1)]
 
@@ -178,6 +189,6 @@ def _part(value: Any, of: str) -> float:
 Share = Annotated[float, BeforeValidator(lambda value: _part(value, " of the reference's metric"))]
 Fraction = Annotated[float, BeforeValidator(lambda value: _part(value, ""))]
 """A part of something that the key names."""
-Decay = Annotated[float, Strict(), Field(ge=0, lt=1, allow_inf_nan=False)]
+Decay = Annotated[float, Strict(), Field(ge=0, lt=1, allow_inf_nan=False), InFloat32]
 """How much of an average is kept from one step to the next: all of it would never change."""
 Momentum = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]

@@ -13,6 +13,7 @@ from qsearch.config.fields import AsPair, Bool, Count, MemoryBits, Real, Text, o
 from qsearch.config.names import BITS_CLASSES, MEMORIES, NUMBER_TYPES, PROCESSES
 from qsearch.config.section import Section
 from qsearch.errors import ConfigError, shown
+from qsearch.quantizers.sense import MOST_PRICED, senseless
 from qsearch.quantizers.spec import parse
 
 Memory = Annotated[Literal["fixed", "sram", "dram"], BeforeValidator(one_of(MEMORIES))]
@@ -23,15 +24,17 @@ def _source(value: str) -> str:
     """A number type, or any quantizer: the format of one model input."""
     if value not in NUMBER_TYPES:
         try:
-            parse(value)
+            problem = senseless(parse(value), MOST_PRICED)
         except ConfigError as error:
-            raise ValueError(
-                f"found {shown(value)}, allowed: {', '.join(NUMBER_TYPES)} or a quantizer; {error}"
-            ) from None
+            problem = str(error)
+        if problem is not None:
+            raise ValueError(f"found {shown(value)}, allowed: {', '.join(NUMBER_TYPES)} or a quantizer; {problem}")
     return value
 
 
 def _listed(value: Any) -> Any:
+    if isinstance(value, list | tuple) and not value:
+        raise ValueError("found none, expected one for each input of the model, or one for all")
     return [value] if isinstance(value, str) else value
 
 

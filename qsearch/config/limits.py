@@ -8,16 +8,32 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Tag, field_validator
 
-from qsearch.config.fields import Few, Quantizer, Whole
+from qsearch.config.fields import Count, Few, PlacedError, Quantizer, Whole
 from qsearch.config.names import LIMIT_CLASSES
 from qsearch.config.section import Section
-from qsearch.errors import shown
-from qsearch.quantizers.spec import QuantizerSpec
+from qsearch.errors import ConfigError, shown
+from qsearch.quantizers.spec import QuantizerSpec, parse
 
 Group = Literal["kernel", "bias", "activation", "linear"]
 GROUPS: tuple[Group, ...] = ("kernel", "bias", "activation", "linear")
 
-Bits = Annotated[dict[Quantizer, Whole], Few]
+
+def _distinct(value: Any) -> Any:
+    """Texts that mean the same quantizer would be one candidate, with the bits of one of them."""
+    found: dict[QuantizerSpec, str] = {}
+    for text in value if isinstance(value, dict) else ():
+        try:
+            spec = parse(text) if isinstance(text, str) else None
+        except ConfigError:
+            continue  # told with its own place
+        if spec is not None and spec in found:
+            raise PlacedError(f"means the same as {shown(found[spec])}; leave out one of them", (text,), key=True)
+        if spec is not None:
+            found[spec] = text
+    return value
+
+
+Bits = Annotated[dict[Quantizer, Count], BeforeValidator(_distinct), Few]
 """Quantizers with the bits that a limit compares."""
 
 SEED_QUANTIZERS: Mapping[Group, Mapping[str, int]] = {

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, Strict, model_validator
 
+from qsearch.config import bounds
 from qsearch.config.fields import (
     AsNamed,
     Bool,
@@ -13,6 +14,7 @@ from qsearch.config.fields import (
     Decay,
     Momentum,
     NotNegative,
+    PlacedError,
     Positive,
     Real,
     Text,
@@ -57,9 +59,9 @@ class OptimizerConfig(Section):
     """Judge and keep moving averages of the weights."""
     ema_momentum: Decay | None = None
     ema_overwrite_frequency: Count | None = None
-    loss_scale_factor: Positive | None = None
-    gradient_accumulation_steps: Annotated[int, Strict(), Field(ge=2)] | None = None
-    beta_2_decay: Real | None = None
+    loss_scale_factor: Annotated[Positive, Field(le=bounds.FACTOR)] | None = None
+    gradient_accumulation_steps: Annotated[int, Strict(), Field(ge=2, le=bounds.COUNT)] | None = None
+    beta_2_decay: Annotated[Real, Field(ge=-10, lt=0)] | None = None
     epsilon_1: Positive | None = None
     epsilon_2: Positive | None = None
     clip_threshold: Positive | None = None
@@ -74,6 +76,10 @@ class OptimizerConfig(Section):
         clips = [option for option in ("clipnorm", "global_clipnorm", "clipvalue") if getattr(self, option) is not None]
         if len(clips) > 1:
             raise ValueError(f"found {' and '.join(clips)}, expected at most one of them")
+        shrink = (self.weight_decay or 0.0) * self.learning_rate
+        if shrink >= 1:
+            text = f"found {shown(self.weight_decay)}; times learning_rate it is what each step takes of every weight"
+            raise PlacedError(f"{text}, {shrink:.3g}, must be below 1", ("weight_decay",))
         for option in ("ema_momentum", "ema_overwrite_frequency"):
             if getattr(self, option) is not None and not self.use_ema:
                 raise ValueError(f"{option} is for use_ema: true")

@@ -49,6 +49,9 @@ def given(source: Source, keys: tuple[str, ...], text: str, option: str) -> Sour
     """
     if problem := wrong_character(text):
         raise ConfigError(f"{option}: {dotted(keys)}: {problem}")
+    if len(text) > bounds.TEXT_CHARACTERS:
+        problem = f"found a text of {len(text):,} characters, allowed: {bounds.TEXT_CHARACTERS:,}"
+        raise ConfigError(f"{option}: {dotted(keys)}: {problem}")
     return _placed(source, keys, text, f"{option} {_in_a_line(text)}", shown(text))
 
 

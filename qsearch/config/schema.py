@@ -25,6 +25,7 @@ from qsearch.config.fields import (
     Bool,
     Count,
     Energy,
+    Factor,
     Few,
     ImportPath,
     Int,
@@ -161,10 +162,18 @@ def _class_weight(value: Any) -> Any:
     if (
         kinds
         and value
-        and all(type(weight) in (int, float) and 0 <= weight < float("inf") for weight in value.values())
+        and all(type(weight) in (int, float) and 0 <= weight <= bounds.FACTOR for weight in value.values())
     ):
-        return {int(key): float(weight) for key, weight in value.items()}
-    raise ValueError(f"found {shown(value)}, expected 'balanced' or a weight >= 0 for each class: {{0: 1.0, 1: 5.0}}")
+        found: dict[int, float] = {}
+        for key, weight in value.items():
+            if int(key) in found:
+                raise ValueError(f"found class {int(key)} twice: {shown(value)}")
+            found[int(key)] = float(weight)
+        return found
+    raise ValueError(
+        f"found {shown(value)}, expected 'balanced' or a weight >= 0 for each class: {{0: 1.0, 1: 5.0}}, none above "
+        f"{bounds.FACTOR:g}"
+    )
 
 
 class ReferenceConfig(Section):
@@ -190,6 +199,19 @@ class ReferenceConfig(Section):
     def _at_least_one(cls, value: tuple[Chosen, ...]) -> tuple[Chosen, ...]:
         if not value:
             raise ValueError(f"found no metric, expected at least one of: {', '.join(METRICS)}")
+        found: dict[str, int] = {}
+        for place, metric in enumerate(value):
+            first = found.setdefault(metric.meaning, place)
+            if first < place:
+                same = "" if metric.name == value[first].name else f", which is another name of {value[first]}"
+                raise PlacedError(f"found {metric} again{same}; it is metrics[{first}] already", (place,))
+        return value
+
+    @field_validator("loss_weights")
+    @classmethod
+    def _some_loss_counts(cls, value: Mapping[str, float] | None) -> Mapping[str, float] | None:
+        if value is not None and not any(value.values()):
+            raise ValueError(f"found {shown(dict(value))}: no loss counts, so that nothing would be trained")
         return value
 
     @model_validator(mode="after")
@@ -237,9 +259,15 @@ class BlockRatesConfig(Section):
     other layers.
     """
 
-    quantized: NotNegative = 0.2
-    current: NotNegative = 1.0
-    rest: NotNegative = 1.0
+    quantized: Factor = 0.2
+    current: Factor = 1.0
+    rest: Factor = 1.0
+
+    @model_validator(mode="after")
+    def _something_is_trained(self) -> Self:
+        if self.quantized == self.current == self.rest == 0:
+            raise ValueError("found 0 for all layers, so that nothing would be trained")
+        return self
 
 
 class RunConfig(Section):

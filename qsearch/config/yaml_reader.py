@@ -73,7 +73,7 @@ class _Loader(yaml.SafeLoader):
         mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         if self.depth > bounds.DEPTH:
             raise _BoundedError(f"found more than {bounds.DEPTH} lists and sections inside each other", mark)
-        if self.nodes > 2 * bounds.VALUES:
+        if self.nodes > bounds.VALUES:
             raise _BoundedError(_TOO_MANY, mark)
         try:
             return super().compose_node(parent, index)

@@ -10,7 +10,7 @@ import numpy
 from qsearch.datasets.dataset import Array
 from qsearch.datasets.memory import aligned_empty
 from qsearch.errors import DatasetError
-from qsearch.paths import expanded
+from qsearch.paths import expanded, unreadable
 
 _CHUNK = 1 << 20
 """Bytes that are read at once."""
@@ -34,6 +34,8 @@ def arrays_in(npz: str, prefixes: Sequence[str], where: str) -> dict[str, Array 
         DatasetError: no such file, or one that cannot be read as arrays of numbers.
     """
     path = expanded(npz)
+    if (problem := unreadable(path)) is not None:
+        raise DatasetError(f"{where}: {problem}")
     if not path.is_file():
         raise DatasetError(f"{where}: no such file")
     try:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from qsearch.energy.parameters import stored_parameters
+from qsearch.energy.parameters import ROLES, stored_parameters
 from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.graph.model_graph import (
     AveragePooling,
@@ -25,6 +25,8 @@ from qsearch.graph.model_graph import (
 )
 from qsearch.graph.resize import with_filters
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
+from qsearch.quantizers.sense import MOST_PRICED, senseless
+from qsearch.quantizers.shapes import misfit
 from qsearch.quantizers.spec import parse
 
 _FILTERS = "filters"
@@ -45,6 +47,7 @@ def with_changes(
     layers = dict(plan.layers)
     filters: dict[str, LayerPlan] = {}
     nodes = {node.layer: node for node in graph.nodes}
+    made: dict[tuple[str, str], str] = {}
     for text in changes:
         place, equals, value = text.partition("=")
         name, dot, part = place.strip().rpartition(".")
@@ -60,11 +63,28 @@ def with_changes(
             raise ConfigError(
                 f"--what-if {shown(text)}: {name} has no {shown(part)}; {found}{did_you_mean(part, allowed)}"
             )
+        if made.setdefault((name, part), text) != text:
+            raise ConfigError(f"--what-if {shown(text)}: {name}.{part} is changed already: {shown(made[name, part])}")
         if part == _FILTERS:
             filters[name] = LayerPlan(filters=_number(value.strip(), text))
         else:
             layers[name] = _changed(layers.get(name, LayerPlan()), part, value.strip(), text)
-    return with_filters(graph, QuantizationPlan(filters)), QuantizationPlan(layers)
+    graph = with_filters(graph, QuantizationPlan(filters))
+    _check_shapes(graph, layers, made)
+    return graph, QuantizationPlan(layers)
+
+
+def _check_shapes(graph: ModelGraph, layers: Mapping[str, LayerPlan], made: Mapping[tuple[str, str], str]) -> None:
+    """Quantizers that cannot work on the weights that they are for have no price."""
+    for node in graph.nodes:
+        for name, shape in node.weights.items():
+            role = ROLES.get(name)
+            text = None if role is None else made.get((node.layer, role.value))
+            if text is None or role is None:
+                continue
+            problem = misfit(layers[node.layer].quantizers[role], shape, scales_itself=role is not Role.BIAS)
+            if problem is not None:
+                raise ConfigError(f"--what-if {shown(text)}: never works on the shape {shape}: {problem}")
 
 
 def _number(value: str, text: str) -> int:
@@ -78,6 +98,8 @@ def _changed(layer: LayerPlan, part: str, value: str, text: str) -> LayerPlan:
         spec = parse(value)
     except ConfigError as error:
         raise ConfigError(f"--what-if {shown(text)}: {error}") from None
+    if (problem := senseless(spec, MOST_PRICED)) is not None:
+        raise ConfigError(f"--what-if {shown(text)}: {problem}")
     return replace(layer, quantizers={**layer.quantizers, Role(part): spec})
 
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qsearch.errors import LONGEST_LINE, ModelError, QsearchError, did_you_mean, one_line, reason_of
+from qsearch.errors import LONGEST_LINE, ModelError, QsearchError, did_you_mean, one_line, reason_of, shown
 from qsearch.models.packages import refuse_packages
 from qsearch.models.stored import Stored, read_stored, refuse_foreign, refuse_named_files
-from qsearch.paths import expanded
+from qsearch.paths import expanded, unreadable
 
 if TYPE_CHECKING:
     import keras
@@ -150,6 +150,8 @@ def _checked_pair(path: Path, weights: Path | None) -> Path | None:
 
 
 def _check_path(path: Path, endings: Sequence[str]) -> None:
+    if (problem := unreadable(path)) is not None:
+        raise ModelError(f"{shown(str(path))}: {problem}")
     if path.is_dir():
         what = "a SavedModel folder, which has no layers" if (path / "saved_model.pb").exists() else "a folder"
         raise ModelError(f"{path}: is {what}; expected a .keras or .h5 file")

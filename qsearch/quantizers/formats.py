@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import cast
 
 from qsearch.errors import ConfigError, shown
+from qsearch.quantizers.sense import MOST_PRICED, senseless
 from qsearch.quantizers.spec import QuantizerSpec, parse
 
 
@@ -108,7 +109,10 @@ def source_format(text: str) -> NumberFormat:
     if text in SOURCE_FORMATS:
         return SOURCE_FORMATS[text]
     try:
-        return number_format(parse(text))
+        spec = parse(text)
+        if (problem := senseless(spec, MOST_PRICED)) is not None:
+            raise ConfigError(problem)
+        return number_format(spec)
     except ConfigError as error:
         raise ConfigError(
             f"number type {shown(text)}: allowed: {', '.join(SOURCE_FORMATS)} or a quantizer; {error}"

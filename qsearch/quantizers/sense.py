@@ -13,6 +13,10 @@ _FIXED = ("quantized_bits", "quantized_linear", "quantized_relu", "quantized_ula
 _ONE_LEVEL = ("quantized_tanh", "quantized_sigmoid", "quantized_ulaw")
 
 
+MOST_PRICED = 64
+"""Bits of the widest numbers whose operations have a price."""
+
+
 def senseless(spec: QuantizerSpec, most_bits: int) -> str | None:
     """Why a search cannot want this quantizer, and what to write instead; None where it can."""
     given = spec.arguments
@@ -31,7 +35,7 @@ def senseless(spec: QuantizerSpec, most_bits: int) -> str | None:
             f"{spec.name}: qnoise_factor must be 1 in a search, found {noise:g}; numbers would stay between quantized "
             "and float, and would be priced as quantized"
         )
-    if given.get("use_ste") is False:
+    if not given.get("use_ste", True):
         return (
             f"{spec.name}: use_ste=False has a gradient of zero everywhere, so that nothing before it would be "
             "trained; leave it out"

@@ -21,13 +21,13 @@ def misfit(spec: QuantizerSpec, shape: Axes, scales_itself: bool = False) -> str
     for name in ("alpha", "post_training_scale"):
         if (problem := _array_misfit(name, given.get(name), shape)) is not None:
             return problem
-    alpha = given.get("alpha")
-    if not isinstance(alpha, str) and not (alpha is None and scales_itself):
-        return None  # nothing is computed along axes
     axes = _listed(given.get("scale_axis"))
     for axis in axes:
         if (problem := axis_misfit(axis, len(shape))) is not None:
             return problem
+    alpha = given.get("alpha")
+    if not isinstance(alpha, str) and not (alpha is None and scales_itself):
+        return None  # nothing is computed along axes
     kept = [axis % len(shape) for axis in axes] if len(shape) > 1 else []
     if len({*kept}) < len(kept):
         return f"scale_axis: found {list(axes)}, which names an axis twice"

@@ -14,15 +14,17 @@ import numpy
 from qsearch.blocks.schedule import Schedule, blockwise, whole
 from qsearch.blocks.table import BlockTable, block_table
 from qsearch.config import LoadedConfig
+from qsearch.config.goals import BitsGoalConfig, EnergyGoalConfig
+from qsearch.config.remarks import remarks as config_remarks
 from qsearch.energy.counts import estimated_macs, is_priced
-from qsearch.errors import ModelError, shown
+from qsearch.errors import ConfigError, ModelError, shown
 from qsearch.goal import CostReport
 from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.graph.model_graph import ModelGraph
 from qsearch.graph.walk import layers_by_path
 from qsearch.imports import look_in
 from qsearch.models import build_model, build_own, import_objects, load_model, own_objects
-from qsearch.plan import QuantizationPlan
+from qsearch.plan import NO_QUANTIZERS, QuantizationPlan
 from qsearch.quantize.copy_check import check_copies
 from qsearch.quantize.fold import foldable_paths
 from qsearch.runner.costs import Costs, costs_of
@@ -106,10 +108,10 @@ def read_experiment(loaded: LoadedConfig) -> Experiment:
     graph = read_model(model)
     layers = list(layers_by_path(model))
     base = read_plan(model)
-    costs = costs_of(config.goal, graph, base)
+    costs = _costs(loaded, graph, base)
     folds = foldable_paths(model)[0] if config.run.fold_batch_norm else {}
     space = search_space(graph, layers, loaded, base, folds)
-    remarks = check_suited(loaded, graph, space)
+    remarks = [*config_remarks(loaded), *check_suited(loaded, graph, space)]
     check_copies(model, _first_plan(space), own)
     return Experiment(
         loaded,
@@ -122,6 +124,30 @@ def read_experiment(loaded: LoadedConfig) -> Experiment:
         space,
         tuple(remarks),
     )
+
+
+def _costs(loaded: LoadedConfig, graph: ModelGraph, base: QuantizationPlan) -> Costs:
+    """What plans cost, where the reference costs anything."""
+    goal = loaded.config.goal
+    costs = costs_of(goal, graph, base)
+    try:
+        total = costs.reference.total
+        costs.energy(NO_QUANTIZERS)  # trials read their inputs in another way
+    except ConfigError as error:
+        raise loaded.error(("goal", "params", "source_quantizers"), _without_key(error)) from None
+    if total <= 1:  # a cost below 1 counts as 1
+        own = isinstance(goal, EnergyGoalConfig) and goal.params.own_process is not None
+        key = "own_process" if own else "config" if isinstance(goal, BitsGoalConfig) else "process"
+        raise loaded.error(
+            ("goal", "params", key),
+            f"the reference costs {total:g} {costs.unit} with it, and less than 1 counts as 1, so that no plan could "
+            "save anything",
+        )
+    return costs
+
+
+def _without_key(error: ConfigError) -> str:
+    return str(error).removeprefix("source_quantizers: ")
 
 
 def _named(indexed: tuple[str, ...], space: SearchSpace) -> tuple[str, ...]:

@@ -71,8 +71,9 @@ def _scored(metrics: tuple[Chosen, ...], score: Chosen | None) -> tuple[Chosen, 
     """The metrics with the one that counts first; a name alone means the one of that name, whatever its options."""
     if score is None:
         return metrics
-    named = [metric for metric in metrics if metric.name == score.name and not score.options]
-    first = named[0] if named else score
+    named = [metric for metric in metrics if metric.same_as(replace(score, options=metric.options))]
+    alike = [metric for metric in named if metric.same_as(score)]
+    first = alike[0] if alike else named[0] if named and not score.options else score
     return (first, *(metric for metric in metrics if metric != first))
 
 

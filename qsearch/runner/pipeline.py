@@ -25,13 +25,14 @@ from qsearch.runner.data import data_of
 from qsearch.runner.directory import BEST, RunDirectory, create_directory
 from qsearch.runner.environment import environment
 from qsearch.runner.experiment import FINAL_SEED, REFERENCE_SEED, Experiment, read_experiment, schedule_of
+from qsearch.runner.feasible import check_budget
 from qsearch.runner.objective import objective_of, recipe_of
 from qsearch.runner.outcome import Figures, Outcome
+from qsearch.runner.rehearsal import final_recipe, rehearse
 from qsearch.runner.reload import reloaded
 from qsearch.runner.searcher import Searcher
 from qsearch.runner.strategy import strategy
 from qsearch.search.loop import Demands
-from qsearch.search.schedules import RateSchedule
 from qsearch.search.seeds import spread
 from qsearch.search.training import DivergedError, Recipe, compile_model, evaluate, train
 from qsearch.search.trials import AnyTrial, Observer, SilentObserver, SkippedTrial, Trained, Trial
@@ -91,6 +92,11 @@ def run_loaded(loaded: LoadedConfig, observer: Observer, interrupts: Interrupts)
         data = data_of(experiment, objective)
         recipe = recipe_of(experiment, objective, data)
         schedule = schedule_of(experiment)
+        check_budget(experiment, schedule.space)
+        remarks = rehearse(experiment, data, recipe, schedule)
+        for line in remarks:
+            observer.stage(line)
+        experiment = replace(experiment, remarks=(*experiment.remarks, *remarks))
         directory = create_directory(str(config.run.output_dir), fresh_name=config.run.overwrite)
         directory.write_text("config.yaml", to_yaml(config))
         directory.write_json("environment.json", environment(config.run.seed))
@@ -241,14 +247,7 @@ class _Run:
         if final is None or not final.epochs:
             return None
         self.observer.stage(f"final training of trial {best.candidate.id}: {final.epochs} epochs")
-        recipe = replace(
-            self.recipe,
-            optimizer=final.optimizer,
-            epochs=final.epochs,
-            batch_size=final.batch_size,
-            from_start=True,
-            schedule=RateSchedule(final.learning_rate_schedule, final.optimizer.learning_rate, final.epochs),
-        )
+        recipe = final_recipe(self.recipe, final)
         seed = spread(self.config.run.seed, FINAL_SEED)
         keras.utils.set_random_seed(seed)  # before loading: layers with noise seed themselves when they are made
         model = self._load(best)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from qsearch.search.space import Choice, SearchSpace, Values
 
 
-def cheapest(space: SearchSpace, cost: Callable[[Values], float]) -> dict[str, Choice]:
-    """Each choice in turn the cheapest, until none makes the whole cheaper."""
-    values = {dimension.name: dimension.options[0] for dimension in space.dimensions}
+def cheapest(
+    space: SearchSpace, cost: Callable[[Values], float], start: Mapping[str, Choice] | None = None
+) -> dict[str, Choice]:
+    """Each choice in turn the cheapest, from the start or the first options, until none makes the whole cheaper."""
+    values = {dimension.name: dimension.options[0] for dimension in space.dimensions} | dict(start or {})
     lowest = math.inf
     while True:
         before = lowest

@@ -16,6 +16,8 @@ _LAYER = re.compile(r"\blayer '?([\w/.-]+)")
 _NODE = re.compile(r"\bnode [\w.-]+/([\w/.-]+)/")
 _MOST = 3
 """Shared values that are told."""
+_FEWEST, _CHANCE = 3, 0.1
+"""Fewer trials, or values that they share by chance as often as this, show nothing."""
 
 _FIXES: Mapping[str, str] = {
     r"training diverged": (
@@ -79,7 +81,7 @@ def _layer(reason: str, names: Sequence[str]) -> str:
 
 def _shared(failed: Sequence[FailedTrial], space: SearchSpace) -> Iterator[str]:
     """Values that all of them have, and others may have: first those that are the least likely by chance."""
-    if len(failed) < 2:
+    if len(failed) < _FEWEST:
         return
     widths = {layer.filters_dimension for layer in space.layers}
     found: list[tuple[float, str]] = []
@@ -97,7 +99,7 @@ def _shared(failed: Sequence[FailedTrial], space: SearchSpace) -> Iterator[str]:
             if len({kind(value) for value in values}) == 1:
                 told = kind(values[0])
                 chance = sum(kind(option) == told for option in options) / len(options)
-                if chance < 1:
+                if chance ** (len(values) - 1) <= _CHANCE:
                     found.append((chance ** (len(values) - 1), f"{name} = {word}{told}"))
                 break
     yield from (text for _, text in sorted(found, key=lambda pair: pair[0]))
@@ -117,4 +119,4 @@ def _side(value: Choice) -> str:
 
 
 def _high(step: Choice) -> str:
-    return "of the higher rates" if int(step) > 1 else "of the lower rates"
+    return "of the higher rates" if int(step) > 2 else "of the lower rates" if int(step) < 2 else "2"

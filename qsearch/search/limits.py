@@ -82,6 +82,8 @@ def indexed_layers(model: str, layers: Sequence[str], loaded: LoadedConfig) -> t
                 ("run", "layer_indexes"), f"selects no layer of {model}, which has layers 0 to {count - 1}"
             )
         return chosen
+    if not indexes:
+        raise loaded.error(("run", "layer_indexes"), f"found an empty list, allowed: 0 to {count - 1}; or leave it out")
     for position, index in enumerate(indexes):
         if not 0 <= index < count:
             path: Path = ("run", "layer_indexes", position)
@@ -157,7 +159,9 @@ class _Builder:
         """Every pattern must match a layer, every named layer must exist."""
         problems: list[ConfigError] = []
         for pattern in patterns(self.config.limit):
-            if any(re.match(pattern, name) for name in self.order):
+            matched = [name for name in self.order if re.match(pattern, name)]
+            if matched:
+                problems += self._shadowed(pattern, matched)
                 continue
             named = [name for name, node in self.nodes.items() if pattern in (*node.classes, node.class_name)]
             if named:
@@ -175,6 +179,15 @@ class _Builder:
                 )
         if problems:
             raise ConfigError("\n".join(str(problem) for problem in problems))
+
+    def _shadowed(self, pattern: str, matched: Sequence[str]) -> list[ConfigError]:
+        """A pattern has no effect where earlier ones govern every layer that it matches."""
+        owners = {self.keys[name] for name in matched if name in self.keys}
+        if not owners or pattern in owners or any(name not in self.keys for name in matched if name in self.nodes):
+            return []
+        earlier = ", ".join(shown(key) for key in self.config.limit if key in owners)
+        text = f"every layer that it matches is governed by {earlier}, which stands before it; put it first"
+        return [self.loaded.key_error(("limit", pattern), text)]
 
     def _check_keys(self) -> None:
         """A limit that matches layers, and none that can be quantized, would have no effect."""

@@ -166,7 +166,9 @@ def test_energy_prints_the_seeds_figures() -> None:
 def test_energy_names_a_wrong_source_type() -> None:
     done = qsearch("energy", "mnist", "--source", "int4")
     assert done.returncode == 2
-    assert done.stderr.startswith("number type 'int4': allowed: int8, int16, int32, fp16, fp32 or a quantizer")
+    assert done.stderr.startswith(
+        "--source 'int4': number type 'int4': allowed: int8, int16, int32, fp16, fp32 or a quantizer"
+    )
 
 
 def test_blocks_are_shown_in_the_order_of_their_cost() -> None:

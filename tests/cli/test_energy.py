@@ -158,3 +158,41 @@ def test_a_custom_object_is_an_import_path(text: str) -> None:
 )
 def test_sources_that_are_none(text: str, expected: str) -> None:
     assert expected in refused("digits", "--source", text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--what-if", "conv2d_0.kernel=binary(alpha=[1,2,3])"), "never works on the shape (3, 3, 1, 16): alpha has 3"),
+        (("--what-if", "conv2d_0.kernel=binary(alpha=auto,scale_axis=7)"), "scale_axis: found 7, of 4 axes"),
+        (("--what-if", "conv2d_0.kernel=quantized_bits(65)"), "quantized_bits: bits: found 65, allowed: 1 to 64"),
+        (("--what-if", "conv2d_0.kernel=binary(alpha=-1)"), "binary: alpha must be above 0, found -1"),
+        (
+            ("--what-if", "dense.kernel=binary", "--what-if", "dense.kernel=ternary"),
+            "dense.kernel is changed already: ",
+        ),
+        (("--what-if", "dense.kernel=" + "(" * 100_000), "(100,013 characters): quantizer '(((("),
+        (("--source", "quantized_bits(1023)"), "--source 'quantized_bits(1023)': number type "),
+        (("--source", "quantized_bits(\u0664)"), "expected a value: a number"),
+        (
+            ("--custom-object", "os:system"),
+            "--custom-object: is for a model file, and digits is a network of qsearch's",
+        ),
+        (("--load-weights", "x.h5"), "--load-weights: is for a model file"),
+        (("--allow-code",), "--allow-code: is for a model file"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(arguments: tuple[str, ...], told: str) -> None:
+    assert told in refused("digits", *arguments)
+
+
+@pytest.mark.parametrize("ending", [".keras", ".json"])
+def test_a_name_that_is_too_long(ending: str) -> None:
+    assert refused("x" * 5000 + ending).endswith("(5,006 characters): cannot be read: File name too long") or (
+        refused("x" * 5000 + ending).endswith("(5,005 characters): cannot be read: File name too long")
+    )
+
+
+def test_the_same_change_twice_is_one() -> None:
+    once = printed("digits", "--what-if", "dense.kernel=binary", "--format", "csv")
+    assert printed("digits", *["--what-if", "dense.kernel=binary"] * 2, "--format", "csv") == once

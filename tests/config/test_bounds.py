@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ def load(folder: Path, section: str, value: str) -> object:
         ("limit", QUANTIZER % '"quantized_bits(4,qnoise_factor=0.5)"', "qnoise_factor must be 1 in a search, found 0.5"),
         ("limit", QUANTIZER % '"quantized_bits(4,qnoise_factor=1.5)"', "qnoise_factor must be a number from 0 to 1, found 1.5"),
         ("limit", QUANTIZER % '"quantized_relu(4,use_ste=False)"', "use_ste=False has a gradient of zero everywhere"),
+        ("limit", QUANTIZER % '"quantized_po2(4,use_ste=0)"', "use_ste=False has a gradient of zero everywhere"),
         ("limit", QUANTIZER % '"quantized_bits(4,1000)"', "integer: found 1000, allowed with 4 bits: -122 to 127 (float32)"),
         ("limit", QUANTIZER % '"quantized_relu(8,-120)"', "integer: found -120, allowed with 8 bits: -118 to 127 (float32)"),
         ("limit", QUANTIZER % '"quantized_sigmoid(1,True)"', "1 bit with symmetric has one level, whatever comes in"),
@@ -93,3 +95,9 @@ def test_many_mistakes_are_counted(tmp_path: Path) -> None:
     told = str(error.value).split("\n")
     assert len(told) == 51
     assert told[-1].endswith("c.yaml: file: 150 more of these")
+
+
+def test_thousands_of_metrics_are_read_at_once(tmp_path: Path) -> None:
+    start = time.monotonic()
+    load(tmp_path, "reference", "{metrics: [" + ", ".join(f"'a:b{index}'" for index in range(5000)) + "]}")
+    assert time.monotonic() - start < 10  # a comparison of each with each takes three times as long

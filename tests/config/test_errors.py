@@ -123,6 +123,24 @@ CASES = [
     ("run", "{transfer_weights: 1}", "c.yaml:4:25: run.transfer_weights: found 1, expected true or false"),
     ("run", "[1]", "c.yaml:4:1: run: found [1], expected a section of 'key: value' lines"),
     ("final_training", "{epochs: 1.5}", "c.yaml:4:26: final_training.epochs: found 1.5, expected a whole number"),
+    ("reference", "{metrics: [acc, accuracy]}", "c.yaml:4:28: reference.metrics[1]: found accuracy again, which is "
+     "another name of acc; it is metrics[0] already"),
+    ("reference", "{metrics: [acc, {name: auc}, auc]}", "c.yaml:4:41: reference.metrics[2]: found auc again"),
+    ("reference", "{class_weight: {'01': 1, 1: 2}}", "c.yaml:4:13: reference.class_weight: found class 1 twice: "),
+    ("reference", "{class_weight: {1: 1.0e+300}}", "c.yaml:4:13: reference.class_weight: found {'1': 1e+300}"),
+    ("reference", "{loss_weights: {a: 0, b: 0}}", "c.yaml:4:13: reference.loss_weights: found {'a': 0.0,"),
+    ("reference", "{optimizer: {learning_rate: 1.0e-50}}", "c.yaml:4:40: reference.optimizer.learning_rate: found "
+     "1e-50, which float32 does not have"),
+    ("reference", "{optimizer: {learning_rate: 1.0e+50}}", "c.yaml:4:40: reference.optimizer.learning_rate: found "
+     "1e+50, which float32 does not have"),
+    ("final_training", "{optimizer: {name: sgd, learning_rate: 1.0, weight_decay: 2.0}}", "c.yaml:4:75: "
+     "final_training.optimizer.weight_decay: found 2.0; times learning_rate it is what each step takes"),
+    ("run", "{block_learning_rates: {quantized: 0, current: 0, rest: 0}}", "c.yaml:4:7: run.block_learning_rates: "
+     "found 0 for all layers, so that nothing would be trained"),
+    ("goal", "{type: energy, params: {source_quantizers: []}}", "c.yaml:4:31: goal.params.source_quantizers: found"),
+    ("quantization_config", "{kernel: {'quantized_bits(8)': 8, 'quantized_bits(8,0)': 4}}", "c.yaml:4:56: "
+     "quantization_config.kernel.quantized_bits(8,0): means the same as 'quantized_bits(8)'; leave out one of them"),
+    ("quantization_config", "{kernel: {binary: 0}}", "c.yaml:4:40: quantization_config.kernel.binary: found 0"),
     ("trainig", "{}", "c.yaml:4:1: trainig: unknown key, allowed: dataset, model, reference, quantization_config, "
      "limit, goal, run, final_training"),
 ]  # fmt: skip

@@ -128,7 +128,7 @@ def test_optimizers_take_their_options(name: str) -> None:
         "use_ema": True,
         "relative_step": True,
     }
-    values |= {"gradient_accumulation_steps": 2, "ema_overwrite_frequency": 3}
+    values |= {"gradient_accumulation_steps": 2, "ema_overwrite_frequency": 3, "beta_2_decay": -0.5}
     for option in names.OPTIMIZERS[name]:
         more = {"use_ema": True} if option.startswith("ema_") else {}
         config = OptimizerConfig(name=name, **{option: values.get(option, 0.5)}, **more)

@@ -27,6 +27,8 @@ TEXTS = (
     "quantized_linear(4,alpha='auto',scale_axis=2)",
     "quantized_bits(4,alpha='auto',post_training_scale=[[0.5,1.0,2.0,4.0,1.0,1.0]])",
     "quantized_bits(4,0,1,scale_axis=3)",
+    "binary(alpha=0.5,scale_axis=4)",
+    "binary(use_01=True,scale_axis=1)",
     "quantized_bits(4,0,1)",
 )
 

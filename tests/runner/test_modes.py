@@ -14,7 +14,7 @@ from tiny_run import tiny
 import qsearch
 from qsearch.config.names import MODES
 from qsearch.datasets import load_dataset
-from qsearch.errors import SearchError
+from qsearch.errors import ConfigError
 from qsearch.runner.pipeline import RunResult, run
 from qsearch.search.trials import Trial
 
@@ -93,7 +93,9 @@ def test_children_start_from_the_weights_of_a_trial(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["random", "guided"])
 def test_a_budget_nothing_fits_into_is_told_with_the_nearest(mode: str, tmp_path: Path) -> None:
-    with pytest.raises(SearchError, match=r"run\.budget: no candidate is inside it .* the cheapest takes .* pJ"):
+    with pytest.raises(
+        ConfigError, match=r"run\.budget\.energy: found 1\.00 pJ, and the cheapest candidate takes .* pJ"
+    ):
         run(tiny(tmp_path, tmp_path / "out"), [*QUICK, "run.budget.energy=1pJ", f"run.mode={mode}"])
 
 

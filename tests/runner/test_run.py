@@ -258,7 +258,7 @@ def test_a_search_without_a_single_trial_says_why(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr("qsearch.runner.trainer.apply_plan", refuse)
     with pytest.raises(
-        SearchError, match=r"no trial was completed .*: all 2 for the same reason: cannot be built"
+        SearchError, match=r"no trial was completed .*: all 2 for the same reason: cannot be built;"
     ) as error:
         run(tiny(tmp_path, tmp_path / "out"), ["reference.epochs=0", "run.max_trials=2"])
     assert str(tmp_path / "out" / "trials.jsonl") in str(error.value)

@@ -86,3 +86,33 @@ def test_a_metric_that_exits() -> None:
 
     with pytest.raises(ConfigError, match=r"^leaving fails on all labels .*: SystemExit: 3"):
         WholeSet({"leaving": leaving}, {"leaving": ()}).values(network(), SPLIT, 8)
+
+
+class Narrow(keras.layers.Layer):  # type: ignore[misc]
+    """Fails in training alone, as a quantizer does that does not fit."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(name="narrow")
+        self.error = error
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        if training:
+            raise self.error
+        return inputs
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ConfigError("no multiple of 4"), "training fails in layer narrow (Narrow): no multiple of 4"),
+        (MemoryError(), "training fails in layer narrow (Narrow) with MemoryError"),
+        (KeyError("no such key"), "training fails in layer narrow (Narrow) with KeyError: no such key"),
+    ],
+)
+def test_what_a_layer_fails_with_is_kept(error: Exception, told: str) -> None:
+    inputs = keras.Input((4,), name="in")
+    outputs = keras.layers.Dense(3, activation="softmax", name="out")(Narrow(error)(inputs))
+    with pytest.raises(ModelError) as caught:
+        trained(keras.Model(inputs, outputs, name="net"), Dataset("rows", SPLIT, SPLIT))
+    assert str(caught.value).startswith(f"net: {told}")
+    assert "\n" not in str(caught.value)

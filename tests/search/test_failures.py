@@ -70,6 +70,15 @@ def test_learning_rates() -> None:
     )
 
 
+def test_what_two_trials_share_or_many_may_by_chance_shows_nothing() -> None:
+    two = [trial(i, "x", k0="ternary") for i in range(2)]
+    assert in_common(two, SPACE) == "all 2 for the same reason: x"
+    pair = SearchSpace((Dimension("k0", ("binary", "ternary")),), SPACE.layers[:1])
+    for count, told in ((4, False), (5, True)):
+        same = [FailedTrial(i, {"k0": "ternary"}, None, "x", 0.1) for i in range(count)]
+        assert ("k0 = ternary" in in_common(same, pair)) is told
+
+
 def test_one_trial_and_none() -> None:
     assert in_common([trial(1, "ResourceExhaustedError: OOM when allocating")], SPACE) == (
         "ResourceExhaustedError: OOM when allocating; it is too little memory: lower run.batch_size, or the widths "

@@ -268,3 +268,15 @@ def test_every_searchable_layer_has_a_plan_and_a_price(tmp_path: Path) -> None:
     priced = price_plan(read_model(model), plan, EnergySettings())
     assert priced.total == price_plan(read_model(built), read_plan(built), EnergySettings()).total
     assert all(priced.layers[name].op_cost > 0 for name in names(space))
+
+
+def test_a_pattern_behind_a_wider_one(tmp_path: Path, mnist: keras.Model) -> None:
+    with pytest.raises(ConfigError) as error:
+        space_of(tmp_path, mnist, "^conv2d: [4, 8, 4]\n^conv2d_1: [8, 8, 4]")
+    assert str(error.value).endswith(
+        "c.yaml:5:3: limit.^conv2d_1: every layer that it matches is governed by '^conv2d', which stands before it; "
+        "put it first"
+    )
+    both = space_of(tmp_path, mnist, "^conv2d_1: [8, 8, 4]\n^conv2d: [4, 8, 4]")
+    assert {layer.key for layer in both.layers} >= {"^conv2d_1", "^conv2d"}
+    assert space_of(tmp_path, mnist, "^conv2d_1: [8, 8, 4]\n^(conv2d_1|dense): [4, 8, 4]")
