@@ -28,15 +28,34 @@ class ConfigError(QsearchError):
     exit_code = ExitCode.CONFIG
 
 
-class ModelError(QsearchError):
+class ConfiguredError(QsearchError):
+    """An error of something that a section of a configuration names, where there is a configuration.
+
+    Attributes:
+        section: of the configuration.
+        key: of the section, the key whose value it is about; empty for the one that says where the thing comes from.
+        placed: whether the message starts with the place in the file already.
+    """
+
+    section: ClassVar[str]
+
+    def __init__(self, message: str, key: str = "", placed: bool = False) -> None:
+        super().__init__(message)
+        self.key = key
+        self.placed = placed
+
+
+class ModelError(ConfiguredError):
     """A model, or a model file, that qsearch cannot read, quantize or price."""
 
+    section = "model"
     exit_code = ExitCode.MODEL
 
 
-class DatasetError(QsearchError):
+class DatasetError(ConfiguredError):
     """A data set that cannot be loaded or does not fit the model."""
 
+    section = "dataset"
     exit_code = ExitCode.DATASET
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,9 @@ def imported(path: str, error: Callable[[str], QsearchError]) -> Any:
             imported.
     """
     module_name, _, names = path.partition(":")
-    if _is_pythons(module_name):
-        raise error(f"{path}: {module_name} is a module of Python itself; {_WHOSE}")
+    refused = refusal(path)
+    if refused is not None:
+        raise error(refused)
     look_in(Path())
     try:
         found: Any = importlib.import_module(module_name)
@@ -59,6 +60,27 @@ def imported(path: str, error: Callable[[str], QsearchError]) -> Any:
             raise error(f"{path}: {name!r} is a module; write {module}:{'.'.join(parts[place + 1 :]) or 'NAME'}")
     if _is_pythons(_home(found)):
         raise error(f"{path}: is {_home(found)}.{found.__name__}, which is of Python itself; {_WHOSE}")
+    return found
+
+
+def refusal(path: str) -> str | None:
+    """Why what an import path names is not even imported, or None."""
+    module = path.partition(":")[0]
+    return f"{path}: {module} is a module of Python itself; {_WHOSE}" if _is_pythons(module) else None
+
+
+def origin(path: str) -> str | None:
+    """The file that an import path's module would be imported from; None where there is none. Imports nothing."""
+    folders: Sequence[str] | None = None  # of the first part: those of all packages
+    name, found = "", None
+    for part in path.partition(":")[0].split("."):
+        name = f"{name}.{part}" if name else part
+        specs = (finder.find_spec(name, folders) for finder in sys.meta_path)
+        spec = next((spec for spec in specs if spec is not None), None)
+        if spec is None:
+            return None
+        folders = spec.submodule_search_locations or ()
+        found = spec.origin or next(iter(folders), None)
     return found
 
 

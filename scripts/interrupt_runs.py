@@ -30,6 +30,8 @@ goal: {type: energy}
 run: {output_dir: OUT, max_trials: 5, epochs: 4, seed: 0, best_models: 2}
 final_training: {epochs: 8}
 """
+SLOW = 10.0
+"""Seconds after a signal; what is finished is evaluated in them."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -58,6 +60,8 @@ def main() -> int:
             out, err = process.communicate(timeout=120)
             waits.append(time.monotonic() - asked)
             problems = _problems(process.returncode, out + err, output)
+            if waits[-1] > SLOW:
+                problems.append(f"took {waits[-1]:.1f} s; the last lines: {(out + err)[-300:]}")
             if problems:
                 bad += 1
                 print(f"{number}: {kind.name}{' twice' if twice else ''} after {moment:.2f} s: {'; '.join(problems)}")

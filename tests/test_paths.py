@@ -23,7 +23,7 @@ def test_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         load_model("~/a.keras")
     (tmp_path / "a.npz").write_text("no arrays")
     with pytest.raises(DatasetError, match=r"cannot be read as a \.npz file of plain arrays"):
-        arrays_in("~/a.npz", ("x_",), "dataset.npz: ~/a.npz")
+        arrays_in("~/a.npz", ("x_",), "~/a.npz")
 
 
 def test_names_where_the_locale_knows_ascii_alone(monkeypatch: pytest.MonkeyPatch) -> None:

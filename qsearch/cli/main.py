@@ -11,6 +11,7 @@ import click
 
 from qsearch import __version__
 from qsearch.cli.blocks import blocks
+from qsearch.cli.check import check
 from qsearch.cli.energy import energy
 from qsearch.cli.run import run
 from qsearch.cli.streams import guard_streams, trouble_of
@@ -38,6 +39,7 @@ def cli() -> None:
 
 
 cli.add_command(run)
+cli.add_command(check)
 cli.add_command(energy)
 cli.add_command(blocks)
 cli.add_command(verify)

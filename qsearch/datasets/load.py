@@ -54,7 +54,7 @@ def load_dataset(
     mean = (raw.train_x.astype(numpy.float32) / numpy.float32(raw.scale)).mean(axis=0)
 
     def split(x: Array, y: Array, count: int | None, what: str) -> Split:
-        check_count(count, len(x), f"{name}: {what}")
+        check_count(count, len(x), name, what)
         images = converted(x[:count], numpy.float32)
         images /= numpy.float32(raw.scale)
         images -= mean
@@ -79,7 +79,8 @@ def hold_out(data: ArrayDataset, validation: Validation) -> ArrayDataset:
     if not 0 < held_out < count:
         raise DatasetError(
             f"{name}: validation: {validation} of {count} training samples leaves {count - held_out} to "
-            f"train on and {held_out} to select on; take more samples or another fraction"
+            f"train on and {held_out} to select on; take more samples or another fraction",
+            "validation",
         )
     cut = count - held_out
     return ArrayDataset(name, data.train.first(cut), data.test, data.train.part(slice(cut, None)))
@@ -92,14 +93,16 @@ def check_fraction(validation: object, name: str) -> None:
         DatasetError: it is neither "test" nor a fraction.
     """
     if validation != "test" and (not isinstance(validation, int | float) or not 0 < validation < 1):
-        raise DatasetError(f"{name}: validation: found {validation!r}, allowed: 'test' or a fraction between 0 and 1")
+        raise DatasetError(
+            f"{name}: validation: found {validation!r}, allowed: 'test' or a fraction between 0 and 1", "validation"
+        )
 
 
-def check_count(count: int | None, most: int, what: str) -> None:
+def check_count(count: int | None, most: int, name: str, key: str) -> None:
     """Refuse a number of samples that is not there.
 
     Raises:
         DatasetError: it is none of 1 to `most`.
     """
     if count is not None and (not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= most):
-        raise DatasetError(f"{what}: found {count}, allowed: 1 to {most}")
+        raise DatasetError(f"{name}: {key}: found {count}, allowed: 1 to {most}", key)

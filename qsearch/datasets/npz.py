@@ -28,7 +28,7 @@ def arrays_in(npz: str, prefixes: Sequence[str], where: str) -> dict[str, Array 
 
     Args:
         prefixes: of the names that are read; others are None.
-        where: how messages call it: "dataset.npz: data.npz".
+        where: how messages call it: "data.npz".
 
     Raises:
         DatasetError: no such file, or one that cannot be read as arrays of numbers.

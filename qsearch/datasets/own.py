@@ -59,9 +59,9 @@ def load_own(
         check_fraction(validation, name)
     given: Mapping[str, tuple[Any, ...] | Stream]
     if npz is not None:
-        where, given = f"dataset.npz: {npz}", _from_file(npz, sets, extra)
+        where, given = npz, _from_file(npz, sets, extra)
     else:
-        where, given = f"dataset.factory: {factory}", _from_function(name, sets)
+        where, given = name, _from_function(name, sets)
     counts = {"train": train_samples, "test": test_samples}
     found = {each: _source(layout, given[each], counts.get(each), where, each, validation) for each in sets}
     train, test = found["train"], found["test"]
@@ -90,7 +90,7 @@ def _source(
         split = replace(split, extra=extra_arrays(given[3], split.samples, what))
     if name == "train" and not isinstance(validation, str):
         split = split.part(numpy.random.default_rng(0).permutation(split.samples))
-    check_count(count, split.samples, f"{where}: {name}_samples")
+    check_count(count, split.samples, where, f"{name}_samples")
     return split.first(count)
 
 
@@ -99,7 +99,7 @@ def _called(where: str, name: str) -> str:
 
 
 def _from_file(npz: str, sets: Sequence[str], extra: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    where = f"dataset.npz: {npz}"
+    where = npz
     names = [f"{kind}_{name}" for name in sets for kind in "xyw"]
     asked = {name: {f"{each}_{name}": each for each in extra} for name in sets}
     found = arrays_in(npz, [*names, *(called for each in asked.values() for called in each)], where)
@@ -117,7 +117,7 @@ def _from_file(npz: str, sets: Sequence[str], extra: Sequence[str]) -> dict[str,
 
 
 def _from_function(factory: str, sets: Sequence[str]) -> dict[str, tuple[Any, ...] | Stream]:
-    where = f"dataset.factory: {factory}"
+    where = factory
     function = imported(factory, DatasetError)
     gives = _GIVES_THREE if len(sets) == len(_THREE_SETS) else _GIVES
 

@@ -43,7 +43,11 @@ def import_objects(paths: Sequence[str]) -> dict[str, Any]:
     Raises:
         ModelError: an import path that leads nowhere.
     """
-    return {path.rpartition(":")[2].rpartition(".")[2]: imported(path, ModelError) for path in paths}
+    return {path.rpartition(":")[2].rpartition(".")[2]: imported(path, _of_custom_objects) for path in paths}
+
+
+def _of_custom_objects(message: str) -> ModelError:
+    return ModelError(message, "custom_objects")
 
 
 def own_objects(model: keras.Model) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from qsearch.plan import NO_QUANTIZERS, QuantizationPlan
 from qsearch.quantize.copy_check import check_copies
 from qsearch.quantize.fold import foldable_paths
 from qsearch.runner.costs import Costs, costs_of
+from qsearch.runner.placed import placed
 from qsearch.search.limits import indexed_layers, search_space
 from qsearch.search.seeds import spread
 from qsearch.search.space import SearchSpace
@@ -101,6 +102,11 @@ def read_experiment(loaded: LoadedConfig) -> Experiment:
         ConfigError: limits, indexes or patterns that do not fit the model.
         ModelError: the model cannot be built, loaded, priced or copied.
     """
+    with placed(loaded):
+        return _read(loaded)
+
+
+def _read(loaded: LoadedConfig) -> Experiment:
     config = loaded.config
     look_in(Path(loaded.source.name).parent)
     keras.utils.set_random_seed(spread(config.run.seed, REFERENCE_SEED))
@@ -213,17 +219,13 @@ def _check_finite(model: keras.Model, origin: str) -> None:
 def _model(loaded: LoadedConfig) -> tuple[keras.Model, dict[str, Any]]:
     """The model, and the user's own classes in it."""
     config = loaded.config.model
-    key = "name" if config.name is not None else "path" if config.path is not None else "factory"
-    try:
-        if config.name is not None:
-            return build_model(config.name, **config.options()), {}
-        own = import_objects(config.custom_objects)
-        if config.path is not None:
-            model = load_model(config.path, custom_objects=own, weights=config.weights)
-        else:
-            model = build_own(str(config.factory), config.arguments or {})
-        _check_names(model, str(config.path or config.factory))
-        _check_finite(model, str(config.path or config.factory))
-    except ModelError as error:
-        raise ModelError(str(loaded.error(("model", key), str(error)))) from None
+    if config.name is not None:
+        return build_model(config.name, **config.options()), {}
+    own = import_objects(config.custom_objects)
+    if config.path is not None:
+        model = load_model(config.path, custom_objects=own, weights=config.weights)
+    else:
+        model = build_own(str(config.factory), config.arguments or {})
+    _check_names(model, str(config.path or config.factory))
+    _check_finite(model, str(config.path or config.factory))
     return model, {**own_objects(model), **own}

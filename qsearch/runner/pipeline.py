@@ -28,6 +28,7 @@ from qsearch.runner.experiment import FINAL_SEED, REFERENCE_SEED, Experiment, re
 from qsearch.runner.feasible import check_budget
 from qsearch.runner.objective import objective_of, recipe_of
 from qsearch.runner.outcome import Figures, Outcome
+from qsearch.runner.placed import placed
 from qsearch.runner.rehearsal import final_recipe, rehearse
 from qsearch.runner.reload import reloaded
 from qsearch.runner.searcher import Searcher
@@ -83,7 +84,7 @@ def run_loaded(loaded: LoadedConfig, observer: Observer, interrupts: Interrupts)
     """`run` for a configuration that is already checked."""
     config = loaded.config
     scope, devices = strategy(config.run.distribution_strategy)
-    with scope:
+    with scope, placed(loaded):
         observer.stage(f"model {config.model.origin}, data set {config.dataset.origin}, {devices}")
         experiment = read_experiment(loaded)
         for line in (*experiment.unsearched, *experiment.remarks):

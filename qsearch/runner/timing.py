@@ -17,6 +17,7 @@ from qsearch.runner.checkpoints import Checkpoints
 from qsearch.runner.data import data_of
 from qsearch.runner.experiment import SEARCH_SEED, Experiment
 from qsearch.runner.objective import objective_of, recipe_of
+from qsearch.runner.placed import placed
 from qsearch.runner.trainer import CandidateTrainer
 from qsearch.search.oracle import workload
 from qsearch.search.seeds import spread
@@ -78,6 +79,11 @@ def measure(experiment: Experiment, schedule: Schedule) -> Timing:
         DatasetError: the data cannot be read.
         DivergedError: training gave no finite metric.
     """
+    with placed(experiment.loaded):
+        return _measured(experiment, schedule)
+
+
+def _measured(experiment: Experiment, schedule: Schedule) -> Timing:
     config = experiment.loaded.config
     objective = objective_of(experiment.loaded, experiment.model)
     data = data_of(experiment, objective)

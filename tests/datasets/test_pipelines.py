@@ -149,7 +149,7 @@ def _forever() -> Iterator[Any]:
 def test_what_never_ends_needs_a_number_of_samples(load: Callable[..., Dataset], kind: str) -> None:
     with pytest.raises(DatasetError) as caught:
         load(ENDLESS[kind], lambda: Batches(X, Y))
-    assert str(caught.value).startswith("dataset.factory: given:data: training set: a ")
+    assert str(caught.value).startswith("given:data: training set: a ")
     assert "end" in str(caught.value)
     assert str(caught.value).endswith("say how many samples an epoch has: dataset.train_samples")
     data = load(ENDLESS[kind], train_samples=50, test_samples=16)
