@@ -12,7 +12,8 @@ from typing import Any
 
 import h5py
 
-from qsearch.errors import ModelError
+from qsearch.errors import ModelError, reason_of, shown
+from qsearch.models.limited import memory_limited
 
 FREE_BYTES = 1 << 27
 """128 MB: so much a file may hold, however small it is on disk."""
@@ -21,6 +22,7 @@ MAX_EXPANSION = 100
 _MAX_OBJECTS = 40_000
 """Arrays and groups of an HDF5 file, seconds of reading; 2,000 layers with their optimizer have half of it."""
 _MAX_MEMBERS = 10_000
+_ATTRIBUTE_BYTES = 1 << 28
 _ENTRY = b"PK\x01\x02"
 """What each entry of an archive's list of contents begins with; the list is at the end."""
 _END_BYTES = 1 << 26
@@ -87,10 +89,14 @@ def check_hdf5(where: str, file: h5py.File) -> int:
     Raises:
         ModelError: naming the object.
     """
+    with memory_limited(_ATTRIBUTE_BYTES):
+        _check_attributes(f"{where}: /", file)
     declared = stored = 0
     for count, (name, found) in enumerate(_objects(where, file)):
         if count >= _MAX_OBJECTS:
             raise ModelError(f"{where}: holds more than {_MAX_OBJECTS:,} arrays and groups; save the model again")
+        with memory_limited(_ATTRIBUTE_BYTES):
+            _check_attributes(f"{where}: {name}", found)
         if isinstance(found, h5py.Dataset):
             _check_dataset(f"{where}: {name}", found)
             declared += found.size * found.dtype.itemsize if found.size else 0
@@ -121,6 +127,17 @@ def _objects(where: str, file: h5py.File) -> Iterator[tuple[str, Any]]:
             yield full, found
             if isinstance(found, h5py.Group):
                 waiting.append(found)
+
+
+def _check_attributes(where: str, found: h5py.Group | h5py.Dataset) -> None:
+    """Read them all once: the length of a text may be a broken number, which HDF5 takes memory for before it looks."""
+    for name in found.attrs:
+        try:
+            found.attrs[name]
+        except Exception as error:  # of HDF5's, in many classes
+            raise ModelError(
+                f"{where}: its attribute {shown(name)} cannot be read ({reason_of(error)}); the file is damaged"
+            ) from None
 
 
 def _check_dataset(where: str, found: h5py.Dataset) -> None:

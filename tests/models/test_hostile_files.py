@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -335,3 +336,16 @@ def test_weights_of_very_many_groups(ending: str, tmp_path: Path, monkeypatch: p
     load_model(path)
     monkeypatch.setattr(containers, "_MAX_OBJECTS", 50)
     assert "holds more than 50 arrays and groups" in refused(path)
+
+
+def test_a_text_that_is_longer_than_the_file(tmp_path: Path) -> None:
+    def named(file: h5py.File) -> None:
+        file.attrs.create("note", "a few words", dtype=h5py.string_dtype())
+
+    path = with_weights(saved(tmp_path, "h5"), named, tmp_path)
+    data = path.read_bytes()
+    length = len("a few words").to_bytes(4, "little")  # in an attribute, before the place of the heap that has the text
+    heaps = [found.start().to_bytes(8, "little") for found in re.finditer(b"GCOL", data)]
+    place = max(data.find(length + heap) for heap in heaps)
+    path.write_bytes(data[:place] + (3 << 30).to_bytes(4, "little") + data[place + 4 :])
+    assert "/: its attribute 'note' cannot be read (" in refused(path)
