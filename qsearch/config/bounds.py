@@ -1,4 +1,4 @@
-"""How large a configuration, and the architecture in a model file, may be: generous for people, small enough that a
+"""How large a configuration may be: generous for people, small enough that a
 mistake ends in a message and not in a computer without memory.
 
 Messages name the bound and what may be done instead.
@@ -47,7 +47,3 @@ PATTERN_WAYS = 100_000_000
 """In which a pattern may try to match a name of that length; some seconds."""
 PIPE_SECONDS = 10.0
 """Without anything to read from a pipe."""
-MODEL_BYTES = 50_000_000
-"""Of the text that describes the architecture in a model file; its weights are elsewhere."""
-MODEL_VALUES = 500_000
-"""In that text: 8,000 layers, or a vocabulary of half a million words."""

@@ -13,16 +13,10 @@ from typing import Any
 import h5py
 
 from qsearch.errors import ModelError, reason_of, shown
+from qsearch.models import bounds
+from qsearch.models.bounds import allowed
 from qsearch.models.limited import memory_limited
 
-FREE_BYTES = 1 << 27
-"""128 MB: so much a file may hold, however small it is on disk."""
-MAX_EXPANSION = 100
-"""Beyond that, how many times its size on disk; Keras does not compress, and zip cannot do more than 1,032 times."""
-_MAX_OBJECTS = 40_000
-"""Arrays and groups of an HDF5 file, seconds of reading; 2,000 layers with their optimizer have half of it."""
-_MAX_MEMBERS = 10_000
-_ATTRIBUTE_BYTES = 1 << 28
 _ENTRY = b"PK\x01\x02"
 """What each entry of an archive's list of contents begins with; the list is at the end."""
 _END_BYTES = 1 << 26
@@ -37,10 +31,12 @@ def check_size(where: str, declared: int, stored: int) -> None:
     Raises:
         ModelError: with both sizes.
     """
-    if declared > max(FREE_BYTES, MAX_EXPANSION * stored):
+    free, expansion = allowed(bounds.FREE_BYTES), allowed(bounds.EXPANSION)
+    if declared > max(free, expansion * stored):
         raise ModelError(
-            f"{where}: holds {shown_bytes(declared)} in {shown_bytes(stored)}; more than {shown_bytes(FREE_BYTES)} may "
-            f"be at most {MAX_EXPANSION} times what is stored; save the model again without compression"
+            f"{where}: holds {shown_bytes(declared)} in {shown_bytes(stored)}; more than {shown_bytes(free)} may "
+            f"be at most {expansion} times what is stored; save the model again without compression, or, "
+            f"{bounds.HOW_TO_RAISE}"
         )
 
 
@@ -62,8 +58,9 @@ def check_members(path: Path) -> None:
     with path.open("rb") as file:
         file.seek(max(0, size - _END_BYTES))
         count = file.read().count(_ENTRY)
-    if count > _MAX_MEMBERS:
-        raise ModelError(f"{path}: holds {count:,} files, at most {_MAX_MEMBERS:,} are read; save the model again")
+    most = allowed(bounds.MEMBERS)
+    if count > most:
+        raise ModelError(f"{path}: holds {count:,} files, at most {most:,} are read; {bounds.HOW_TO_RAISE}")
 
 
 def check_zip(path: Path, archive: zipfile.ZipFile) -> None:
@@ -89,13 +86,14 @@ def check_hdf5(where: str, file: h5py.File) -> int:
     Raises:
         ModelError: naming the object.
     """
-    with memory_limited(_ATTRIBUTE_BYTES):
+    with memory_limited(allowed(bounds.ATTRIBUTE_BYTES)):
         _check_attributes(f"{where}: /", file)
     declared = stored = 0
+    most = allowed(bounds.OBJECTS)
     for count, (name, found) in enumerate(_objects(where, file)):
-        if count >= _MAX_OBJECTS:
-            raise ModelError(f"{where}: holds more than {_MAX_OBJECTS:,} arrays and groups; save the model again")
-        with memory_limited(_ATTRIBUTE_BYTES):
+        if count >= most:
+            raise ModelError(f"{where}: holds more than {most:,} arrays and groups; {bounds.HOW_TO_RAISE}")
+        with memory_limited(allowed(bounds.ATTRIBUTE_BYTES)):
             _check_attributes(f"{where}: {name}", found)
         if isinstance(found, h5py.Dataset):
             _check_dataset(f"{where}: {name}", found)

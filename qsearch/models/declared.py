@@ -15,7 +15,9 @@ import keras
 from keras.src.backend.common import global_state  # variables that wait for a value are listed nowhere else
 
 from qsearch.errors import ModelError
-from qsearch.models.containers import FREE_BYTES, check_hdf5, check_zip, shown_bytes
+from qsearch.models import bounds
+from qsearch.models.bounds import allowed
+from qsearch.models.containers import check_hdf5, check_zip, shown_bytes
 from qsearch.paths import temporary_folder
 
 _WEIGHTS = "model.weights.h5"
@@ -53,7 +55,7 @@ def check_declared(path: Path, build: Callable[[], Any], stored: int, own: bool 
     Raises:
         ModelError: its variables are far larger than what is stored.
     """
-    limit = max(FREE_BYTES, _BOTH * stored)
+    limit = max(allowed(bounds.FREE_BYTES), _BOTH * stored)
     try:
         with _normalizations_measured(path, limit):
             needed = sum(math.prod(shape) * _itemsize(dtype) for shape, dtype in _variables(build))
@@ -66,7 +68,7 @@ def check_declared(path: Path, build: Callable[[], Any], stored: int, own: bool 
     if needed > limit:
         raise ModelError(
             f"{path}: its layers need {shown_bytes(needed)} of weights, and it holds {shown_bytes(stored)}; "
-            "check the sizes of its layers"
+            f"check the sizes of its layers, or, {bounds.HOW_TO_RAISE}"
         )
 
 
@@ -82,7 +84,7 @@ def _normalizations_measured(path: Path, limit: int) -> Iterator[None]:
         if needed > limit:
             raise ModelError(
                 f"{path}: layer {layer.name!r} normalizes {shown_bytes(needed)} of means and variances, more than the "
-                "file holds; check its axis and the sizes of the layers before it"
+                f"file holds; check its axis and the sizes of the layers before it, or, {bounds.HOW_TO_RAISE}"
             )
         build(layer, input_shape)
 

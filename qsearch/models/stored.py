@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qsearch.config.bounds import MODEL_BYTES, MODEL_VALUES
 from qsearch.errors import ModelError
+from qsearch.models import bounds
+from qsearch.models.bounds import allowed
 from qsearch.models.containers import check_hdf5, check_members, check_zip
 
 _CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "__lambda__")
@@ -172,10 +173,11 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str) -> Any:
 
 
 def _check_length(path: Path, length: int) -> None:
-    if length > MODEL_BYTES:
+    most = allowed(bounds.DESCRIPTION_BYTES)
+    if length > most:
         raise ModelError(
-            f"{path}: describes its model in {length:,} bytes, at most {MODEL_BYTES:,} are read; keep arrays among the "
-            "weights"
+            f"{path}: describes its model in {length:,} bytes, at most {most:,} are read; keep arrays among the "
+            f"weights, or, {bounds.HOW_TO_RAISE}"
         )
 
 
@@ -183,10 +185,11 @@ def _parsed(path: Path, text: bytes) -> Any:
     """JSON, after its values have been counted: lists of nothing take twenty times their text, and each is rebuilt."""
     _check_length(path, len(text))
     values = text.count(b",") + text.count(b"[") + text.count(b"{")
-    if values > MODEL_VALUES:
+    most = allowed(bounds.DESCRIPTION_VALUES)
+    if values > most:
         raise ModelError(
-            f"{path}: describes its model with {values:,} values, at most {MODEL_VALUES:,} are read; keep arrays among "
-            "the weights, and vocabularies in files of Keras 3 (.keras)"
+            f"{path}: describes its model with {values:,} values, at most {most:,} are read; keep arrays among "
+            f"the weights, and vocabularies in files of Keras 3 (.keras), or, {bounds.HOW_TO_RAISE}"
         )
     return json.loads(text)
 

@@ -21,8 +21,8 @@ import numpy
 import pytest
 from keras import layers
 
-from qsearch.errors import ModelError
-from qsearch.models import containers, load_model
+from qsearch.errors import ConfigError, ModelError
+from qsearch.models import bounds, load_model
 
 SECRET = b"0123456789abcdef" * 8
 Change = Callable[[dict[str, Any]], None]
@@ -334,8 +334,13 @@ def test_weights_of_very_many_groups(ending: str, tmp_path: Path, monkeypatch: p
 
     path = with_weights(saved(tmp_path, ending), many, tmp_path)
     load_model(path)
-    monkeypatch.setattr(containers, "_MAX_OBJECTS", 50)
-    assert "holds more than 50 arrays and groups" in refused(path)
+    monkeypatch.setattr(bounds, "OBJECTS", 50)
+    assert "holds more than 50 arrays and groups; if you trust the file, QSEARCH_MODEL_LIMITS=10" in refused(path)
+    monkeypatch.setenv("QSEARCH_MODEL_LIMITS", "10")
+    load_model(path)
+    monkeypatch.setenv("QSEARCH_MODEL_LIMITS", "much")
+    with pytest.raises(ConfigError, match="QSEARCH_MODEL_LIMITS: found 'much', expected a number from 1"):
+        load_model(path)
 
 
 def test_a_text_that_is_longer_than_the_file(tmp_path: Path) -> None:

@@ -16,9 +16,8 @@ from keras.src.utils.python_utils import func_dump
 from model_file_fuzz import cases, tried
 from model_file_parts import BOMBS, Case, Seed, bombs, seeds
 
-import qsearch.models.stored as stored_room
 from qsearch.errors import ModelError
-from qsearch.models import load_model
+from qsearch.models import bounds, load_model
 
 FINE = ("read", "refused")
 SECRET = "0123456789abcdef-secret"
@@ -123,8 +122,8 @@ def test_public_holes_of_keras(form: str, hole: str, place: str, marker: Path) -
 
 
 def test_texts_that_make_large_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored_room, "MODEL_VALUES", 1000)
-    monkeypatch.setattr(stored_room, "MODEL_BYTES", 30_000)
+    monkeypatch.setattr(bounds, "DESCRIPTION_VALUES", 1000)
+    monkeypatch.setattr(bounds, "DESCRIPTION_BYTES", 30_000)
     many, long = b"[" + b"[]," * 2000 + b"[]]", b'"' + b"x" * 40_000 + b'"'
     for seed in one_of_each().values():
         for text, said in ((many, "with 4,002 values, at most 1,000"), (long, "bytes, at most 30,000 are read")):
