@@ -31,8 +31,8 @@ from qsearch.blocks.suggest import suggest
 from qsearch.config import load_config
 from qsearch.quantize.apply import apply_plan
 from qsearch.runner.experiment import Experiment, read_experiment
-from qsearch.runner.objective import data_of, objective_of, recipe_of
-from qsearch.search.training import compile_model
+from qsearch.runner.inputs import data_of, objective_of, recipe_of
+from qsearch.training.fit import compile_model
 
 
 def ours(config: str, folder: Path, overrides: list[str]) -> tuple[float, float, float, int, float]:

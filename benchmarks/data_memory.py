@@ -59,9 +59,9 @@ def recipe() -> Any:
     from qsearch.config.chosen import Chosen
     from qsearch.config.optimizers import OptimizerConfig
     from qsearch.goal.target import Target
-    from qsearch.search.made import Output
-    from qsearch.search.metrics import Objective
-    from qsearch.search.training import Recipe
+    from qsearch.training.fit import Recipe
+    from qsearch.training.losses import Output
+    from qsearch.training.objective import Objective
 
     loss = Chosen("sparse_categorical_crossentropy")
     objective = Objective(loss, (Chosen("acc"),), Output(loss, (3,)))
@@ -77,8 +77,8 @@ def layout() -> Any:
 def file_case(path: str, train: bool) -> dict[str, Any]:
     """Load a file, and evaluate a model on it once; or train an epoch on it."""
     from qsearch.datasets import load_own
-    from qsearch.search.training import compile_model, evaluate
-    from qsearch.search.training import train as fit
+    from qsearch.training.fit import compile_model, evaluate
+    from qsearch.training.fit import train as fit
 
     data = load_own(layout(), npz=path)
     loaded = memory("VmHWM")
@@ -110,7 +110,7 @@ def generated() -> tuple[Iterator[Any], Iterator[Any]]:
 def generator_case() -> dict[str, Any]:
     """Train an epoch on a generator; qsearch reads it once before that."""
     from qsearch.datasets import load_own
-    from qsearch.search.training import train as fit
+    from qsearch.training.fit import train as fit
 
     sys.path.insert(0, str(Path(__file__).parent))
     import data_memory

@@ -40,14 +40,14 @@ import yaml
 from graph_macs import graph_macs
 
 import qsearch
+from qsearch.blocks.lookahead import cost_in
 from qsearch.config import load_config
 from qsearch.energy.counts import mac_count
+from qsearch.goal.pricer import costs_of
 from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
-from qsearch.runner.costs import costs_of
 from qsearch.runner.experiment import Experiment, read_experiment
-from qsearch.runner.outlook import cost_in
 from qsearch.search.cheapest import cheapest
 
 ENDINGS = (".keras", ".h5", ".hdf5")

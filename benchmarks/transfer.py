@@ -26,10 +26,10 @@ from qsearch.quantize.apply import apply_plan
 from qsearch.quantize.transfer import transfer_weights
 from qsearch.report.units import energy
 from qsearch.runner.experiment import read_experiment
-from qsearch.runner.objective import data_of, objective_of, recipe_of
-from qsearch.search.schedules import RateSchedule
-from qsearch.search.training import train
+from qsearch.runner.inputs import data_of, objective_of, recipe_of
 from qsearch.search.uniform import spread_out, uniform_values
+from qsearch.training.fit import train
+from qsearch.training.schedules import RateSchedule
 
 TEMPERATURE = 3.0
 

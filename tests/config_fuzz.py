@@ -27,8 +27,8 @@ from qsearch.config import Config, LoadedConfig, load_config, to_yaml
 from qsearch.config.remarks import remarks
 from qsearch.errors import ConfigError
 from qsearch.functions import Function
+from qsearch.goal.pricer import costs_of
 from qsearch.graph.model_graph import Activation, Convolution, Dense, Input, ModelGraph, Node
-from qsearch.runner.costs import costs_of
 from qsearch.search.limits import search_space
 from qsearch.search.suited import check_suited
 

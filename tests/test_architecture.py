@@ -32,8 +32,10 @@ ROOMS = (
     "export",
     "goal",
     "search",
+    "training",
     "blocks",
     "report",
+    "runs",
     "runner",
     "cli",
 )

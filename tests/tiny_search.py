@@ -10,12 +10,13 @@ from typing import Any
 import qsearch.search.loop as loop
 from qsearch.config.schema import RunConfig
 from qsearch.errors import ModelError
+from qsearch.goal.price import Constraints, Price
 from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan, Role
 from qsearch.quantizers.formats import number_format
 from qsearch.search.guide import Appraisal, Guide
-from qsearch.search.loop import Demands, Price, Search, SearchResult, Stop
-from qsearch.search.oracle import SearchSetting, proposer
+from qsearch.search.loop import Search, SearchResult, Stop
+from qsearch.search.modes import SearchSetting, proposer
 from qsearch.search.seeds import spread
 from qsearch.search.space import FILTER_FACTORS, Dimension, SearchedLayer, SearchSpace, Values
 from qsearch.search.trials import AnyTrial, Candidate, SilentObserver, Trained, Trial
@@ -65,7 +66,7 @@ def search(
     mode: str = "random",
     train: Callable[[Candidate, Stop | None], tuple[Trained, Any]] = cycling,
     price: Callable[[QuantizationPlan], Price] = price,
-    demands: Demands = Demands(),  # noqa: B008
+    constraints: Constraints = Constraints(),  # noqa: B008
     target: Target = Target("val_acc"),  # noqa: B008
     run: dict[str, Any] | None = None,
     **options: Any,
@@ -80,11 +81,11 @@ def search(
             found = price(plan)
         except ModelError:
             return Appraisal(plan, math.inf, 0.0, allowed=False)
-        return Appraisal(plan, found.cost, found.delta, demands.objection(found) is None)
+        return Appraisal(plan, found.cost, found.delta, constraints.objection(found) is None)
 
     def guide() -> Guide:
-        least = None if demands.metric is None else target.worth(demands.metric)
-        return Guide(searched, appraise, target, seed, 4, least, curve=mode == "pareto", dearest=64.0)
+        least = None if constraints.metric is None else target.worth(constraints.metric)
+        return Guide(searched, appraise, target, seed, 4, least, whole_front=mode == "pareto", dearest=64.0)
 
     def keep(trial: Trial, model: Any, better: bool) -> None:
         if better:
@@ -102,8 +103,8 @@ def search(
             record=recorded.append,
             keep=keep,
             observer=SilentObserver(),
-            demands=demands,
-            curve=mode == "pareto",
+            constraints=constraints,
+            whole_front=mode == "pareto",
             **options,
         )
     )

@@ -134,7 +134,7 @@ def _show(
     timing: Timing | None,
     unsearched: Sequence[str],
 ) -> None:
-    from qsearch.search.oracle import workload
+    from qsearch.search.modes import workload
 
     run = loaded.config.run
     headings = ("block", "layer", "candidates", "share of cost", "combinations", "trials")

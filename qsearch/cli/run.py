@@ -48,8 +48,8 @@ def search(loaded: LoadedConfig, plain: bool, interrupts: Interrupts | None) -> 
     _show(result.summary, result.run_directory)
     if result.summary["interrupted"]:
         return ExitCode.INTERRUPTED
-    demands = result.summary["demands"]
-    return ExitCode.DONE if demands is None or demands["met"] else ExitCode.UNMET
+    constraints = result.summary["demands"]
+    return ExitCode.DONE if constraints is None or constraints["met"] else ExitCode.UNMET
 
 
 def _show(summary: dict[str, Any], folder: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from qsearch.energy.layer_types import Charge, LayerTypes, Unquantized, format_of, handed_on, terms
+from qsearch.energy.charges import Charge, LayerTypes, Unquantized, format_of, handed_on, terms
 from qsearch.energy.operators import accumulate, add, multiply
 from qsearch.graph.model_graph import Convolution, Dense, DepthwiseConvolution, Node, Recurrent, SeparableConvolution
 from qsearch.plan import LayerPlan, Role

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from qsearch.energy.charges import Charge, LayerTypes, Unquantized
 from qsearch.energy.counts import operation_count, priced_share
-from qsearch.energy.layer_types import Charge, LayerTypes, Unquantized
 from qsearch.energy.memory import Memory, MemoryModel
 from qsearch.energy.operators import addition_energy, operation_energy
 from qsearch.energy.process import PROCESSES, Process
 from qsearch.energy.report import Counted, EnergyReport, LayerEnergy
-from qsearch.energy.types import layer_types
+from qsearch.energy.rules import layer_types
 from qsearch.errors import ConfigError, ModelError, did_you_mean, shown
 from qsearch.graph.built import built
 from qsearch.graph.model_graph import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from qsearch.energy.layer_types import Charge, LayerTypes, Unquantized, format_of, handed_on
+from qsearch.energy.charges import Charge, LayerTypes, Unquantized, format_of, handed_on
 from qsearch.energy.operators import accumulate, add, multiply
 from qsearch.graph.model_graph import Node, ScaleShift, SeparableTransposed
 from qsearch.plan import LayerPlan, Role

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
+from qsearch.energy.charges import Charge, LayerTypes, Unquantized
 from qsearch.energy.counts import attention_macs, projection_macs, score_count
-from qsearch.energy.layer_types import Charge, LayerTypes, Unquantized
 from qsearch.energy.operators import Operator, multiply
 from qsearch.graph.model_graph import Affine, Attention, Node, Normalization
 from qsearch.quantizers.formats import NumberFormat

@@ -83,17 +83,17 @@ def _dearer(result: Json) -> str:
 
 
 def _demands(result: Json) -> str:
-    demands, target = result["demands"], result["target_metric"]
+    constraints, target = result["demands"], result["target_metric"]
     asked = []
-    if demands["energy"] is not None:
-        asked.append(f"energy at most {energy(demands['energy'])}")
-    if demands["cost"] is not None:
-        asked.append(f"cost at most {cost(demands['cost'], result['unit'])}")
-    if demands[target] is not None:
+    if constraints["energy"] is not None:
+        asked.append(f"energy at most {energy(constraints['energy'])}")
+    if constraints["cost"] is not None:
+        asked.append(f"cost at most {cost(constraints['cost'], result['unit'])}")
+    if constraints[target] is not None:
         side = "at least" if result["direction"] == "max" else "at most"
-        asked.append(f"{target} {side} {demands[target]:.4f} on the selection set")
+        asked.append(f"{target} {side} {constraints[target]:.4f} on the selection set")
     met = {True: "The best trial keeps to it.", None: "No trial was completed."}.get(
-        demands["met"], "**No trial keeps to it: the best model is the one that comes nearest.**"
+        constraints["met"], "**No trial keeps to it: the best model is the one that comes nearest.**"
     )
     return f"Demanded: {', '.join(asked)}. {met}"
 

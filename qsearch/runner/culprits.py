@@ -14,9 +14,9 @@ from qsearch.config.chosen import Chosen
 from qsearch.datasets import Dataset
 from qsearch.errors import told
 from qsearch.graph.walk import head_names
-from qsearch.search.augmented import one_batch
-from qsearch.search.made import made_loss, made_metric
-from qsearch.search.metrics import Objective
+from qsearch.training.augmented import one_batch
+from qsearch.training.losses import made_loss, made_metric
+from qsearch.training.objective import Objective
 
 _SAMPLES = 8
 

@@ -15,7 +15,7 @@ from qsearch.datasets.layout import Head, Labels, Layout, Shape, fits
 from qsearch.errors import DatasetError
 from qsearch.graph.walk import head_names
 from qsearch.runner.experiment import Experiment
-from qsearch.search.metrics import Objective
+from qsearch.training.objective import Objective
 
 _SPARSE, _CATEGORICAL, _BINARY = "sparse_categorical", "categorical", "binary"
 

@@ -19,6 +19,7 @@ from qsearch.config.remarks import remarks as config_remarks
 from qsearch.energy.counts import estimated_macs, is_priced
 from qsearch.errors import ConfigError, ModelError, shown
 from qsearch.goal import CostReport
+from qsearch.goal.pricer import Costs, costs_of
 from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.graph.model_graph import ModelGraph
 from qsearch.graph.walk import layers_by_path
@@ -27,16 +28,12 @@ from qsearch.models import build_model, build_own, import_objects, load_model, o
 from qsearch.plan import NO_QUANTIZERS, QuantizationPlan
 from qsearch.quantize.copy_check import check_copies
 from qsearch.quantize.fold import foldable_paths
-from qsearch.runner.costs import Costs, costs_of
 from qsearch.runner.placed import placed
 from qsearch.search.limits import indexed_layers, search_space
-from qsearch.search.seeds import spread
+from qsearch.search.seeds import REFERENCE_SEED, spread
 from qsearch.search.space import SearchSpace
 from qsearch.search.suited import check_suited
 from qsearch.search.unsearched import told
-
-REFERENCE_SEED, FINAL_SEED, TRIAL_SEED, SEARCH_SEED = range(4)
-"""What the user's seed is spread over, so that one part's draws never shift another's."""
 
 
 @dataclass(frozen=True)

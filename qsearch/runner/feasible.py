@@ -6,10 +6,10 @@ import itertools
 import math
 from collections.abc import Iterator
 
+from qsearch.blocks.lookahead import cost_in
+from qsearch.goal.price import Constraints, Price
 from qsearch.runner.experiment import Experiment
-from qsearch.runner.outlook import cost_in
 from qsearch.search.cheapest import cheapest
-from qsearch.search.loop import Demands, Price
 from qsearch.search.space import Choice, SearchSpace, Values
 
 _ALL = 2_000
@@ -24,13 +24,13 @@ def check_budget(experiment: Experiment, space: SearchSpace) -> None:
     """
     loaded = experiment.loaded
     budget = loaded.config.run.budget
-    demands = Demands(budget.energy, budget.cost)
-    if not demands.limits_cost:
+    constraints = Constraints(budget.energy, budget.cost)
+    if not constraints.limits_cost:
         return
     found: list[Price] = []
     for values in _cheap(experiment, space):
         found.append(experiment.costs.price(space.plan(values)))
-        if demands.objection(found[-1]) is None:
+        if constraints.objection(found[-1]) is None:
             return
     if not found:
         return

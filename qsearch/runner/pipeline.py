@@ -17,26 +17,26 @@ from qsearch.config.names import MODE_OPTIONS
 from qsearch.config.schema import RunConfig
 from qsearch.datasets import Dataset
 from qsearch.errors import OutputError, SearchError
+from qsearch.goal.price import Constraints
 from qsearch.interrupts import Interrupts
 from qsearch.plan import QuantizationPlan
 from qsearch.report.markdown import markdown
-from qsearch.runner.checkpoints import Checkpoints
 from qsearch.runner.data import data_of
-from qsearch.runner.directory import BEST, RunDirectory, create_directory
-from qsearch.runner.environment import environment
-from qsearch.runner.experiment import FINAL_SEED, REFERENCE_SEED, Experiment, read_experiment, schedule_of
+from qsearch.runner.experiment import Experiment, read_experiment, schedule_of
 from qsearch.runner.feasible import check_budget
-from qsearch.runner.objective import objective_of, recipe_of
-from qsearch.runner.outcome import Figures, Outcome
+from qsearch.runner.inputs import objective_of, recipe_of
 from qsearch.runner.placed import placed
 from qsearch.runner.rehearsal import final_recipe, rehearse
 from qsearch.runner.reload import reloaded
-from qsearch.runner.searcher import Searcher
-from qsearch.runner.strategy import strategy
-from qsearch.search.loop import Demands
-from qsearch.search.seeds import spread
-from qsearch.search.training import DivergedError, Recipe, compile_model, evaluate, train
+from qsearch.runner.staged_search import StagedSearch
+from qsearch.runner.summary import Figures, RunSummary
+from qsearch.runs.directory import BEST, RunDirectory, create_directory
+from qsearch.runs.environment import environment
+from qsearch.search.seeds import FINAL_SEED, REFERENCE_SEED, spread
 from qsearch.search.trials import AnyTrial, Observer, SilentObserver, SkippedTrial, Trained, Trial
+from qsearch.training.checkpoints import Checkpoints
+from qsearch.training.devices import strategy
+from qsearch.training.fit import DivergedError, Recipe, compile_model, evaluate, train
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,12 @@ class _Run:
     def go(self) -> RunResult:
         self._train_reference()
         reference = self._figures(self.experiment.model)
-        search = Searcher(
+        search = StagedSearch(
             self.experiment,
             self.schedule,
             self.data,
             self.recipe,
-            self._demands(reference),
+            self._constraints(reference),
             self.directory,
             self.checkpoints,
             self.observer,
@@ -175,7 +175,7 @@ class _Run:
         except OutputError as error:
             stop = self._stopped(error)
             ended = f"{ended}; {stop.reason}"
-        outcome = Outcome(
+        outcome = RunSummary(
             self.experiment,
             self.data,
             self.recipe.target,
@@ -207,7 +207,7 @@ class _Run:
         self.observer.stage(f"{stop.reason}; what is finished is evaluated and reported")
         return stop
 
-    def _written(self, outcome: Outcome) -> dict[str, Any]:
+    def _written(self, outcome: RunSummary) -> dict[str, Any]:
         """Write the files that say what the run came to; returns the content of result.json."""
         summary, energies = outcome.summary(), outcome.energies()
         with self.interrupts.held():
@@ -235,12 +235,12 @@ class _Run:
                 )
                 raise DivergedError(f"reference: {error}; {fix}", error.of_loss) from None
 
-    def _demands(self, reference: Figures) -> Demands:
+    def _constraints(self, reference: Figures) -> Constraints:
         run, target = self.config.run, self.recipe.target
         metric = None
         if run.max_drop is not None:
             metric = target.allowed(reference.selection[target.name.removeprefix("val_")], run.max_drop)
-        return Demands(run.budget.energy, run.budget.cost, metric)
+        return Constraints(run.budget.energy, run.budget.cost, metric)
 
     def _train_final(self, best: Trial) -> Trained | None:
         """Train the winner longer, from its trained weights, and save it."""
@@ -256,11 +256,11 @@ class _Run:
         self.directory.save_model(BEST, model, best.candidate.plan)
         return trained
 
-    def _kept_models(self, search: Searcher) -> Iterator[tuple[int, tuple[tuple[str, ...], Figures]]]:
+    def _kept_models(self, search: StagedSearch) -> Iterator[tuple[int, tuple[tuple[str, ...], Figures]]]:
         """Save the models that are wanted beside the best one, and evaluate them, one after the other."""
-        for number, roles in search.keeper.wanted().items():
+        for number, roles in search.store.wanted().items():
             plan = search.plan_of(number)
-            model = search.keeper.restored(number, self.experiment.model, plan)
+            model = search.store.restored(number, self.experiment.model, plan)
             self.directory.save_model(f"models/trial_{number}", model, plan)
             yield number, (roles, self._figures(model))
 
@@ -275,7 +275,7 @@ class _Run:
             model.count_params(),
         )
 
-    def _notes(self, search: Searcher) -> list[str]:
+    def _notes(self, search: StagedSearch) -> list[str]:
         run = self.config.run
         unused = [
             f"run.{name}: is for mode {mode}; not used in mode {run.mode}"
@@ -284,7 +284,7 @@ class _Run:
         ]
         return [*self.experiment.remarks, *self.schedule.notes, *search.notes(), *_about_blocks(run), *unused]
 
-    def _nothing(self, search: Searcher, ended: str) -> str:
+    def _nothing(self, search: StagedSearch, ended: str) -> str:
         """Why a search is without a single usable trial."""
         if all(isinstance(trial, SkippedTrial) for trial in search.trials):
             return (

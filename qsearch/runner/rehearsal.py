@@ -16,8 +16,8 @@ from qsearch.datasets.dataset import ArrayDataset
 from qsearch.errors import ConfigError, QsearchError, told
 from qsearch.graph.walk import layers_by_path
 from qsearch.runner.experiment import Experiment
-from qsearch.search.schedules import RateSchedule
-from qsearch.search.training import Recipe, compile_model
+from qsearch.training.fit import Recipe, compile_model
+from qsearch.training.schedules import RateSchedule
 
 _GREATEST_FACTOR = 1.1
 """Of the learning rate, where it is searched."""

@@ -13,17 +13,17 @@ from qsearch.graph.walk import layers_by_path
 from qsearch.paths import temporary_folder
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
-from qsearch.runner.checkpoints import Checkpoints
 from qsearch.runner.data import data_of
-from qsearch.runner.experiment import SEARCH_SEED, Experiment
-from qsearch.runner.objective import objective_of, recipe_of
+from qsearch.runner.experiment import Experiment
+from qsearch.runner.inputs import objective_of, recipe_of
 from qsearch.runner.placed import placed
-from qsearch.runner.trainer import CandidateTrainer
-from qsearch.search.oracle import workload
-from qsearch.search.seeds import spread
+from qsearch.search.modes import workload
+from qsearch.search.seeds import SEARCH_SEED, spread
 from qsearch.search.space import SearchSpace, Values
-from qsearch.search.training import train
 from qsearch.search.trials import Candidate
+from qsearch.training.checkpoints import Checkpoints
+from qsearch.training.fit import train
+from qsearch.training.trainer import CandidateTrainer
 
 
 @dataclass(frozen=True)

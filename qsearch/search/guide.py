@@ -80,7 +80,7 @@ class Guide:
         appraise: what values cost; called for hundreds of candidates a suggestion.
         least: the worst worth that the user accepts; None for any.
         first: how many uniform plans come first.
-        curve: whether it is after the whole front, and not after the best score.
+        whole_front: whether it is after the whole front, and not after the best score.
         dearest: the cost from which on the front's hypervolume counts.
     """
 
@@ -90,7 +90,7 @@ class Guide:
     seed: int
     first: int
     least: float | None = None
-    curve: bool = False
+    whole_front: bool = False
     dearest: float = math.inf
     seen: list[Seen] = field(default_factory=list)
     tried: set[Hashable] = field(default_factory=set)
@@ -161,7 +161,7 @@ class Guide:
         """The trials that children may come from: the best by score, and the front where that is wanted."""
         allowed = [one for one in self.seen if self.least is None or one.worth >= self.least] or self.seen
         best = sorted(allowed, key=lambda one: (-one.score, one.trial))[:_ELITE]
-        if self.curve:
+        if self.whole_front:
             members = front([Point(one.worth, one.appraisal.cost) for one in self.seen])
             best += [self.seen[place] for place in members if self.seen[place] not in best]
         return best
@@ -171,7 +171,7 @@ class Guide:
 
     def _can_win(self, appraisal: Appraisal) -> bool:
         bound = self.target.bound(appraisal.delta)
-        if self.curve or bound is None or not self.seen:
+        if self.whole_front or bound is None or not self.seen:
             return True
         best = max((one.score for one in self.seen if self.least is None or one.worth >= self.least), default=None)
         return best is None or bound > best
@@ -226,7 +226,7 @@ class Guide:
 
     def _promise(self, worths: Matrix, appraisals: Sequence[Appraisal]) -> Matrix:
         """The expected improvement of each candidate."""
-        gain = self._gain_in_front if self.curve else self._gain_in_score
+        gain = self._gain_in_front if self.whole_front else self._gain_in_score
         found = numpy.zeros(len(appraisals))
         for weight, level in zip(WEIGHTS, worths, strict=True):
             found += weight * gain(level, appraisals)

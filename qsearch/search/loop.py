@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qsearch.errors import QsearchError, plain, reason_of
+from qsearch.goal.price import Constraints, Price
 from qsearch.goal.target import Target
 from qsearch.interrupts import Interrupts
 from qsearch.plan import QuantizationPlan
 from qsearch.search.curves import LearningCurves
-from qsearch.search.proposals import Proposal, Proposer, Told
+from qsearch.search.proposals import Feedback, Proposal, Proposer
 from qsearch.search.space import LEARNING_RATE, SearchSpace
 from qsearch.search.trials import AnyTrial, Candidate, FailedTrial, Observer, SkippedTrial, Trained, Trial
 
@@ -30,40 +31,6 @@ Stop = Callable[[list[float]], str | None]
 
 
 @dataclass(frozen=True)
-class Price:
-    """The cost of a plan in the goal's unit, its energy in pJ, and what that cost is worth."""
-
-    cost: float
-    energy: float
-    delta: float
-
-
-@dataclass(frozen=True)
-class Demands:
-    """What the best model must keep to.
-
-    Attributes:
-        energy: at most, pJ; cost: at most, in the goal's unit.
-        metric: at least as good as this.
-    """
-
-    energy: float | None = None
-    cost: float | None = None
-    metric: float | None = None
-
-    @property
-    def limits_cost(self) -> bool:
-        return self.energy is not None or self.cost is not None
-
-    def objection(self, price: Price) -> str | None:
-        """Why a plan of this price is outside the budget, or None."""
-        for what, found, most in (("energy", price.energy, self.energy), ("cost", price.cost, self.cost)):
-            if most is not None and found > most:
-                return f"{what} {found:,.2f} is above the budget of {most:,.2f}"
-        return None
-
-
-@dataclass(frozen=True)
 class Search:
     """Everything that one search needs.
 
@@ -74,9 +41,9 @@ class Search:
         record: called with every trial before anything else believes it.
         keep: called with each completed trial, its trained model, and whether it is the best so far.
         prune: do not train what cannot come among the `best_models` best, even with a perfect metric.
-        curve: the front is wanted, so that no score rules a candidate out.
+        whole_front: the front is wanted, so that no score rules a candidate out.
         early_stop: end the training of what can no longer win, as far as earlier learning curves tell.
-        objection: why a plan is outside the budget, or None; in place of the demands' own.
+        objection: why a plan is outside the budget, or None; in place of the constraints' own.
         block: the number of the block that is searched, which trials are marked with.
         earlier: trials before this search, which its numbers go on from.
         incumbent: a trial of an earlier search that this one's must beat.
@@ -92,9 +59,9 @@ class Search:
     record: Callable[[AnyTrial], None]
     keep: Callable[[Trial, Model, bool], None]
     observer: Observer
-    demands: Demands = Demands()
+    constraints: Constraints = field(default_factory=Constraints)
     prune: bool = True
-    curve: bool = False
+    whole_front: bool = False
     early_stop: bool = False
     best_models: int = 1
     objection: Callable[[QuantizationPlan, Price], str | None] | None = None
@@ -130,7 +97,7 @@ class _Loop:
     search: Search
     trials: list[AnyTrial] = field(default_factory=list)
     completed: list[Trial] = field(default_factory=list)
-    told: dict[Hashable, Told] = field(default_factory=dict)
+    told: dict[Hashable, Feedback] = field(default_factory=dict)
     best: Trial | None = None
     number: int = 0
     idle: int = 0
@@ -161,14 +128,14 @@ class _Loop:
         skipped = [trial for trial in self.trials if isinstance(trial, SkippedTrial) and trial.same_as is None]
         if skipped:
             return f"nothing left that could win, {self.number} trials trained; last: {skipped[-1].reason}"
-        if self.search.demands.limits_cost and len(self.told) < self.search.space.size:
+        if self.search.constraints.limits_cost and len(self.told) < self.search.space.size:
             return f"nothing left that could win inside the budget, {self.number} trials trained"
         return f"all {self.search.space.size} combinations tried, {self.number} trials"
 
     def _result(self, ended: str) -> SearchResult:
         return SearchResult(tuple(self.trials), self.best, ended)
 
-    def _tried(self, proposal: Proposal, total: int) -> Told:
+    def _tried(self, proposal: Proposal, total: int) -> Feedback:
         """Skip or train a proposal, record what came of it and tell the observer."""
         trial_id = self.search.earlier + len(self.trials) + 1
         plan = self.search.space.plan(proposal.values)
@@ -185,7 +152,9 @@ class _Loop:
         self.search.observer.trial_ended(skipped.trial, self.best, self.number, total)
         return skipped
 
-    def _skipped(self, trial_id: int, proposal: Proposal, plan: QuantizationPlan, identity: Hashable) -> Told | None:
+    def _skipped(
+        self, trial_id: int, proposal: Proposal, plan: QuantizationPlan, identity: Hashable
+    ) -> Feedback | None:
         def skip(reason: str, **facts: Any) -> SkippedTrial:
             return SkippedTrial(trial_id, proposal.values, plan, reason, block=self.search.block, **facts)
 
@@ -193,35 +162,35 @@ class _Loop:
             earlier = self.told[identity]
             number = getattr(earlier.trial, "same_as", None) or earlier.trial.number
             trial = skip(f"same plan as trial {number}", same_as=number)
-            return Told(trial, earlier.score, earlier.worth, earlier.bound)
+            return Feedback(trial, earlier.score, earlier.worth, earlier.bound)
         try:
             price = self.search.price(plan)
         except QsearchError:
             return None  # becomes a failed trial, which counts
-        objecting = self.search.objection or (lambda _, found: self.search.demands.objection(found))
+        objecting = self.search.objection or (lambda _, found: self.search.constraints.objection(found))
         objection = objecting(plan, price)
         if objection is not None:
-            return Told(skip(objection, energy=round(price.energy, 2)))
+            return Feedback(skip(objection, energy=round(price.energy, 2)))
         bound = self.search.target.bound(price.delta)
         least = self._least() if self.search.prune else None
         if bound is not None and least is not None and bound <= least:
             reason = f"its score can be {bound:.4f} at most, not above {least:.4f}"
-            return Told(skip(reason, energy=round(price.energy, 2), bound=bound), bound=bound)
+            return Feedback(skip(reason, energy=round(price.energy, 2), bound=bound), bound=bound)
         return None
 
     def _least(self) -> float | None:
         """The score that a trial must pass to matter; None as long as every one does."""
         search = self.search
-        if search.curve:
+        if search.whole_front:
             return None
         scores = sorted((trial.score for trial in self.completed if trial.accepted), reverse=True)
         return scores[search.best_models - 1] if len(scores) >= search.best_models else None
 
-    def _trained(self, trial_id: int, proposal: Proposal, plan: QuantizationPlan, total: int) -> Told:
+    def _trained(self, trial_id: int, proposal: Proposal, plan: QuantizationPlan, total: int) -> Feedback:
         trial, model = self._attempt(trial_id, proposal, plan, total)
         self.search.record(trial)
         if not isinstance(trial, Trial):
-            return Told(trial)
+            return Feedback(trial)
         self.completed.append(trial)
         if trial.trained.stopped is None and not trial.candidate.first_epoch:
             self.curves.add([self.search.target.worth(value) for value in trial.trained.curve])
@@ -230,7 +199,7 @@ class _Loop:
         if better:
             self.best = trial
         self.search.keep(trial, model, better)
-        return Told(trial, trial.score, self.search.target.worth(trial.metric))
+        return Feedback(trial, trial.score, self.search.target.worth(trial.metric))
 
     def _attempt(
         self, trial_id: int, proposal: Proposal, plan: QuantizationPlan, total: int
@@ -265,7 +234,7 @@ class _Loop:
         score = search.target.score(metric, price.delta)
         if not math.isfinite(score):
             return failed(f"score is {score}")
-        least = search.demands.metric
+        least = search.constraints.metric
         accepted = least is None or search.target.worth(metric) >= search.target.worth(least)
         seconds = time.monotonic() - started
         return Trial(candidate, trained, search.target.name, score, seconds, accepted, search.block), model

@@ -26,7 +26,7 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Told:
+class Feedback:
     """What came of a proposal.
 
     Attributes:
@@ -52,7 +52,7 @@ class Proposer(Protocol):
     def next(self) -> Proposal | None:
         """What to try, or None when there is nothing left."""
 
-    def tell(self, told: Told) -> None:
+    def tell(self, told: Feedback) -> None:
         """What came of the last proposal."""
 
     def continues(self) -> frozenset[int]:

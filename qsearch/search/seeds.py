@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy
 
+REFERENCE_SEED, FINAL_SEED, TRIAL_SEED, SEARCH_SEED = range(4)
+"""What the user's seed is spread over, so that one part's draws never shift another's."""
+
 
 def spread(seed: int, *path: int) -> int:
     """A positive 31-bit seed derived from the user's seed and where it is used."""

@@ -18,9 +18,9 @@ from qsearch.energy.process import PROCESSES
 from qsearch.models import MODELS
 from qsearch.quantize.apply import can_quantize
 from qsearch.quantizers.formats import SOURCE_FORMATS
-from qsearch.search.made import Output
-from qsearch.search.metrics import Objective
-from qsearch.search.oracle import MODES
+from qsearch.search.modes import MODES
+from qsearch.training.losses import Output
+from qsearch.training.objective import Objective
 
 
 def test_registries() -> None:

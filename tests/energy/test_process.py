@@ -10,8 +10,8 @@ import qsearch
 from qsearch.config import load_config
 from qsearch.energy.process import PROCESSES, polynomial
 from qsearch.errors import ConfigError
+from qsearch.goal.pricer import costs_of
 from qsearch.graph.from_keras import read_model
-from qsearch.runner.costs import costs_of
 
 
 @pytest.mark.parametrize("name", PROCESSES)

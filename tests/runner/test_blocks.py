@@ -14,7 +14,7 @@ from keras import layers
 from tiny_run import tiny
 
 import qsearch
-import qsearch.runner.trainer as trainer
+import qsearch.training.trainer as trainer
 from qsearch.config import load_config
 from qsearch.config.names import MODES
 from qsearch.datasets import load_dataset

@@ -274,8 +274,7 @@ def test_in_the_order_that_a_pipeline_gives() -> None:
     result = searched("tensors")
     import given_data
 
-    from qsearch.runner.experiment import REFERENCE_SEED
-    from qsearch.search.seeds import spread
+    from qsearch.search.seeds import REFERENCE_SEED, spread
 
     keras.utils.set_random_seed(spread(0, REFERENCE_SEED))
     model = given_data.net()

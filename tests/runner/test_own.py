@@ -364,7 +364,7 @@ MIRRORED = """
 import tensorflow as tf
 devices = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(devices[0], [tf.config.LogicalDeviceConfiguration()] * 2)
-import qsearch.runner.strategy as strategy
+import qsearch.training.devices as strategy
 real = tf.distribute.MirroredStrategy
 tf.distribute.MirroredStrategy = lambda: real(["/cpu:0", "/cpu:1"])
 scope, words = strategy.strategy("mirrored")

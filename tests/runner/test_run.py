@@ -22,8 +22,8 @@ from qsearch.errors import ConfigError, DatasetError, ModelError, OutputError, S
 from qsearch.graph.from_keras import read_plan
 from qsearch.models import build_model
 from qsearch.report.markdown import markdown
-from qsearch.runner.directory import create_directory
 from qsearch.runner.pipeline import RunResult, run
+from qsearch.runs.directory import create_directory
 from qsearch.search.trials import SilentObserver, Trial
 
 
@@ -256,7 +256,7 @@ def test_a_search_without_a_single_trial_says_why(tmp_path: Path, monkeypatch: p
     def refuse(*_: Any) -> None:
         raise ModelError("cannot be built")
 
-    monkeypatch.setattr("qsearch.runner.trainer.apply_plan", refuse)
+    monkeypatch.setattr("qsearch.training.trainer.apply_plan", refuse)
     with pytest.raises(
         SearchError, match=r"no trial was completed .*: all 2 for the same reason: cannot be built;"
     ) as error:

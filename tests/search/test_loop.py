@@ -12,8 +12,9 @@ from tiny_search import price, search, space
 
 from qsearch.config.names import MODES
 from qsearch.errors import ModelError
+from qsearch.goal.price import Constraints, Price
 from qsearch.plan import Role
-from qsearch.search.loop import MAX_FAILURES, Demands, Price, Stop
+from qsearch.search.loop import MAX_FAILURES, Stop
 from qsearch.search.seeds import spread
 from qsearch.search.space import Dimension, SearchedLayer, SearchSpace
 from qsearch.search.trials import Candidate, FailedTrial, SkippedTrial, Trained, Trial
@@ -149,7 +150,7 @@ def test_several_best_models_keep_what_may_become_one_of_them(tmp_path: Path) ->
 
 
 def test_budgets_are_kept_to(tmp_path: Path) -> None:
-    _, recorded, _ = search(tmp_path, space(), 8, demands=Demands(energy=24.0), prune=False)
+    _, recorded, _ = search(tmp_path, space(), 8, constraints=Constraints(energy=24.0), prune=False)
     trained = [trial for trial in recorded if isinstance(trial, Trial)]
     assert len(trained) == 8
     assert all(trial.candidate.energy <= 24 for trial in trained)
@@ -160,19 +161,23 @@ def test_budgets_are_kept_to(tmp_path: Path) -> None:
 
 
 def test_a_budget_that_nothing_keeps_to_ends_the_search(tmp_path: Path) -> None:
-    result, recorded, _ = search(tmp_path, space(), 8, demands=Demands(cost=1.0))
+    result, recorded, _ = search(tmp_path, space(), 8, constraints=Constraints(cost=1.0))
     assert result.best is None
     assert not any(isinstance(trial, Trial) for trial in recorded)
     assert "above the budget of 1.00" in result.ended
 
 
 def test_the_metric_that_is_demanded_comes_before_the_score(tmp_path: Path) -> None:
-    result, recorded, _ = search(tmp_path / "a", space(), 12, train=perfect, demands=Demands(metric=0.9), prune=False)
+    result, recorded, _ = search(
+        tmp_path / "a", space(), 12, train=perfect, constraints=Constraints(metric=0.9), prune=False
+    )
     trained = [trial for trial in recorded if isinstance(trial, Trial)]
     accepted = [trial for trial in trained if trial.metric >= 0.9]
     assert result.best == max(accepted, key=lambda trial: trial.score)
     assert {trial.accepted for trial in trained} == {True, False}
-    result, recorded, _ = search(tmp_path / "b", space(), 12, train=perfect, demands=Demands(metric=0.99), prune=False)
+    result, recorded, _ = search(
+        tmp_path / "b", space(), 12, train=perfect, constraints=Constraints(metric=0.99), prune=False
+    )
     trained = [trial for trial in recorded if isinstance(trial, Trial)]
     assert result.best == max(trained, key=lambda trial: trial.metric)  # the nearest
     assert not any(trial.accepted for trial in trained)

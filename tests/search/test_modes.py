@@ -10,11 +10,12 @@ from tiny_search import KERNELS, accuracy, learned, price, search, space
 
 from qsearch.config.names import MODES
 from qsearch.config.schema import RunConfig
+from qsearch.goal.price import Constraints
 from qsearch.goal.target import Target
 from qsearch.plan import Role
 from qsearch.search.front import Point, hypervolume
-from qsearch.search.loop import Demands, Stop
-from qsearch.search.oracle import workload
+from qsearch.search.loop import Stop
+from qsearch.search.modes import workload
 from qsearch.search.space import Dimension, SearchedLayer, SearchSpace
 from qsearch.search.trials import AnyTrial, Candidate, FailedTrial, SkippedTrial, Trained, Trial
 
@@ -65,7 +66,9 @@ def test_failures_and_metrics_that_are_no_numbers(mode: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_budgets_hold_in_every_mode(mode: str, tmp_path: Path) -> None:
-    _, recorded, _ = search(tmp_path, space(), 10, mode=mode, train=learned, demands=Demands(energy=30), prune=False)
+    _, recorded, _ = search(
+        tmp_path, space(), 10, mode=mode, train=learned, constraints=Constraints(energy=30), prune=False
+    )
     trained = completed(recorded)
     assert trained
     assert all(trial.candidate.energy <= 30 for trial in trained)
@@ -188,8 +191,8 @@ def test_pareto_search_covers_more_than_random_search(tmp_path: Path) -> None:
 
 
 def test_guided_search_keeps_to_a_demanded_metric(tmp_path: Path) -> None:
-    demands = Demands(metric=0.75)
-    result, recorded, _ = search(tmp_path, space(), 25, mode="guided", train=learned, demands=demands)
+    constraints = Constraints(metric=0.75)
+    result, recorded, _ = search(tmp_path, space(), 25, mode="guided", train=learned, constraints=constraints)
     assert result.best is not None
     assert result.best.accepted
     late = completed(recorded)[8:]
@@ -199,9 +202,11 @@ def test_guided_search_keeps_to_a_demanded_metric(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["guided", "pareto"])
 def test_a_budget_that_only_the_cheapest_plan_keeps_to(mode: str, tmp_path: Path) -> None:
-    result, recorded, _ = search(tmp_path, space(), 5, mode=mode, train=learned, demands=Demands(energy=8.0))
+    result, recorded, _ = search(tmp_path, space(), 5, mode=mode, train=learned, constraints=Constraints(energy=8.0))
     assert [trial.candidate.energy for trial in completed(recorded)] == [8.0]
     assert result.ended == "nothing left that could win inside the budget, 1 trials trained"
-    result, recorded, _ = search(tmp_path / "none", space(), 5, mode=mode, train=learned, demands=Demands(energy=7.9))
+    result, recorded, _ = search(
+        tmp_path / "none", space(), 5, mode=mode, train=learned, constraints=Constraints(energy=7.9)
+    )
     assert recorded == []
     assert result.best is None

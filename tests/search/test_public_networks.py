@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import pytest
 
+from qsearch.blocks.lookahead import cost_in
 from qsearch.config import load_config
 from qsearch.energy.counts import mac_count, priced_share
 from qsearch.energy.estimate import price_plan
@@ -15,7 +16,6 @@ from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.models import load_model
 from qsearch.quantize.apply import apply_plan
 from qsearch.runner.experiment import Experiment, read_experiment
-from qsearch.runner.outlook import cost_in
 from qsearch.search.cheapest import cheapest
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "models"

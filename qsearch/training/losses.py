@@ -14,7 +14,7 @@ from qsearch.config.chosen import Chosen
 from qsearch.config.keras_options import LOSS_CLASSES, METRIC_CLASSES, SHORT
 from qsearch.errors import ConfigError, QsearchError, did_you_mean, shown
 from qsearch.imports import imported
-from qsearch.search.adapted import Adapted, SmoothedSparseCategoricalCrossentropy
+from qsearch.training.adapted import Adapted, SmoothedSparseCategoricalCrossentropy
 
 _F_SCORES = ("f1_score", "fbeta_score")
 _COUNTING = (

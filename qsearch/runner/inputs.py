@@ -19,12 +19,12 @@ from qsearch.runner.culprits import culprit
 from qsearch.runner.data import class_weights, layout_of
 from qsearch.runner.experiment import Experiment
 from qsearch.runner.probabilities import disagreement
-from qsearch.search.augmentation import augmentation
-from qsearch.search.augmented import one_batch
-from qsearch.search.made import Output, made_loss, made_metric
-from qsearch.search.metrics import Objective
-from qsearch.search.schedules import RateSchedule
-from qsearch.search.training import Recipe, compile_model, evaluate
+from qsearch.training.augmentation import augmentation
+from qsearch.training.augmented import one_batch
+from qsearch.training.fit import Recipe, compile_model, evaluate
+from qsearch.training.losses import Output, made_loss, made_metric
+from qsearch.training.objective import Objective
+from qsearch.training.schedules import RateSchedule
 
 _SAMPLES = 64
 """Enough to tell probabilities from other numbers."""

@@ -10,8 +10,8 @@ from qsearch.config.chosen import Chosen
 from qsearch.config.names import LOSSES, METRICS, SIGNED_LOSSES
 from qsearch.errors import ConfigError, did_you_mean
 from qsearch.goal.target import Target
-from qsearch.search.made import Output, asked_arrays, keras_name, made_loss, made_metric, own_name, own_object
-from qsearch.search.whole_set import WholeSet
+from qsearch.training.losses import Output, asked_arrays, keras_name, made_loss, made_metric, own_name, own_object
+from qsearch.training.whole_set import WholeSet
 
 _LOSS = "loss"
 

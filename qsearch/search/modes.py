@@ -18,8 +18,8 @@ import keras_tuner
 
 from qsearch.config.schema import RunConfig
 from qsearch.search.guide import Guide
-from qsearch.search.oracles import DiscreteBayesianOracle, GuidedOracle, SteadyHyperbandOracle
-from qsearch.search.proposals import Proposal, Proposer, Told
+from qsearch.search.keras_tuner_oracles import DiscreteBayesianOracle, GuidedOracle, SteadyHyperbandOracle
+from qsearch.search.proposals import Feedback, Proposal, Proposer
 from qsearch.search.space import SearchSpace
 
 _SLOT = "search"
@@ -71,7 +71,7 @@ class OracleProposer:
     def _proposal(self, values: dict[str, Any]) -> Proposal:
         return Proposal(values)
 
-    def tell(self, told: Told) -> None:
+    def tell(self, told: Feedback) -> None:
         """KerasTuner needs a finite score of every trial, and one that makes a failure no better than a success."""
         score = told.score if told.score is not None else self._untrained(told)
         self._worst = min(self._worst, score)
@@ -80,7 +80,7 @@ class OracleProposer:
             self._trial.status = "COMPLETED"
             self._oracle.end_trial(self._trial)
 
-    def _untrained(self, told: Told) -> float:
+    def _untrained(self, told: Feedback) -> float:
         return self._worst if told.bound is None else told.bound
 
     def continues(self) -> frozenset[int]:
@@ -101,11 +101,11 @@ class HyperbandProposer(OracleProposer):
         parent = self._ours[proposed["tuner/trial_id"]] if first else None
         return Proposal(values, int(proposed["tuner/epochs"]), first, parent)
 
-    def tell(self, told: Told) -> None:
+    def tell(self, told: Feedback) -> None:
         self._ours[self._trial.trial_id] = getattr(told.trial, "same_as", None) or told.trial.number
         super().tell(told)
 
-    def _untrained(self, told: Told) -> float:
+    def _untrained(self, told: Feedback) -> float:
         return self._worst  # so that a trial that can win is promoted in its place
 
     def continues(self) -> frozenset[int]:
@@ -125,7 +125,7 @@ class GuidedProposer(OracleProposer):
         self._guide.propose(values)
         return Proposal(values, parent=self._oracle.parents.get(self._trial.trial_id))
 
-    def tell(self, told: Told) -> None:
+    def tell(self, told: Feedback) -> None:
         if told.trial.status == "completed" and told.score is not None and told.worth is not None:
             self._guide.observe(told.trial.number, self._values, told.worth, told.score)
         super().tell(told)

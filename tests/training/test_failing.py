@@ -18,10 +18,10 @@ from qsearch.datasets.pipeline import Pipeline, pipeline_of
 from qsearch.datasets.streams import TensorStream
 from qsearch.errors import ConfigError, DatasetError, ModelError, raised_here
 from qsearch.goal.target import Target
-from qsearch.search.made import Output
-from qsearch.search.metrics import Objective
-from qsearch.search.training import Recipe, train
-from qsearch.search.whole_set import WholeSet
+from qsearch.training.fit import Recipe, train
+from qsearch.training.losses import Output
+from qsearch.training.objective import Objective
+from qsearch.training.whole_set import WholeSet
 
 X = numpy.random.default_rng(0).normal(size=(32, 4)).astype("float32")
 Y = X[:, :3].argmax(axis=1)

@@ -11,10 +11,10 @@ from qsearch.energy.estimate import EnergySettings
 from qsearch.energy.process import Process, process_named
 from qsearch.energy.report import EnergyReport
 from qsearch.goal import BitsGoal, CostReport, EnergyGoal, ForgivingFactor, Goal
+from qsearch.goal.price import Price
 from qsearch.graph.model_graph import ModelGraph
 from qsearch.plan import NO_QUANTIZERS, QuantizationPlan
 from qsearch.quantizers.formats import SOURCE_FORMATS, NumberFormat, source_format
-from qsearch.search.loop import Price
 
 SEED_ENERGY = EnergyParams(
     parameters_on_memory=("sram", "sram"),

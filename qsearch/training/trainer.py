@@ -15,14 +15,13 @@ from qsearch.datasets import Dataset
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantize.transfer import transfer_weights
-from qsearch.runner.checkpoints import Checkpoints
-from qsearch.runner.experiment import TRIAL_SEED
 from qsearch.search.loop import Stop
-from qsearch.search.schedules import RateSchedule
-from qsearch.search.seeds import spread
+from qsearch.search.seeds import TRIAL_SEED, spread
 from qsearch.search.space import LEARNING_RATE, LEARNING_RATE_STEPS
-from qsearch.search.training import Recipe, TrainingState, early_stopping_patience, train
 from qsearch.search.trials import Candidate, Trained
+from qsearch.training.checkpoints import Checkpoints
+from qsearch.training.fit import Recipe, TrainingState, early_stopping_patience, train
+from qsearch.training.schedules import RateSchedule
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 
 from qsearch.blocks.schedule import Schedule, Stage
 from qsearch.errors import ModelError
+from qsearch.goal.price import Constraints, Price
+from qsearch.goal.pricer import Costs
 from qsearch.plan import QuantizationPlan
-from qsearch.runner.costs import Costs
 from qsearch.search.cheapest import cheapest, middle
-from qsearch.search.loop import Demands, Price
 from qsearch.search.space import Choice, SearchSpace, Values
 
 Choose = Callable[[SearchSpace, Callable[[Values], float]], dict[str, Choice]]
 
 
 @dataclass(frozen=True)
-class Outlook:
+class LookaheadPricer:
     """Prices of the plans of a stage.
 
     Saving half of a block's energy hardly counts while all other blocks cost what they cost in the reference, and much
@@ -31,7 +31,7 @@ class Outlook:
     """
 
     costs: Costs
-    demands: Demands
+    constraints: Constraints
     typical: QuantizationPlan | None = None
     least: QuantizationPlan | None = None
 
@@ -47,17 +47,17 @@ class Outlook:
     def objection(self, plan: QuantizationPlan, price: Price) -> str | None:
         """Why a plan is outside the budget, which is for the whole model, whatever the blocks to come choose."""
         if self.least is None:
-            return self.demands.objection(price)
-        told = self.demands.objection(self.costs.price(_completed(plan, self.least)))
+            return self.constraints.objection(price)
+        told = self.constraints.objection(self.costs.price(_completed(plan, self.least)))
         return None if told is None else f"with the cheapest of the blocks to come, {told}"
 
 
 def outlook(
-    costs: Costs, demands: Demands, schedule: Schedule, stage: Stage, space: SearchSpace, ahead: bool
-) -> Outlook:
+    costs: Costs, constraints: Constraints, schedule: Schedule, stage: Stage, space: SearchSpace, ahead: bool
+) -> LookaheadPricer:
     """The outlook of a stage whose part of the space is `space`; ahead: whether blocks to come count as quantized."""
     if not stage.later:
-        return Outlook(costs, demands)
+        return LookaheadPricer(costs, constraints)
 
     def rest(choose: Choose) -> QuantizationPlan:
         chosen = space.plan(choose(space, cost_in(space, costs)))
@@ -65,7 +65,9 @@ def outlook(
         plan = part.plan(choose(part, cost_in(part, costs)))
         return QuantizationPlan({name: plan.layers[name] for name in plan if name in stage.later})
 
-    return Outlook(costs, demands, rest(middle) if ahead else None, rest(cheapest) if demands.limits_cost else None)
+    return LookaheadPricer(
+        costs, constraints, rest(middle) if ahead else None, rest(cheapest) if constraints.limits_cost else None
+    )
 
 
 def cost_in(space: SearchSpace, costs: Costs) -> Callable[[Values], float]:

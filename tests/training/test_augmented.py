@@ -13,8 +13,8 @@ from qsearch.config.augment import AugmentConfig
 from qsearch.datasets.augment import Moves
 from qsearch.datasets.layout import Head, Layout
 from qsearch.errors import DatasetError
-from qsearch.search.augmentation import Augmentation, OwnStep
-from qsearch.search.augmented import augmented
+from qsearch.training.augmentation import Augmentation, OwnStep
+from qsearch.training.augmented import augmented
 
 X = numpy.arange(6 * 4 * 5, dtype="float32").reshape(6, 4, 5, 1)
 

@@ -18,13 +18,13 @@ from qsearch.datasets.trouble import feeding, surfaced
 from qsearch.errors import ConfigError, ModelError, QsearchError, SearchError, layer_of, plain, raised_here, told
 from qsearch.goal.target import Target
 from qsearch.graph.walk import head_names
-from qsearch.search.augmentation import Augmentation
-from qsearch.search.augmented import augmented
-from qsearch.search.averages import Averages
-from qsearch.search.metrics import Objective
-from qsearch.search.rates import variable_factors, with_factors
-from qsearch.search.schedules import RateSchedule, state_of
 from qsearch.search.trials import Trained
+from qsearch.training.augmentation import Augmentation
+from qsearch.training.augmented import augmented
+from qsearch.training.averages import Averages
+from qsearch.training.objective import Objective
+from qsearch.training.rates import variable_factors, with_factors
+from qsearch.training.schedules import RateSchedule, state_of
 
 EpochEnded = Callable[[int, int, Mapping[str, float]], None]
 

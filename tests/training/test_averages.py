@@ -13,10 +13,10 @@ from qsearch.config.chosen import Chosen
 from qsearch.config.optimizers import OptimizerConfig
 from qsearch.datasets import Dataset, Split
 from qsearch.goal.target import Target
-from qsearch.runner.checkpoints import Checkpoints
-from qsearch.search.made import Output
-from qsearch.search.metrics import Objective
-from qsearch.search.training import Recipe, evaluate, train
+from qsearch.training.checkpoints import Checkpoints
+from qsearch.training.fit import Recipe, evaluate, train
+from qsearch.training.losses import Output
+from qsearch.training.objective import Objective
 
 ADAM = OptimizerConfig(name="adam", learning_rate=0.05, use_ema=True, ema_momentum=0.8)
 LOSS = Chosen("categorical_crossentropy")

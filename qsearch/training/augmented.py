@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy
 
-from qsearch.search.augmentation import Augmentation, OwnStep
+from qsearch.training.augmentation import Augmentation, OwnStep
 
 
 def augmented(fed: Mapping[str, Any], change: Augmentation, seed: int, first_epoch: int = 0) -> dict[str, Any]:

@@ -6,32 +6,32 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from qsearch.blocks.lookahead import LookaheadPricer, cost_in, outlook
 from qsearch.blocks.schedule import Schedule, Stage
 from qsearch.config import Config
 from qsearch.datasets import Dataset
 from qsearch.errors import ModelError
+from qsearch.goal.price import Constraints
 from qsearch.graph.walk import layers_by_path
 from qsearch.interrupts import Interrupts
 from qsearch.paths import temporary_folder
 from qsearch.plan import QuantizationPlan
-from qsearch.runner.checkpoints import Checkpoints
-from qsearch.runner.directory import BEST, RunDirectory
-from qsearch.runner.experiment import SEARCH_SEED, Experiment
-from qsearch.runner.keeper import Keeper
-from qsearch.runner.outlook import Outlook, cost_in, outlook
+from qsearch.runner.experiment import Experiment
+from qsearch.runner.model_store import ModelStore
 from qsearch.runner.reload import reloaded
-from qsearch.runner.trainer import CandidateTrainer
+from qsearch.runs.directory import BEST, RunDirectory
 from qsearch.search import loop
 from qsearch.search.cheapest import cheapest
 from qsearch.search.failures import in_common
 from qsearch.search.guide import Appraisal, Guide
-from qsearch.search.loop import Demands
-from qsearch.search.oracle import SearchSetting, proposer
+from qsearch.search.modes import SearchSetting, proposer
 from qsearch.search.proposals import Proposer
-from qsearch.search.seeds import spread
+from qsearch.search.seeds import SEARCH_SEED, spread
 from qsearch.search.space import LEARNING_RATE, SearchSpace, Values
-from qsearch.search.training import Recipe
 from qsearch.search.trials import AnyTrial, FailedTrial, Observer, Trial
+from qsearch.training.checkpoints import Checkpoints
+from qsearch.training.fit import Recipe
+from qsearch.training.trainer import CandidateTrainer
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class StageResult:
 
 
 @dataclass
-class Searcher:
+class StagedSearch:
     """Runs the stages of a schedule, each from the best model so far.
 
     What a later process would need to go on is on disk at any time: the journal, and the model after each block in
@@ -73,7 +73,7 @@ class Searcher:
     schedule: Schedule
     data: Dataset
     recipe: Recipe
-    demands: Demands
+    constraints: Constraints
     directory: RunDirectory
     checkpoints: Checkpoints
     observer: Observer
@@ -85,7 +85,7 @@ class Searcher:
     def __post_init__(self) -> None:
         self.config: Config = self.experiment.loaded.config
         self.base = self.schedule.space.base
-        self.keeper = self._keeper(self.schedule.stages[0])
+        self.store = self._store(self.schedule.stages[0])
 
     def go(self) -> str:
         """Search; returns why it ended. What it came to is in the attributes, also when it is interrupted.
@@ -143,15 +143,15 @@ class Searcher:
         started, earlier = time.monotonic(), len(self.trials)
         space = self.schedule.space.part(stage.names, self.base)
         ahead = self.config.run.blocks_to_come == "typical"
-        view = outlook(self.experiment.costs, self.demands, self.schedule, stage, space, ahead)
+        view = outlook(self.experiment.costs, self.constraints, self.schedule, stage, space, ahead)
         delta = view.price(self.base).delta
         before = self.best = None if self.best is None else self.best.rescored(delta, self.recipe.target)
-        self.keeper = self._keeper(stage)
+        self.store = self._store(stage)
         ended = "interrupted"
         try:
             ended = self._search(stage, space, view)
         finally:
-            found = self.keeper.best
+            found = self.store.best
             complete = ended != "interrupted"
             if found is not None and (complete or before is None or self._outranks(found, before)):
                 self.best = found
@@ -159,18 +159,18 @@ class Searcher:
             self.done.append(StageResult(stage, space, before, delta, found, (earlier, len(self.trials)), ended, times))
         if found is not None:
             self.base = found.candidate.plan
-            if self.keeper.folder != BEST:
-                self.directory.copy_model(self.keeper.folder, BEST)
+            if self.store.folder != BEST:
+                self.directory.copy_model(self.store.folder, BEST)
         return ended
 
     def _outranks(self, trial: Trial, other: Trial) -> bool:
         return trial.rank(self.recipe.target) > other.rank(self.recipe.target)
 
-    def _keeper(self, stage: Stage) -> Keeper:
+    def _store(self, stage: Stage) -> ModelStore:
         """Only the last block's models are quantized in all blocks; further ones are kept of these alone."""
         run, last = self.config.run, stage is self.schedule.stages[-1]
         folder = BEST if stage.number is None else f"blocks/{stage.number}"
-        return Keeper(
+        return ModelStore(
             self.directory,
             self.checkpoints,
             self.recipe.target,
@@ -180,7 +180,7 @@ class Searcher:
             self.best,
         )
 
-    def _search(self, stage: Stage, space: SearchSpace, view: Outlook) -> str:
+    def _search(self, stage: Stage, space: SearchSpace, view: LookaheadPricer) -> str:
         run = self.config.run.model_copy(update={"max_trials": stage.trials})
         place = () if stage.number is None else (stage.number,)
         seed = spread(run.seed, SEARCH_SEED, *place)
@@ -202,9 +202,9 @@ class Searcher:
         stage: Stage,
         space: SearchSpace,
         proposals: Proposer,
-        view: Outlook,
+        view: LookaheadPricer,
     ) -> loop.Search:
-        run, keeper = self.config.run, self.keeper
+        run, store = self.config.run, self.store
         with self.interrupts.allowed():
             trainer = self._trainer(stage)
 
@@ -213,7 +213,7 @@ class Searcher:
             self.trials.append(trial)
 
         def keep(trial: Trial, model: Any, better: bool) -> None:
-            keeper.keep(trial, model, better, proposals.continues() | {trial.number}, run.mode == "hyperband")
+            store.keep(trial, model, better, proposals.continues() | {trial.number}, run.mode == "hyperband")
 
         return loop.Search(
             space=space,
@@ -226,9 +226,9 @@ class Searcher:
             keep=keep,
             observer=self.observer,
             interrupts=self.interrupts,
-            demands=self.demands,
+            constraints=self.constraints,
             prune=run.prune,
-            curve=run.mode == "pareto",
+            whole_front=run.mode == "pareto",
             early_stop=run.early_stop == "bound",
             best_models=run.best_models if stage is self.schedule.stages[-1] else 1,
             objection=view.objection,
@@ -260,10 +260,10 @@ class Searcher:
         self,
         space: SearchSpace,
         trials: int,
-        view: Outlook,
+        view: LookaheadPricer,
         seed: int,
     ) -> Guide:
-        run, target, least = self.config.run, self.recipe.target, self.demands.metric
+        run, target, least = self.config.run, self.recipe.target, self.constraints.metric
 
         def appraise(values: Values) -> Appraisal:
             plan = space.plan(values)
@@ -282,7 +282,7 @@ class Searcher:
             seed,
             first=max(3, min(6, trials // 4)),
             least=None if least is None else target.worth(least),
-            curve=run.mode == "pareto",
+            whole_front=run.mode == "pareto",
             dearest=self.experiment.reference.total,
         )
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from tiny_run import tiny
 
+from qsearch.blocks.lookahead import LookaheadPricer, cost_in, outlook
 from qsearch.config import load_config
+from qsearch.goal.price import Constraints
 from qsearch.plan import QuantizationPlan
 from qsearch.runner.experiment import Experiment, read_experiment, schedule_of
-from qsearch.runner.outlook import Outlook, cost_in, outlook
 from qsearch.search.cheapest import cheapest, middle
-from qsearch.search.loop import Demands
 from qsearch.search.space import Dimension, SearchedLayer, SearchSpace
 
 
@@ -22,11 +22,11 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     return read_experiment(load_config(tiny(folder, folder / "out"), ['run.blocks=["^.*_0$", "^.*_1$", "^dense"]']))
 
 
-def views(experiment: Experiment, demands: Demands, ahead: bool) -> list[tuple[SearchSpace, Outlook]]:
+def views(experiment: Experiment, constraints: Constraints, ahead: bool) -> list[tuple[SearchSpace, LookaheadPricer]]:
     schedule, base, found = schedule_of(experiment), QuantizationPlan(), []
     for stage in schedule.stages:
         space = schedule.space.part(stage.names, base)
-        found.append((space, outlook(experiment.costs, demands, schedule, stage, space, ahead)))
+        found.append((space, outlook(experiment.costs, constraints, schedule, stage, space, ahead)))
         base = space.plan(cheapest(space, cost_in(space, experiment.costs)))
     return found
 
@@ -42,7 +42,7 @@ def test_the_middle_option_by_cost() -> None:
 
 
 def test_a_plan_is_worth_what_the_network_would_be(experiment: Experiment) -> None:
-    for number, (space, view) in enumerate(views(experiment, Demands(), ahead=True)):
+    for number, (space, view) in enumerate(views(experiment, Constraints(), ahead=True)):
         plan = space.plan({dimension.name: dimension.options[-1] for dimension in space.dimensions})
         own, found = experiment.costs.price(plan), view.price(plan)
         assert (found.cost, found.energy) == (own.cost, own.energy)
@@ -63,7 +63,7 @@ def test_a_saving_counts_as_in_the_finished_network(experiment: Experiment) -> N
     """Against unquantized blocks, the same choice is worth less."""
     gains = []
     for ahead in (False, True):
-        space, view = views(experiment, Demands(), ahead)[0]
+        space, view = views(experiment, Constraints(), ahead)[0]
         cheap = space.plan(cheapest(space, cost_in(space, experiment.costs)))
         typical = space.plan(middle(space, cost_in(space, experiment.costs)))
         gains.append(view.price(cheap).delta - view.price(typical).delta)
@@ -71,14 +71,14 @@ def test_a_saving_counts_as_in_the_finished_network(experiment: Experiment) -> N
 
 
 def test_a_budget_is_judged_with_the_cheapest_of_what_is_to_come(experiment: Experiment) -> None:
-    space, free = views(experiment, Demands(), ahead=True)[0]
+    space, free = views(experiment, Constraints(), ahead=True)[0]
     assert free.least is None
     plan = space.plan(cheapest(space, cost_in(space, experiment.costs)))
-    _, view = views(experiment, Demands(energy=1.0), ahead=True)[0]
+    _, view = views(experiment, Constraints(energy=1.0), ahead=True)[0]
     assert view.least is not None
     least = experiment.costs.price(QuantizationPlan({**plan.layers, **view.least.layers})).energy
-    inside = replace(view, demands=Demands(energy=least + 0.01))
-    outside = replace(view, demands=Demands(energy=least - 0.01))
+    inside = replace(view, constraints=Constraints(energy=least + 0.01))
+    outside = replace(view, constraints=Constraints(energy=least - 0.01))
     price = view.price(plan)
     assert price.energy > least
     assert inside.objection(plan, price) is None

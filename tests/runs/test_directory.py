@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qsearch.errors import OutputError
-from qsearch.runner.directory import create_directory
+from qsearch.runs.directory import create_directory
 
 
 @pytest.mark.parametrize(

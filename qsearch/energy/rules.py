@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from qsearch.energy.charges import Charge, LayerTypes, Unquantized, format_of, handed_on, terms
 from qsearch.energy.composite import folded_types, recurrent_types, separable_types
 from qsearch.energy.counts import pooling_area
-from qsearch.energy.layer_types import Charge, LayerTypes, Unquantized, format_of, handed_on, terms
 from qsearch.energy.operators import Operator, accumulate, add, divide, merge_common, merge_sum, multiply
 from qsearch.energy.ported import scale_shift_types, separable_transposed_types
 from qsearch.energy.unquantized import affine_types, attention_types, normalization_types

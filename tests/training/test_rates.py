@@ -8,7 +8,7 @@ import pytest
 
 from qsearch.config.names import OPTIMIZERS
 from qsearch.config.optimizers import OptimizerConfig
-from qsearch.search.rates import variable_factors, with_factors
+from qsearch.training.rates import variable_factors, with_factors
 
 RATES = {"a": 0.25, "inner/b": 2.0, "frozen": 0.0}
 

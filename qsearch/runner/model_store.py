@@ -9,20 +9,20 @@ import keras
 from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
-from qsearch.runner.checkpoints import Checkpoints
-from qsearch.runner.directory import BEST, RunDirectory
-from qsearch.runner.trainer import Finished
+from qsearch.runs.directory import BEST, RunDirectory
 from qsearch.search.front import Point, front, knee
 from qsearch.search.trials import Trial
+from qsearch.training.checkpoints import Checkpoints
+from qsearch.training.trainer import Finished
 
 
 @dataclass
-class Keeper:
+class ModelStore:
     """Saves trained models as trials end.
 
     Attributes:
         count: how many of the best are wanted; more than one brings the knee of the front too.
-        curve: whether the whole front is wanted.
+        whole_front: whether the whole front is wanted.
         folder: where the best model goes. In a block's own folder it is in "best" too, once it outranks the incumbent.
         incumbent: the trial whose model is in "best" before.
         best: the best trial whose model is saved.
@@ -32,7 +32,7 @@ class Keeper:
     checkpoints: Checkpoints
     target: Target
     count: int
-    curve: bool
+    whole_front: bool
     folder: str = BEST
     incumbent: Trial | None = None
     best: Trial | None = None
@@ -62,14 +62,14 @@ class Keeper:
 
     def wanted(self) -> dict[int, tuple[str, ...]]:
         """Trials whose models are to be saved at the end, and as what: "best 2", "front", "knee"."""
-        if self.count == 1 and not self.curve:
+        if self.count == 1 and not self.whole_front:
             return {}
         roles: dict[int, list[str]] = {}
         ranked = sorted((trial for trial in self.completed if trial.accepted), key=lambda one: (-one.score, one.number))
         for place, trial in enumerate(ranked[: self.count], 1):
             roles.setdefault(trial.number, []).append(f"best {place}")
         points = self.points()
-        for index in front(points) if self.curve else ():
+        for index in front(points) if self.whole_front else ():
             roles.setdefault(self.completed[index].number, []).append("front")
         middle = knee(points)
         if middle is not None:

@@ -14,8 +14,8 @@ from sklearn.metrics import f1_score, fbeta_score, jaccard_score, precision_scor
 
 from qsearch.config.chosen import Chosen
 from qsearch.errors import ConfigError
-from qsearch.search.made import Output, made_loss, made_metric
-from qsearch.search.metrics import Objective
+from qsearch.training.losses import Output, made_loss, made_metric
+from qsearch.training.objective import Objective
 
 SPARSE = Chosen("sparse_categorical_crossentropy", {"from_logits": True})
 BINARY = Chosen("binary_crossentropy", {"from_logits": True})

@@ -14,11 +14,11 @@ from qsearch.config.optimizers import OptimizerConfig
 from qsearch.config.schedules import ScheduleConfig
 from qsearch.datasets import Dataset, Split
 from qsearch.goal.target import Target
-from qsearch.runner.checkpoints import Checkpoints
-from qsearch.search.made import Output
-from qsearch.search.metrics import Objective
-from qsearch.search.schedules import RateSchedule
-from qsearch.search.training import Recipe, compile_model, train
+from qsearch.training.checkpoints import Checkpoints
+from qsearch.training.fit import Recipe, compile_model, train
+from qsearch.training.losses import Output
+from qsearch.training.objective import Objective
+from qsearch.training.schedules import RateSchedule
 
 STEPS = 4
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 
 from qsearch.files import written_whole
-from qsearch.search.training import TrainingState
+from qsearch.training.fit import TrainingState
 
 
 @dataclass

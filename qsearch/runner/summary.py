@@ -13,7 +13,7 @@ from qsearch.datasets import Dataset
 from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan
 from qsearch.runner.experiment import Experiment
-from qsearch.runner.searcher import StageResult
+from qsearch.runner.staged_search import StageResult
 from qsearch.search.front import Point, front, hypervolume, knee
 from qsearch.search.trials import AnyTrial, Trained, Trial
 from qsearch.search.unsearched import unsearched_share
@@ -32,7 +32,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunSummary:
     """All that a run came to.
 
     Attributes:
@@ -89,7 +89,7 @@ class Outcome:
             "unsearched": self._unsearched(),
             "best": self._best(),
             "dearer": self._dearer(),
-            "demands": self._demands(),
+            "demands": self._constraints(),
             "front": self._front(),
             "models": self._models(),
             "trials": {status: counts[status] for status in ("completed", "failed", "skipped")},
@@ -133,7 +133,7 @@ class Outcome:
         last = max((trial.block or 0 for trial in self.trials), default=0)
         return [trial for trial in self.trials if isinstance(trial, Trial) and (trial.block or 0) == last]
 
-    def _demands(self) -> dict[str, Any] | None:
+    def _constraints(self) -> dict[str, Any] | None:
         """What the user demanded, and whether the best trial keeps to it."""
         run = self.experiment.loaded.config.run
         if run.budget.energy is None and run.budget.cost is None and run.max_drop is None:

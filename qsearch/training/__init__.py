@@ -1,0 +1,1 @@
+"""Training of one model: the reference, a candidate, the winner."""
