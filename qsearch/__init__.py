@@ -3,7 +3,7 @@
     import qsearch
     result = qsearch.run("config.yaml")
     model = qsearch.quantize_model(qsearch.build_model("mnist"), {"QConv2D": {"kernel_quantizer": "ternary"}})
-    print(qsearch.estimate_energy(model, reference=None).total)      # pJ
+    print(qsearch.estimate_energy(model).total)      # pJ
 
 Keras and TensorFlow are imported with the first name that needs them.
 """

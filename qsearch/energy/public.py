@@ -22,7 +22,7 @@ _FUSED = ("separate", "inline")
 
 def estimate_energy(
     model: keras.Model,
-    reference: str | None = "int8",
+    reference: str | None = "auto",
     accumulator: str | None = None,
     process: str | Process = "horowitz",
     weights_on_memory: str = "sram",
@@ -39,7 +39,8 @@ def estimate_energy(
     Args:
         model: float or quantized, functional or Sequential.
         reference: price the model without its quantizers, every number of this type: int8, int16, int32, fp16 or
-            fp32. None prices its own quantizers; layers without one count as int8.
+            fp32. None prices its own quantizers; layers without one count as int8. "auto" is None for a model that
+            has quantizers, and int8 for one that has none, as `qsearch energy` does.
         accumulator: type of products and sums of layers without quantizers. None: int32, or the float type itself.
         process: energy constants: horowitz (45 nm), jouppi_7nm, or a `Process` of your own.
         weights_on_memory, activations_on_memory: fixed, sram or dram.
@@ -57,6 +58,10 @@ def estimate_energy(
         ConfigError: an argument that is not among those allowed.
         ModelError: a model whose layers or shapes are not known.
     """
+    graph = read_model(model)
+    plan = read_plan(model)
+    if reference == "auto":
+        reference = None if plan.layers else "int8"
     settings = energy_settings(
         reference,
         accumulator,
@@ -70,9 +75,8 @@ def estimate_energy(
         unquantized_norm,
         fused_activation,
     )
-    graph = read_model(model)
     if reference is None:
-        return price_plan(graph, read_plan(model), settings)
+        return price_plan(graph, plan, settings)
     return price_reference(graph, settings)
 
 
