@@ -21,10 +21,13 @@ def send(number: int = signal.SIGINT) -> None:
 
 @pytest.fixture
 def interrupts() -> Iterator[Interrupts]:
-    before = [signal.getsignal(number) for number in SIGNALS]
+    # a shell has what it runs in the background ignore Ctrl-C, the tests too
+    earlier = [signal.signal(number, signal.default_int_handler) for number in SIGNALS]
     with Interrupts() as found:
         yield found
-    assert [signal.getsignal(number) for number in SIGNALS] == before
+    assert [signal.signal(number, handler) for number, handler in zip(SIGNALS, earlier, strict=True)] == [
+        signal.default_int_handler
+    ] * len(SIGNALS)
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
