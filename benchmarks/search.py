@@ -24,7 +24,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from qsearch.config import load_config
-from qsearch.config.names import MODES
+from qsearch.config.search_modes import MODES
 from qsearch.goal.forgiving_factor import ForgivingFactor
 from qsearch.runner.experiment import read_experiment
 from qsearch.search.front import Point, hypervolume

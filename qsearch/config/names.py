@@ -12,16 +12,6 @@ MODELS = ("mnist", "fashion_mnist", "cifar10", "cifar100", "digits", "resnet8", 
 MEMORIES = ("fixed", "sram", "dram")
 PROCESSES = ("horowitz", "jouppi_7nm")
 NUMBER_TYPES = ("int8", "int16", "int32", "fp16", "fp32")
-MODES = ("random", "bayesian", "hyperband", "guided", "pareto")
-MODE_OPTIONS: Mapping[str, str] = {
-    "max_epochs": "hyperband",
-    "factor": "hyperband",
-    "hyperband_iterations": "hyperband",
-    "num_initial_points": "bayesian",
-    "alpha": "bayesian",
-    "beta": "bayesian",
-}
-"""Keys of `run:` that only one mode reads."""
 STRATEGIES = ("auto", "none", "mirrored", "tpu")
 
 QUANTIZED_CLASSES = (

@@ -107,12 +107,13 @@ def _training(config: Config) -> Iterator[Remark]:
 
 def _search(config: Config) -> Iterator[Remark]:
     run = config.run
-    if run.mode == "bayesian" and (run.num_initial_points or 0) >= run.max_trials:
+    drawn = run.num_initial_points if "num_initial_points" in run.search_mode.options else None
+    if drawn is not None and drawn >= run.max_trials:
         yield (
             ("run", "num_initial_points"),
-            f"found {run.num_initial_points}, of {run.max_trials} trials: all are drawn at random",
+            f"found {drawn}, of {run.max_trials} trials: all are drawn at random",
         )
-    if run.mode != "hyperband" and run.best_models > run.max_trials and not run.blocks:
+    if not run.search_mode.continues and run.best_models > run.max_trials and not run.blocks:
         yield ("run", "best_models"), f"found {run.best_models}, of {run.max_trials} trials: all are kept"
     if run.tune_filters == "none" and run.tune_filters_exceptions is not None:
         yield ("run", "tune_filters_exceptions"), "not used: run.tune_filters is none"

@@ -42,9 +42,10 @@ from qsearch.config.fields import (
 )
 from qsearch.config.goals import BitsGoalConfig, GoalConfig
 from qsearch.config.limits import Limits, QuantizationConfig
-from qsearch.config.names import DATASETS, METRICS, MODELS, MODES, STRATEGIES
+from qsearch.config.names import DATASETS, METRICS, MODELS, STRATEGIES
 from qsearch.config.optimizers import Optimizer, OptimizerConfig
 from qsearch.config.schedules import Schedule, ScheduleConfig, check_warmup
+from qsearch.config.search_modes import MODES, SEARCH_MODES, SearchMode
 from qsearch.config.section import Section
 from qsearch.errors import shown
 
@@ -320,8 +321,13 @@ class RunConfig(Section):
 
     @property
     def transfers(self) -> bool:
-        """Whether trials start from trained weights; guided and pareto do unless told otherwise."""
-        return self.mode in ("guided", "pareto") if self.transfer_weights is None else self.transfer_weights
+        """Whether trials start from trained weights."""
+        return self.search_mode.transfers if self.transfer_weights is None else self.transfer_weights
+
+    @property
+    def search_mode(self) -> SearchMode:
+        """What the mode is like."""
+        return SEARCH_MODES[self.mode]
 
 
 class FinalTrainingConfig(Section):

@@ -13,8 +13,8 @@ import keras
 
 from qsearch.blocks.schedule import Schedule
 from qsearch.config import Config, LoadedConfig, load_config, to_yaml
-from qsearch.config.names import MODE_OPTIONS
 from qsearch.config.schema import RunConfig
+from qsearch.config.search_modes import SEARCH_MODES
 from qsearch.datasets import Dataset
 from qsearch.errors import OutputError, SearchError
 from qsearch.goal.price import Constraints
@@ -278,9 +278,10 @@ class _Run:
     def _notes(self, search: StagedSearch) -> list[str]:
         run = self.config.run
         unused = [
-            f"run.{name}: is for mode {mode}; not used in mode {run.mode}"
-            for name, mode in MODE_OPTIONS.items()
-            if getattr(run, name) is not None and mode != run.mode
+            f"run.{name}: is for mode {mode.name}; not used in mode {run.mode}"
+            for mode in SEARCH_MODES.values()
+            for name in mode.options
+            if getattr(run, name) is not None and mode is not run.search_mode
         ]
         return [*self.experiment.remarks, *self.schedule.notes, *search.notes(), *_about_blocks(run), *unused]
 

@@ -175,7 +175,7 @@ class StagedSearch:
             self.checkpoints,
             self.recipe.target,
             run.best_models if last else 1,
-            last and run.mode == "pareto",
+            last and run.search_mode.whole_front,
             folder,
             self.best,
         )
@@ -213,7 +213,7 @@ class StagedSearch:
             self.trials.append(trial)
 
         def keep(trial: Trial, model: Any, better: bool) -> None:
-            store.keep(trial, model, better, proposals.continues() | {trial.number}, run.mode == "hyperband")
+            store.keep(trial, model, better, proposals.continues() | {trial.number}, run.search_mode.continues)
 
         return loop.Search(
             space=space,
@@ -228,7 +228,7 @@ class StagedSearch:
             interrupts=self.interrupts,
             constraints=self.constraints,
             prune=run.prune,
-            whole_front=run.mode == "pareto",
+            whole_front=run.search_mode.whole_front,
             early_stop=run.early_stop == "bound",
             best_models=run.best_models if stage is self.schedule.stages[-1] else 1,
             objection=view.objection,
@@ -282,7 +282,7 @@ class StagedSearch:
             seed,
             first=max(3, min(6, trials // 4)),
             least=None if least is None else target.worth(least),
-            whole_front=run.mode == "pareto",
+            whole_front=run.search_mode.whole_front,
             dearest=self.experiment.reference.total,
         )
 

@@ -44,7 +44,7 @@ class SearchSetting:
 
 def proposer(setting: SearchSetting) -> Proposer:
     """The proposer of the mode that a configuration names."""
-    return MODES[setting.run.mode](setting)
+    return PROPOSERS[setting.run.mode](setting)
 
 
 class OracleProposer:
@@ -191,7 +191,7 @@ def _hyperband_oracle(run: RunConfig, **options: Any) -> SteadyHyperbandOracle:
 
 def workload(run: RunConfig, trials: int) -> tuple[int, int]:
     """How many trials a search trains at most, and epochs in all; Hyperband has numbers of its own."""
-    if run.mode == "hyperband":
+    if run.search_mode.continues:
         oracle = _hyperband_oracle(run, objective=keras_tuner.Objective("score", "max"))
         trials, epochs = oracle.trial_count(), oracle.epoch_count()
     else:
@@ -203,7 +203,7 @@ def _guided(setting: SearchSetting) -> Proposer:
     return GuidedProposer(GuidedOracle(guide=setting.guide(), max_trials=None, **_options(setting)), setting)
 
 
-MODES: Mapping[str, Callable[[SearchSetting], Proposer]] = {
+PROPOSERS: Mapping[str, Callable[[SearchSetting], Proposer]] = {
     "random": _random,
     "bayesian": _bayesian,
     "hyperband": _hyperband,

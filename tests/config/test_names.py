@@ -13,12 +13,14 @@ from qsearch.config import names
 from qsearch.config.chosen import Chosen
 from qsearch.config.keras_options import LOSS_CLASSES, METRIC_CLASSES, SHORT, KerasClass
 from qsearch.config.optimizers import OptimizerConfig
+from qsearch.config.schema import RunConfig
+from qsearch.config.search_modes import SEARCH_MODES
 from qsearch.datasets import DATASETS
 from qsearch.energy.process import PROCESSES
 from qsearch.models import MODELS
 from qsearch.quantize.apply import can_quantize
 from qsearch.quantizers.formats import SOURCE_FORMATS
-from qsearch.search.modes import MODES
+from qsearch.search.modes import PROPOSERS
 from qsearch.training.losses import Output
 from qsearch.training.objective import Objective
 
@@ -28,7 +30,8 @@ def test_registries() -> None:
     assert set(names.MODELS) == set(MODELS)
     assert set(names.PROCESSES) == set(PROCESSES)
     assert set(names.NUMBER_TYPES) == set(SOURCE_FORMATS)
-    assert set(names.MODES) == set(MODES)
+    assert set(SEARCH_MODES) == set(PROPOSERS)
+    assert {option for mode in SEARCH_MODES.values() for option in mode.options} <= set(RunConfig.model_fields)
 
 
 def test_layer_classes() -> None:

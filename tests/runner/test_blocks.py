@@ -16,7 +16,7 @@ from tiny_run import tiny
 import qsearch
 import qsearch.training.trainer as trainer
 from qsearch.config import load_config
-from qsearch.config.names import MODES
+from qsearch.config.search_modes import MODES
 from qsearch.datasets import load_dataset
 from qsearch.energy.public import estimate_energy
 from qsearch.errors import ConfigError

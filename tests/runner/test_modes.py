@@ -12,7 +12,7 @@ from slow import slow
 from tiny_run import tiny
 
 import qsearch
-from qsearch.config.names import MODES
+from qsearch.config.search_modes import MODES
 from qsearch.datasets import load_dataset
 from qsearch.errors import ConfigError
 from qsearch.runner.pipeline import RunResult, run

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tiny_search import price, search, space
 
-from qsearch.config.names import MODES
+from qsearch.config.search_modes import MODES
 from qsearch.errors import ModelError
 from qsearch.goal.price import Constraints, Price
 from qsearch.plan import Role

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tiny_search import KERNELS, accuracy, learned, price, search, space
 
-from qsearch.config.names import MODES
 from qsearch.config.schema import RunConfig
+from qsearch.config.search_modes import MODES
 from qsearch.goal.price import Constraints
 from qsearch.goal.target import Target
 from qsearch.plan import Role

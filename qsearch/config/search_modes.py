@@ -1,0 +1,38 @@
+"""The search modes, a record each: what depends on the mode asks its record, and never compares names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchMode:
+    """One way to search.
+
+    Attributes:
+        options: keys of `run` that this mode alone reads.
+        transfers: whether trials start from trained weights, where the configuration leaves that open.
+        whole_front: whether all trade-offs between metric and cost are wanted, and not the best score alone.
+        continues: whether the training of a trial may go on in a later one; then the mode says how many trials there
+            are, and how long each is.
+    """
+
+    name: str
+    options: tuple[str, ...] = ()
+    transfers: bool = False
+    whole_front: bool = False
+    continues: bool = False
+
+
+SEARCH_MODES: Mapping[str, SearchMode] = {
+    mode.name: mode
+    for mode in (
+        SearchMode(name="random"),
+        SearchMode(name="bayesian", options=("num_initial_points", "alpha", "beta")),
+        SearchMode(name="hyperband", options=("max_epochs", "factor", "hyperband_iterations"), continues=True),
+        SearchMode(name="guided", transfers=True),
+        SearchMode(name="pareto", transfers=True, whole_front=True),
+    )
+}
+MODES = tuple(SEARCH_MODES)
