@@ -19,11 +19,13 @@ from qsearch.goal.target import Target
 from qsearch.search.cheapest import cheapest
 from qsearch.search.encoding import Encoding, Matrix
 from qsearch.search.front import Point, front, hypervolume
+from qsearch.search.proposals import Feedback, Proposal
 from qsearch.search.space import Choice, SearchSpace, Values
 from qsearch.search.surrogate import NODES, WEIGHTS, Surrogate
+from qsearch.search.trials import Trial
 from qsearch.search.uniform import spread_out, uniform_values
 
-Candidate = tuple[dict[str, Choice], "Appraisal"]
+Appraised = tuple[dict[str, Choice], "Appraisal"]
 
 _POOL = 200
 """Children of one generation; generations for one suggestion; parents of the next one."""
@@ -64,17 +66,9 @@ class Seen:
     score: float
 
 
-@dataclass(frozen=True)
-class Suggestion:
-    """Values to try, and the trial whose weights to start from (None: the reference's)."""
-
-    values: dict[str, Choice]
-    parent: int | None
-
-
 @dataclass
 class Guide:
-    """Suggests values; deterministic for a seed and what it was told.
+    """A `Proposer`; deterministic for a seed and what it was told.
 
     Attributes:
         appraise: what values cost; called for hundreds of candidates a suggestion.
@@ -98,8 +92,9 @@ class Guide:
     def __post_init__(self) -> None:
         self._encoding = Encoding.of(self.space)
         self._start = self._uniform()
+        self._open: Proposal | None = None
 
-    def suggest(self) -> Suggestion | None:
+    def suggest(self) -> Proposal | None:
         """The next values, or None when nothing is left to try."""
         while self._start:
             values = self._start.pop(0)
@@ -124,17 +119,17 @@ class Guide:
         surrogate.fit([one.values for one in self.seen], [one.worth for one in self.seen])
         return surrogate
 
-    def _best_of(self, pool: list[Candidate], surrogate: Surrogate) -> Suggestion | None:
+    def _best_of(self, pool: list[Appraised], surrogate: Surrogate) -> Proposal | None:
         if not pool:
             return None
         promise = self._promise(surrogate.predict([values for values, _ in pool]), [one for _, one in pool])
         return self._suggestion(pool[int(numpy.argmax(promise))][0])
 
-    def _evolved(self, rng: numpy.random.Generator) -> Suggestion | None:
+    def _evolved(self, rng: numpy.random.Generator) -> Proposal | None:
         """Children of the elite, then children of the most promising of these, and so on."""
         surrogate = self._learned()
         parents = self._parents(rng)
-        pool: list[Candidate] = []
+        pool: list[Appraised] = []
         for _ in range(_GENERATIONS):
             pool = self._pool([*(values for values, _ in pool), *self._children(rng, parents)])
             if not pool:
@@ -145,13 +140,32 @@ class Guide:
             parents = [values for values, _ in pool]
         return self._suggestion(pool[0][0])
 
-    def propose(self, values: Values) -> None:
-        """Values are being tried; they and their like are not suggested again."""
-        self.tried.add(self.appraise(values).identity)
+    @property
+    def total(self) -> int | None:
+        """It goes on as long as it is asked."""
+        return None
 
-    def observe(self, trial: int, values: Values, worth: float, score: float) -> None:
-        """A trial was completed."""
-        self.seen.append(Seen(trial, values, self.appraise(values), worth, score))
+    def next(self) -> Proposal | None:
+        """What `suggest` says, which is not suggested again, nor is its like."""
+        self._open = self.suggest()
+        if self._open is not None:
+            self.tried.add(self.appraise(self._open.values).identity)
+        return self._open
+
+    def tell(self, told: Feedback) -> None:
+        """What came of it; completed trials are learned from."""
+        if (
+            self._open is not None
+            and isinstance(told.trial, Trial)
+            and told.score is not None
+            and told.worth is not None
+        ):
+            values = self._open.values
+            self.seen.append(Seen(told.trial.number, values, self.appraise(values), told.worth, told.score))
+
+    def continues(self) -> frozenset[int]:
+        """Trials whose weights a later one may start from."""
+        return frozenset(seen.trial for seen in self.elite())
 
     def cheapest(self) -> dict[str, Choice]:
         """Values of the least cost."""
@@ -185,9 +199,9 @@ class Guide:
         order = sorted(range(len(chosen)), key=lambda place: (abs(place - middle), place))
         return [dict(allowed[chosen[place]]) for place in order]
 
-    def _pool(self, candidates: Sequence[dict[str, Choice]]) -> list[Candidate]:
+    def _pool(self, candidates: Sequence[dict[str, Choice]]) -> list[Appraised]:
         """Those of the candidates that may be tried, each plan once."""
-        found: dict[Hashable, Candidate] = {}
+        found: dict[Hashable, Appraised] = {}
         for values in candidates:
             appraisal = self.appraise(values)
             if self._fresh(appraisal):
@@ -259,10 +273,10 @@ class Guide:
         ]
         return numpy.array(areas) - (before if from_best else 0)
 
-    def _suggestion(self, values: dict[str, Choice]) -> Suggestion:
+    def _suggestion(self, values: dict[str, Choice]) -> Proposal:
         candidates = self.elite()
         if not candidates:
-            return Suggestion(values, None)
+            return Proposal(values)
         vectors = self._encoding.vectors([values, *(one.values for one in candidates)])
         distances = numpy.linalg.norm(vectors[1:] - vectors[0], axis=1)
-        return Suggestion(values, candidates[int(numpy.argmin(distances))].trial)
+        return Proposal(values, parent=candidates[int(numpy.argmin(distances))].trial)

@@ -1,4 +1,4 @@
-"""Oracles: KerasTuner's, with their traps closed, and one of our own."""
+"""KerasTuner's oracles, with their traps closed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 
 import keras_tuner
 import numpy
-
-from qsearch.search.guide import Guide
 
 _SAMPLES = 600
 """Values that the Bayesian oracle compares for one proposal."""
@@ -98,23 +96,3 @@ class SteadyHyperbandOracle(keras_tuner.oracles.HyperbandOracle):  # type: ignor
                 each += self._get_size(bracket, number) * (until - done)
                 done = until
         return int(each * self.hyperband_iterations)
-
-
-class GuidedOracle(keras_tuner.Oracle):  # type: ignore[misc]
-    """Proposes what a `Guide` suggests.
-
-    Attributes:
-        parents: by KerasTuner's trial id, the trial of ours whose weights to start from.
-    """
-
-    def __init__(self, guide: Guide, **options: Any) -> None:
-        super().__init__(**options)
-        self.guide = guide
-        self.parents: dict[str, int | None] = {}
-
-    def populate_space(self, trial_id: str) -> dict[str, Any]:
-        suggestion = self.guide.suggest()
-        if suggestion is None:
-            return {"status": "STOPPED", "values": None}
-        self.parents[trial_id] = suggestion.parent
-        return {"status": "RUNNING", "values": dict(suggestion.values)}

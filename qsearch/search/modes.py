@@ -1,4 +1,4 @@
-"""KerasTuner's algorithms as proposers.
+"""The proposers of the search modes: KerasTuner's algorithms, and a guide of our own.
 
 Only the oracles are used, from one thread; trials, failures and the journal are ours. Seeds are spread first, as
 neighbouring seeds of KerasTuner share most of their trials and 0 would mean "any".
@@ -18,7 +18,7 @@ import keras_tuner
 
 from qsearch.config.schema import RunConfig
 from qsearch.search.guide import Guide
-from qsearch.search.keras_tuner_oracles import DiscreteBayesianOracle, GuidedOracle, SteadyHyperbandOracle
+from qsearch.search.keras_tuner_oracles import DiscreteBayesianOracle, SteadyHyperbandOracle
 from qsearch.search.proposals import Feedback, Proposal, Proposer
 from qsearch.search.space import SearchSpace
 
@@ -112,28 +112,6 @@ class HyperbandProposer(OracleProposer):
         return frozenset(self._ours.values())
 
 
-class GuidedProposer(OracleProposer):
-    """A `Guide`, as an oracle."""
-
-    def __init__(self, oracle: GuidedOracle, setting: SearchSetting) -> None:
-        super().__init__(oracle, setting)
-        self._guide = oracle.guide
-        self._values: dict[str, Any] = {}
-
-    def _proposal(self, values: dict[str, Any]) -> Proposal:
-        self._values = values
-        self._guide.propose(values)
-        return Proposal(values, parent=self._oracle.parents.get(self._trial.trial_id))
-
-    def tell(self, told: Feedback) -> None:
-        if told.trial.status == "completed" and told.score is not None and told.worth is not None:
-            self._guide.observe(told.trial.number, self._values, told.worth, told.score)
-        super().tell(told)
-
-    def continues(self) -> frozenset[int]:
-        return frozenset(seen.trial for seen in self._guide.elite())
-
-
 @contextmanager
 def _its_own_warnings_aside() -> Iterator[None]:
     """KerasTuner 1.4.8 calls threading.currentThread().getName(), both deprecated; users can do nothing about it."""
@@ -200,7 +178,7 @@ def workload(run: RunConfig, trials: int) -> tuple[int, int]:
 
 
 def _guided(setting: SearchSetting) -> Proposer:
-    return GuidedProposer(GuidedOracle(guide=setting.guide(), max_trials=None, **_options(setting)), setting)
+    return setting.guide()
 
 
 PROPOSERS: Mapping[str, Callable[[SearchSetting], Proposer]] = {
