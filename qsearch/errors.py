@@ -147,6 +147,14 @@ _NAMED = re.compile(r"\w+(Error|Exception): ")
 _PACKAGE = Path(__file__).parent
 
 
+def text_of(error: BaseException) -> str:
+    """What an error says; nothing where its own `__str__` fails."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
 def reason_of(error: BaseException, length: int = 200) -> str:
     """What an error of Keras, TensorFlow or the user's own code says, in one line; its class where it says nothing.
 
@@ -155,7 +163,7 @@ def reason_of(error: BaseException, length: int = 200) -> str:
     """
     single = len(error.args) == 1 and isinstance(error.args[0], str)
     # of a KeyError, the text is the repr of what it was given
-    said = error.args[0] if single and _WRAPPED in error.args[0] else str(error)
+    said = error.args[0] if single and _WRAPPED in error.args[0] else text_of(error)
     text = _GRAPH_NODES.sub("", _COLOURS.sub("", said))
     _, found, inner = text.rpartition(f"{_WRAPPED}:")
     lines = [line.strip() for line in (inner if found else text).splitlines() if line.strip()]
@@ -170,7 +178,7 @@ def reason_of(error: BaseException, length: int = 200) -> str:
         lines = several or [line for line in plain if line][-1:]
         if lines and _FRAME.match(lines[0]):  # nothing but where it was
             lines = []
-    return printable(lines[0][:length]) if lines else type(error).__name__
+    return printable(lines[0][:length]) if lines else _class_of(error)
 
 
 _ARGUMENTS = "Arguments received by "
@@ -182,10 +190,14 @@ _FRAME = re.compile(r'File "|Detected at node ')
 def told(error: BaseException, length: int = 200) -> str:
     """An error of the user's own code, or of a library called by it: class, reason, and the line of the user's."""
     reason, place = reason_of(error, length), place_of(error)
-    name = type(error).__name__
+    name = _class_of(error)
     # TensorFlow raises its own class for an error of a Python function, and names the real one in the text
     whole = reason if _NAMED.match(reason) or reason == name else f"{name}: {reason}"
     return f"{whole} ({place})" if place else whole
+
+
+def _class_of(error: BaseException) -> str:
+    return one_line(type(error).__name__)
 
 
 def plain(error: QsearchError) -> str:
@@ -212,7 +224,7 @@ def layer_of(error: BaseException) -> str:
         if isinstance(name, str) and callable(getattr(owner, "compute_output_shape", None)):
             found = found if hasattr(owner, "layers") else f"layer {name} ({type(owner).__name__})"
         trace = trace.tb_next
-    node = _NODE.search(str(error))
+    node = _NODE.search(text_of(error))
     return found or (f"node {node[1]}" if node else "")
 
 
@@ -229,7 +241,7 @@ def place_of(error: BaseException) -> str:
     """The innermost line of code that is the user's own: "nets.py:12"; empty where there is none."""
     frames = [(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)]
     # TensorFlow tells the frames of Python functions, and of what made a node of a graph, in the text alone
-    texts = [(file, int(line)) for file, line in _TRACE_LINE.findall(str(error))]
+    texts = [(file, int(line)) for file, line in _TRACE_LINE.findall(text_of(error))]
     for found in (texts, frames):
         start = max((place for place, (file, _) in enumerate(found) if Path(file).is_relative_to(_PACKAGE)), default=-1)
         own = [(file, line) for file, line in found[start + 1 :] if _is_the_users(file)]

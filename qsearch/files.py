@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from qsearch.errors import OutputError, reason_of
 
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Gives a path beside `path` to write to, which takes its place once all of it is on the disk.
 
-    Whatever goes wrong, an error or an interruption, what was at `path` stays, and nothing is left beside it.
+    Whatever goes wrong, an error or an interruption, what was at `path` stays, and nothing is left beside it. A link
+    goes on pointing to what is written; a file keeps its permissions.
 
     Raises:
         OutputError: the file cannot be written; see `failing_writes`.
     """
-    target = path.resolve() if path.is_symlink() else path  # a link goes on pointing to what is written
-    aside = target.with_name(f".partial.{target.name}")  # ends as the target does, which Keras and NumPy go by
     with failing_writes(path):
+        target = path.resolve() if path.is_symlink() else path
         target.parent.mkdir(parents=True, exist_ok=True)
+        aside = _new_file_beside(target, path.suffix)
         try:
             yield aside
             with aside.open("rb+") as file:
                 os.fsync(file.fileno())
+            if target.exists():
+                aside.chmod(target.stat().st_mode & 0o7777)
             aside.replace(target)
         finally:
             with suppress(OSError):
                 aside.unlink(missing_ok=True)
+
+
+def _new_file_beside(target: Path, suffix: str) -> Path:
+    """An empty file of a name that nobody has, nor can have foreseen; Keras and NumPy go by its suffix."""
+    aside = target.with_name(f".partial.{secrets.token_hex(8)}{suffix}")
+    os.close(os.open(aside, _NEW_FILE, 0o666))
+    return aside
 
 
 @contextmanager
@@ -62,12 +75,16 @@ def writable(path: Path) -> None:
     Raises:
         OutputError: it cannot.
     """
-    if path.is_dir():
-        raise OutputError(f"{path} cannot be written: it is a folder; name a file in it")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise OutputError(f"{path} cannot be written: it is write-protected; name another file")
-    probe = path.with_name(f".probe.{path.name}")
     with failing_writes(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        try:
+            target = path.resolve()
+        except RuntimeError:
+            raise OutputError(f"{path} cannot be written: it is a link to itself; name another file") from None
+        if target.is_dir():
+            raise OutputError(f"{path} cannot be written: it is a folder; name a file in it")
+        if target.exists() and not target.is_file():
+            raise OutputError(f"{path} cannot be written: it is a pipe or a device; name a file")
+        if target.exists() and not os.access(target, os.W_OK):
+            raise OutputError(f"{path} cannot be written: it is write-protected; name another file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _new_file_beside(target, path.suffix).unlink()

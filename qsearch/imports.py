@@ -16,6 +16,8 @@ from typing import Any
 
 from qsearch.errors import QsearchError, did_you_mean, shown, told
 
+_INSTALLERS = frozenset({"pip", "setuptools", "pkg_resources", "_distutils_hack", "wheel"})
+"""Of every environment, and as able to run commands as Python's own library."""
 _WHOSE = "a configuration may name modules of yours, beside it or in the current folder, and installed packages"
 
 
@@ -51,7 +53,11 @@ def imported(path: str, error: Callable[[str], QsearchError]) -> Any:
         raise error(f"{path}: {module_name} cannot be imported ({told(problem)})") from None
     parts = names.split(".")
     for place, name in enumerate(parts):
-        if not hasattr(found, name):
+        try:
+            missing = not hasattr(found, name)
+        except Exception as problem:  # of a __getattr__ of the user's
+            raise error(f"{path}: {module_name} fails when it is asked for {shown(name)} ({told(problem)})") from None
+        if missing:
             public = [known for known in vars(found) if not known.startswith("_")]
             raise error(f"{path}: {module_name} has no {shown(name)}{did_you_mean(name, public)}")
         found = getattr(found, name)
@@ -86,7 +92,7 @@ def origin(path: str) -> str | None:
 
 def _is_pythons(module: str) -> bool:
     """Whether a module is of Python's library; one of the user's own with such a name is hidden by it."""
-    return module.partition(".")[0] in sys.stdlib_module_names
+    return module.partition(".")[0] in sys.stdlib_module_names | _INSTALLERS
 
 
 def _home(found: Any) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from qsearch.errors import OutputError
 from qsearch.startup import check_temporary
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 def expanded(path: str | Path) -> Path:

@@ -60,6 +60,49 @@ def test_a_link_goes_on_pointing(tmp_path: Path) -> None:
     assert real.read_text(encoding="utf-8") == "two"
 
 
+def test_a_link_to_a_file_of_another_kind(tmp_path: Path) -> None:
+    (tmp_path / "real.keras").touch()
+    link = tmp_path / "w.npz"
+    link.symlink_to("real.keras")
+    with written_whole(link) as aside:
+        assert aside.suffix == ".npz"
+        aside.write_text("two", encoding="utf-8")
+    assert (tmp_path / "real.keras").read_text(encoding="utf-8") == "two"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["real.keras", "w.npz"]
+
+
+def test_nobody_elses_file_is_touched(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("mine", encoding="utf-8")
+    (tmp_path / ".partial.a.txt").symlink_to("victim")
+    with written_whole(tmp_path / "a.txt") as first, written_whole(tmp_path / "a.txt") as second:
+        assert first != second
+        first.write_text("one", encoding="utf-8")
+        second.write_text("two", encoding="utf-8")
+    assert (tmp_path / "victim").read_text(encoding="utf-8") == "mine"
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "one"
+
+
+def test_permissions_stay(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.touch()
+    path.chmod(0o640)
+    with written_whole(path) as aside:
+        aside.write_text("one", encoding="utf-8")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match="it is a pipe or a device"):
+        writable(tmp_path / "pipe")
+    (tmp_path / "round").symlink_to("round")
+    with pytest.raises(OutputError, match=r"it is a link to itself|Too many levels"):
+        writable(tmp_path / "round")
+    for name in ("a" * 260, "a/" * 3000 + "a"):
+        with pytest.raises(OutputError, match="cannot be written: File name too long"):
+            writable(tmp_path / name)
+
+
 def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OutputError, match="it is a folder"):
         writable(tmp_path)

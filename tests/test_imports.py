@@ -69,3 +69,16 @@ def test_a_current_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.Monke
     gone.rmdir()
     with pytest.raises(ConfigError, match="no_such_module_here cannot be imported"):
         imported("no_such_module_here:f", ConfigError)
+
+
+def test_installers_run_commands() -> None:
+    for path in ("pip:main", "pip._internal.utils.subprocess:call_subprocess", "setuptools:setup"):
+        with pytest.raises(ConfigError, match="is a module of Python itself"):
+            imported(path, ConfigError)
+
+
+def test_a_module_that_fails_when_it_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "asked.py").write_text("def __getattr__(name): raise ValueError('not now')", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"asked fails when it is asked for 'x' \(ValueError: not now"):
+        imported("asked:x", ConfigError)

@@ -100,3 +100,14 @@ def test_hints_of_tensorflow_are_no_reason() -> None:
     assert reason_of(RuntimeError(text)) == "OOM when allocating tensor with shape[5,5] and type float on cpu"
     bare = 'Graph execution error:\n\nDetected at node a/b defined at:\n  File "x.py", line 1\n [Op:__inference_1]'
     assert reason_of(MemoryError(bare)) == "MemoryError"
+
+
+class SpeechlessError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no")
+
+
+def test_an_error_that_cannot_say_anything() -> None:
+    assert reason_of(SpeechlessError()) == "SpeechlessError"
+    assert told(SpeechlessError()) == "SpeechlessError"
+    assert "\n" not in told(type("a\nb", (Exception,), {})("c"))

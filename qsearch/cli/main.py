@@ -24,6 +24,8 @@ from qsearch.errors import (
     VerificationError,
     one_line,
     printable,
+    text_of,
+    told,
 )
 from qsearch.exit_codes import ExitCode, in_a_line
 from qsearch.interrupts import Interrupts
@@ -64,14 +66,11 @@ def _outcome(interrupts: Interrupts) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        click.echo(_shown(error), err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return ExitCode.INTERRUPTED
-    except SystemExit as error:  # click raises none here, so that it is of a module that the configuration names
-        click.echo(f"error: code that the configuration names called sys.exit({error.code!r})", err=True)
-        return ExitCode.CONFIG
     except ConfigError as error:
         click.echo(printable(str(error)), err=True)  # as compilers do: each line starts with its place
         return error.exit_code
@@ -85,12 +84,24 @@ def _outcome(interrupts: Interrupts) -> int:
         if os.environ.get("QSEARCH_TRACEBACK"):
             traceback.print_exc()
         click.echo(
-            f"error: this is a bug in qsearch: {type(error).__name__}: {printable(str(error))}\n"
+            f"error: this is a bug in qsearch: {type(error).__name__}: {printable(text_of(error))}\n"
             "set QSEARCH_TRACEBACK=1 to see where, and please report it",
             err=True,
         )
         return ExitCode.BUG
+    except BaseException as error:  # sys.exit and the like, which neither click nor anything of ours raises
+        click.echo(f"error: code that the configuration names ended with {told(error)}", err=True)
+        return ExitCode.CONFIG
     return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _shown(error: click.ClickException) -> str:
+    """What click shows of a mistake in the arguments, which it quotes."""
+    said = f"Error: {error.format_message()}"
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        said = f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n\n{said}"
+    return printable(said)
 
 
 def _quiet() -> None:
@@ -99,3 +110,5 @@ def _quiet() -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    # PYTHONWARNINGS=error is about the user's own code
+    warnings.filterwarnings("ignore", module=r"(keras|keras_tuner|tensorflow|tensorflow_datasets|numpy|h5py|sklearn)\b")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Sequence
 from typing import IO, Any
 
@@ -9,9 +11,10 @@ import numpy
 
 from qsearch.datasets.dataset import Array
 from qsearch.datasets.memory import aligned_empty
-from qsearch.errors import DatasetError
+from qsearch.errors import DatasetError, reason_of
 from qsearch.paths import expanded, unreadable
 
+_LONGEST_HEADER = 10_000
 _CHUNK = 1 << 20
 """Bytes that are read at once."""
 _HEADERS = {
@@ -37,13 +40,18 @@ def arrays_in(npz: str, prefixes: Sequence[str], where: str) -> dict[str, Array 
     if (problem := unreadable(path)) is not None:
         raise DatasetError(f"{where}: {problem}")
     if not path.is_file():
-        raise DatasetError(f"{where}: no such file")
+        what = "is a folder, a pipe or a device, expected a file" if path.exists() else "no such file"
+        raise DatasetError(f"{where}: {what}")
+    if not zipfile.is_zipfile(path):
+        raise DatasetError(
+            f"{where}: cannot be read as a .npz file of plain arrays (it is no zip archive, as numpy.savez writes one)"
+        )
     try:
         # numpy leaves a file open that is no whole zip
         with path.open("rb") as opened, numpy.load(opened, allow_pickle=False) as file:
             return {name: _read(file, name) if name.startswith(tuple(prefixes)) else None for name in file.files}
     except Exception as error:  # whatever a broken file makes zip and numpy stumble over
-        reason = str(error).strip().partition("\n")[0]
+        reason = reason_of(error)
         ragged = "; pad rows of different lengths to one" if "allow_pickle" in reason else ""
         raise DatasetError(f"{where}: cannot be read as a .npz file of plain arrays ({reason}){ragged}") from None
 
@@ -51,12 +59,24 @@ def arrays_in(npz: str, prefixes: Sequence[str], where: str) -> dict[str, Array 
 def _read(file: Any, name: str) -> Array:
     """A member of the file, in memory that tensors can share if it holds numbers row by row."""
     with file.zip.open(f"{name}.npy" if f"{name}.npy" in file.zip.namelist() else name) as stream:
-        header = _HEADERS.get(numpy.lib.format.read_magic(stream))
+        version = numpy.lib.format.read_magic(stream)
+        header = _HEADERS.get(version)
         if header is not None:
-            shape, by_column, dtype = header(stream)
+            shape, by_column, dtype = header(_header(stream, 2 if version == (1, 0) else 4))
+            if any(side < 0 for side in shape):
+                raise ValueError(f"{name}: has the shape {shape}")
             if dtype.kind in "biuf" and not by_column:
                 return _filled(stream, shape, dtype)
     return numpy.asarray(file[name])
+
+
+def _header(stream: IO[bytes], length_bytes: int) -> IO[bytes]:
+    """The header of an array, from its length on; one that is longer than any is not read."""
+    length = stream.read(length_bytes)
+    count = int.from_bytes(length, "little")
+    if count > _LONGEST_HEADER:
+        raise ValueError(f"a header of {count:,} bytes")
+    return io.BytesIO(length + stream.read(count))
 
 
 def _filled(stream: IO[bytes], shape: tuple[int, ...], dtype: numpy.dtype[Any]) -> Array:

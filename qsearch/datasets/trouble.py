@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from qsearch.errors import DatasetError, told
+from qsearch.errors import DatasetError, text_of, told
 
 Trouble: TypeAlias = list[DatasetError]
 _FEEDING = ("[[IteratorGetNext]]", "Detected at node IteratorGetNext ")
@@ -52,12 +52,12 @@ def feeding(what: str) -> Iterator[None]:
     except DatasetError:
         raise
     except Exception as error:
-        length = _LENGTH.search(str(error))
+        length = _LENGTH.search(text_of(error))
         if length is not None:
             raise DatasetError(
                 f"{what}: had {length[1]} batches when it was read first, and {length[2]} in a later epoch; give as "
                 "many in every epoch, or never end and set train_samples (and test_samples)"
             ) from None
-        if any(mark in str(error) for mark in _FEEDING):
+        if any(mark in text_of(error) for mark in _FEEDING):
             raise DatasetError(f"{what}: failed while a model was trained or judged on it: {told(error)}") from None
         raise

@@ -144,7 +144,7 @@ def _passed(node: Node, inputs: Sequence[ChannelMap]) -> ChannelMap:
 
 def keeps_last_axis(node: Node) -> bool:
     """Whether a reshaped tensor has the channels that it had: axes are added, dropped or joined before the last."""
-    return node.input_shapes[0][-1] == node.output_shape[-1]
+    return node.input_shapes[0][-1:] == node.output_shape[-1:]
 
 
 def tied_layers(graph: ModelGraph) -> dict[str, tuple[str, ...]]:

@@ -112,7 +112,7 @@ def _along(move: Move) -> Twin:
     """Operations along one axis, or along all."""
 
     def read(call: Call) -> Operation:
-        keeps = bool(call.output_shape) and call.shapes[0][-1] == call.output_shape[-1]
+        keeps = bool(call.output_shape) and call.shapes[0][-1:] == call.output_shape[-1:]
         return DataMover(move, keeps and not call.on_channels(getattr(call.operation, "axis", None)))
 
     return read
@@ -128,7 +128,7 @@ def _stacked(call: Call) -> Operation:
 
 def _mover(move: Move) -> Twin:
     def read(call: Call) -> Operation:
-        keeps = bool(call.output_shape) and call.shapes[0][-1] == call.output_shape[-1]
+        keeps = bool(call.output_shape) and call.shapes[0][-1:] == call.output_shape[-1:]
         return DataMover(move, keeps)
 
     return read
@@ -159,7 +159,9 @@ def _window(call: Call) -> Operation:
 
 def _product(call: Call) -> Operation:
     """Matrix product of two tensors."""
-    return Merge(MergeKind.DOT, terms=call.shapes[0][-1]) if len(call.tensors) == 2 else _unknown(call)
+    return (
+        Merge(MergeKind.DOT, terms=call.shapes[0][-1]) if len(call.tensors) == 2 and call.shapes[0] else _unknown(call)
+    )
 
 
 def _einsum(call: Call) -> Operation:

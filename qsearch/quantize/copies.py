@@ -90,6 +90,8 @@ def made(layer: Any, kind: type[Any], config: Config) -> Any:
     with own_objects_of(layer, config):
         try:
             found = kind.from_config(config)
+            if not isinstance(found, keras.layers.Layer):
+                raise TypeError(f"its from_config gave a {type(found).__name__}")
         except ModelError:
             raise
         except Exception as error:

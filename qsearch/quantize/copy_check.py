@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import warnings
 from collections.abc import Iterator, Mapping
@@ -127,6 +128,10 @@ def _differs(path: str, layer: Any, what: str) -> str:
     )
 
 
+_MOST_VALUES = 20_000_000
+"""Of one input; a comparison that takes gigabytes is left out."""
+
+
 def _inputs(model: keras.Model) -> list[Any] | None:
     """Values for the model's inputs, the same each time; None where some are no numbers."""
     if isinstance(model, keras.Sequential) and not model.built:
@@ -137,6 +142,8 @@ def _inputs(model: keras.Model) -> list[Any] | None:
         shape = [_SAMPLES if tensor.shape[0] is None else tensor.shape[0]]
         shape += [_OPEN if side is None else side for side in tensor.shape[1:]]
         kind = keras.backend.standardize_dtype(tensor.dtype)
+        if math.prod(shape) > _MOST_VALUES:
+            return None
         if kind.startswith(("float", "bfloat")):
             values.append(keras.ops.cast(drawn.normal(size=shape), kind))
         elif kind.startswith(("int", "uint", "bool")):

@@ -18,6 +18,7 @@ from qsearch.config.goals import BitsGoalConfig, EnergyGoalConfig
 from qsearch.config.remarks import remarks as config_remarks
 from qsearch.energy.counts import estimated_macs, is_priced
 from qsearch.errors import ConfigError, ModelError, shown
+from qsearch.errors import told as told_of
 from qsearch.goal import CostReport
 from qsearch.goal.pricer import Costs, costs_of
 from qsearch.graph.from_keras import read_model, read_plan
@@ -188,6 +189,7 @@ def schedule_of(experiment: Experiment) -> Schedule:
     return blockwise(experiment.loaded, experiment.graph, experiment.space, table_of(experiment))
 
 
+_LONGEST_NAME = 500
 _SCOPE = re.compile(r"[A-Za-z0-9_.\\/>-]+")
 """What TensorFlow takes as the name of a scope, which each layer opens when it is trained."""
 
@@ -199,11 +201,20 @@ def _check_names(model: keras.Model, origin: str) -> None:
                 f"{origin}: the {kind} {shown(named.name)} cannot be trained by that name; TensorFlow takes letters "
                 "without accents, digits and _ . > -"
             )
+        if len(named.name) > _LONGEST_NAME:  # every node of a graph is named by it
+            raise ModelError(
+                f"{origin}: the {kind} {shown(named.name)} has a name of {len(named.name):,} characters, at most "
+                f"{_LONGEST_NAME} are taken"
+            )
 
 
 def _check_finite(model: keras.Model, origin: str) -> None:
     """Training starts from the weights that are given, and never comes back from NaN."""
-    for variable in model.weights:
+    try:
+        variables = model.weights
+    except Exception as error:  # of a property of the user's
+        raise ModelError(f"{origin}: its weights cannot be had ({told_of(error)})") from None
+    for variable in variables:
         if not keras.backend.is_float_dtype(variable.dtype):
             continue
         if not numpy.isfinite(numpy.asarray(variable, "float64")).all():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,18 @@ def test_files_that_are_broken(tmp_path: Path) -> None:
     numpy.savez(path, x_train=numpy.array([[1], [1, 2]], dtype=object))
     with pytest.raises(DatasetError, match="pad rows of different lengths to one"):
         arrays_in(str(path), ["x"], "d.npz")
+
+
+@pytest.mark.parametrize(
+    ("version", "header", "told"),
+    [
+        (1, b"{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 4), }", r"has the shape \(-1, 4\)"),
+        (2, b" " * 20_000, "a header of 20,000 bytes"),
+    ],
+)
+def test_headers_that_no_array_has(tmp_path: Path, version: int, header: bytes, told: str) -> None:
+    length = len(header).to_bytes(2 if version == 1 else 4, "little")
+    with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
+        archive.writestr("x_train.npy", b"\x93NUMPY" + bytes([version, 0]) + length + header + bytes(32))
+    with pytest.raises(DatasetError, match=told):
+        arrays_in(str(tmp_path / "d.npz"), ("x_train",), "d.npz")

@@ -221,3 +221,9 @@ def test_the_part_without_a_price() -> None:
     graph = read_model(model(lambda x: layers.Dense(3)(layers.ConvLSTM1D(4, 3, name="cl")(x)), 5, 8, 4))
     assert isinstance({node.layer: node for node in graph.nodes}["cl"].operation, Unknown)
     assert 0 < priced_share(graph) < 0.2
+
+
+def test_an_input_without_axes() -> None:
+    inputs = keras.Input(())
+    found = qsearch.estimate_energy(keras.Model(inputs, layers.Dense(2)(ops.expand_dims(inputs, -1))))
+    assert found.total > 0
