@@ -25,6 +25,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from qsearch import layers as layers
     from qsearch import quantizers as quantizers
+    from qsearch.config.shipped import shipped_configs as shipped_configs
     from qsearch.datasets import load_dataset as load_dataset
     from qsearch.energy.bias import bias_from_accumulators as bias_from_accumulators
     from qsearch.energy.public import estimate_energy as estimate_energy
@@ -48,6 +49,7 @@ _PUBLIC = {
     "left_alone": "qsearch.quantize.public",
     "quantize_model": "qsearch.quantize.public",
     "quantized_weights": "qsearch.export.weights",
+    "shipped_configs": "qsearch.config.shipped",
     "unfold_model": "qsearch.quantize.unfold",
     "verify": "qsearch.export.verify",
     "run": "qsearch.runner.pipeline",
@@ -67,6 +69,7 @@ __all__ = [
     "quantized_weights",
     "quantizers",
     "run",
+    "shipped_configs",
     "unfold_model",
     "verify",
 ]

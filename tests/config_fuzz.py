@@ -83,10 +83,15 @@ class Outcome:
     told: str = ""
 
 
+def _files() -> list[str]:
+    """The shipped configurations as they are, and with everything that they leave out."""
+    return [text for path in CONFIGS for text in (path.read_text(encoding="utf-8"), to_yaml(load_config(path).config))]
+
+
 def cases(seed: int) -> Iterator[Case]:
     """Endless; the same for the same seed."""
     chance = random.Random(seed)
-    files = [path.read_text(encoding="utf-8") for path in CONFIGS]
+    files = _files()
     while True:
         text = chance.choice(files)
         data = yaml.safe_load(text)
@@ -116,7 +121,7 @@ def cases(seed: int) -> Iterator[Case]:
 def key_cases(seed: int, each: int) -> Iterator[Case]:
     """Every key of the schema in its turn, set to so many values, in the file and by an option."""
     chance = random.Random(seed)
-    files = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in CONFIGS]
+    files = [*map(yaml.safe_load, _files())]
     for key in KEYS:
         for number in range(each):
             data = chance.choice(files)

@@ -27,7 +27,10 @@ from qsearch.report.units import cost, duration, energy, priced, saving
 def run(
     interrupts: Interrupts | None, config: Path, overrides: tuple[str, ...], output_dir: str | None, plain: bool
 ) -> int:
-    """Search the best quantized version of a model, as CONFIG (default: qsearch.yaml) says."""
+    """Search the best quantized version of a model, as CONFIG (default: qsearch.yaml) says.
+
+    CONFIG is a YAML file, or the name of a configuration that qsearch brings along, such as digits.
+    """
     return search(read(config, overrides, output_dir), plain, interrupts)
 
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qsearch.config import bounds
+from qsearch.config.shipped import shipped_configs, shipped_or
 from qsearch.config.yaml_reader import parse_source
 from qsearch.config.yaml_source import Source
-from qsearch.errors import ConfigError
+from qsearch.errors import ConfigError, did_you_mean
 from qsearch.paths import expanded
 
 _LISTED = 10
@@ -21,16 +22,17 @@ _MOST_BYTES = 4 * bounds.FILE_CHARACTERS + 4
 
 
 def read_source(path: Path) -> Source:
-    """Read a YAML file.
+    """Read a YAML file, or the shipped configuration of that name.
 
     Raises:
         ConfigError: the file is missing, unreadable, no text, or not YAML.
     """
+    path = shipped_or(path)
     name, path = str(path), expanded(path)
     try:
         data = _read(path)
     except (FileNotFoundError, NotADirectoryError):
-        raise ConfigError(f"{name}: no such file{_others(path)}") from None
+        raise ConfigError(f"{name}: no such file{_others(path)}{_shipped(name)}") from None
     except OSError as error:
         raise ConfigError(f"{name}: cannot be read: {error.strerror}") from None
     except ValueError as error:  # a NUL in the name
@@ -66,6 +68,14 @@ def _parts(path: Path, descriptor: int, pipe: bool) -> Iterator[bytes]:
             return
         left -= len(part)
         yield part
+
+
+def _shipped(name: str) -> str:
+    """The shipped configurations, where no file but a name was given."""
+    if name != Path(name).stem:
+        return ""
+    known = shipped_configs()
+    return f"; shipped with qsearch: {', '.join(known)}{did_you_mean(name, known)}"
 
 
 def _others(path: Path) -> str:

@@ -1,0 +1,155 @@
+"""What CONTRIBUTING.md says about adding something is enough: a copy of the package, edited there alone, can do it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NAMES = "qsearch/config/names.py"
+DATASETS, MODELS = "qsearch/datasets/load.py", "qsearch/models/presets.py"
+PROCESSES, MODES = "qsearch/energy/process.py", "qsearch/search/oracle.py"
+ROOM = "qsearch/quantizers/"
+
+EDITS: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {
+    "a data set": {
+        NAMES: (('"digits")\nMODELS', '"digits", "halved_digits")\nMODELS'),),
+        DATASETS: (
+            ('    "digits": digits,\n', '    "digits": digits,\n    "halved_digits": _halved,\n'),
+            (
+                "DATASETS: Mapping",
+                "def _halved() -> Raw:\n"
+                "    raw = digits()\n"
+                "    train, test = raw.train_x[:, ::2, ::2], raw.test_x[:, ::2, ::2]\n"
+                "    return Raw(train, raw.train_y, test, raw.test_y, raw.scale)\n"
+                "\n\nDATASETS: Mapping",
+            ),
+        ),
+    },
+    "a model": {
+        NAMES: (('"digits_resnet")', '"digits_resnet", "narrow")'),),
+        MODELS: (
+            (
+                '    "resnet8"',
+                '    "narrow": BlockNetwork(shape=(4, 4, 1), num_classes=10, kernel_size=3, filters=(4, 8)),\n'
+                '    "resnet8"',
+            ),
+        ),
+    },
+    "a process": {
+        NAMES: (('"jouppi_7nm")', '"jouppi_7nm", "measured")'),),
+        PROCESSES: (
+            (
+                '        "jouppi_7nm": Process(',
+                '        "measured": Process("measured", (0.5,), (1.0,), {16: 1.0, 32: 1.0}, {16: 1.0, 32: 1.0}, '
+                '(1.0,), 10.0, "a test"),\n        "jouppi_7nm": Process(',
+            ),
+        ),
+    },
+    "a mode": {
+        NAMES: (('"pareto")', '"pareto", "plain")'),),
+        MODES: (('    "random": _random,\n', '    "random": _random,\n    "plain": _random,\n'),),
+    },
+    "a quantizer": {
+        f"{ROOM}fixed_quantizers.py": (
+            (
+                "@_register\nclass quantized_hswish",
+                '@_register\nclass quantized_steps(quantized_bits):\n    """quantized_bits by another name."""\n\n\n'
+                "@_register\nclass quantized_hswish",
+            ),
+        ),
+        f"{ROOM}signatures.py": (
+            (
+                '    "quantized_po2": (_POWER',
+                '    "quantized_steps": (_BITS, _INT_BITS, _SYMMETRIC, _KEEP_NEGATIVE, _ALPHA, _STOCHASTIC, '
+                "_SCALE_AXIS, _NOISE, _VAR_NAME, _USE_STE, _USE_VARIABLES, *_GROUPS, "
+                'Parameter("post_training_scale", None, SCALE), _ROUNDING),\n    "quantized_po2": (_POWER',
+            ),
+        ),
+        f"{ROOM}classes.py": (
+            ("import quantized_bits, ", "import quantized_bits, quantized_steps, "),
+            ("        quantized_bits,\n", "        quantized_bits,\n        quantized_steps,\n"),
+        ),
+        f"{ROOM}formats.py": (
+            (
+                '    "quantized_linear": _quantized_bits,\n',
+                '    "quantized_linear": _quantized_bits,\n'
+                '    "quantized_steps": lambda spec: fixed(_bits(spec), cast(int, spec.arguments["integer"])),\n',
+            ),
+        ),
+    },
+}
+
+CONFIG = """
+dataset: {name: halved_digits, train_samples: 300, test_samples: 100, validation: 0.2}
+model: {name: narrow}
+reference: {epochs: 1}
+quantization_config: {kernel: {"quantized_steps(4,0,alpha=1.0)": 4, "quantized_steps(2,0,alpha=1.0)": 2}}
+limit: {Dense: [8, 8, 8], Conv2D: [8, 8, 8], Activation: [8]}
+goal: {type: energy, params: {process: measured}}
+run: {output_dir: out, mode: plain, max_trials: 2, epochs: 1}
+"""
+
+
+def rows(root: Path) -> dict[str, set[str]]:
+    """The files that each row of the table names."""
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| (an? [^|]+) \| ([^|]+) \| [^|]+ \|$", text, re.MULTILINE)
+    return {what: set(re.findall(r"`([^`]+)`", where)) for what, where in table}
+
+
+def test_the_table_names_the_files_that_are_edited_here(root: Path) -> None:
+    assert rows(root) == {what: {*files} for what, files in EDITS.items()}
+
+
+def test_files_that_contributing_names_are_there(root: Path) -> None:
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = [path for path in re.findall(r"`((?:qsearch|tests|scripts|docs)/[\w./]*)`", text) if "*" not in path]
+    assert named
+    assert [path for path in named if not (root / path).exists()] == []
+
+
+def test_the_order_of_rooms_is_the_tested_one(root: Path) -> None:
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    architecture = (root / "tests" / "test_architecture.py").read_text(encoding="utf-8")
+    kept = re.search(r"ROOMS = \((.*?)\)", architecture, re.DOTALL)
+    said = re.search(r"rooms before it:\n\n(.*?)\n\n", text, re.DOTALL)
+    assert kept and said
+    assert re.findall(r"`(\w+)`", said[1]) == re.findall(r'"(\w+)"', kept[1])
+
+
+@pytest.fixture(scope="module")
+def edited(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the package with one more of everything."""
+    folder = tmp_path_factory.mktemp("edited")
+    shutil.copytree(root / "qsearch", folder / "qsearch", ignore=shutil.ignore_patterns("__pycache__"))
+    for files in EDITS.values():
+        for name, changes in files.items():
+            path = folder / name
+            text = path.read_text(encoding="utf-8")
+            for old, new in changes:
+                assert text.count(old) == 1, (name, old)
+                text = text.replace(old, new)
+            path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_what_is_added_there_is_searched_with(edited: Path) -> None:
+    (edited / "added.yaml").write_text(CONFIG, encoding="utf-8")
+    command = [sys.executable, "-m", "qsearch", "run", "added.yaml", "--plain"]
+    done = subprocess.run(
+        command, cwd=edited, env={**os.environ, "PYTHONPATH": str(edited)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    trials = [json.loads(line) for line in (edited / "out" / "trials.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [trial["status"] for trial in trials] == ["completed"] * 2
+    assert "quantized_steps(" in json.dumps(trials)
+    result = json.loads((edited / "out" / "result.json").read_text(encoding="utf-8"))
+    assert result["mode"] == "plain"
+    assert result["reference"]["energy"] > 0
