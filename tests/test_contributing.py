@@ -14,7 +14,7 @@ import pytest
 
 NAMES = "qsearch/config/names.py"
 DATASETS, MODELS = "qsearch/datasets/load.py", "qsearch/models/presets.py"
-PROCESSES, MODES = "qsearch/energy/process.py", "qsearch/search/oracle.py"
+PROCESSES, MODES = "qsearch/energy/process.py", "qsearch/search/modes.py"
 ROOM = "qsearch/quantizers/"
 
 EDITS: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {
@@ -53,7 +53,12 @@ EDITS: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {
         ),
     },
     "a mode": {
-        NAMES: (('"pareto")', '"pareto", "plain")'),),
+        "qsearch/config/search_modes.py": (
+            (
+                '        SearchMode(name="random"),\n',
+                '        SearchMode(name="random"),\n        SearchMode(name="plain"),\n',
+            ),
+        ),
         MODES: (('    "random": _random,\n', '    "random": _random,\n    "plain": _random,\n'),),
     },
     "a quantizer": {
