@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import gc
+import atexit
+import os
 import sys
+import threading
+from contextlib import suppress
 from typing import NoReturn
 
 from qsearch.exit_codes import ExitCode
@@ -21,8 +24,21 @@ def main() -> NoReturn:
         except KeyboardInterrupt:
             sys.stderr.write("interrupted\n")
         interrupts.leave(code)
-    gc.freeze()  # else the interpreter looks through all objects of TensorFlow once more at its end, for over a second
-    sys.exit(code)
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
+    """End as the interpreter does, but for taking itself apart.
+
+    That looks through all objects of TensorFlow for over a second, in which signals are nobody's, and it ends by the
+    signal, whatever the exit code is, where an interruption went through code that a C library ran.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # one that is closed
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,15 @@ def main() -> int:
 
 def _started(config: Path, output: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "qsearch", "run", str(config), "--output-dir", str(output)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_hearing_all_signals
+    )
+
+
+def _hearing_all_signals() -> None:
+    """What a shell runs in the background, or with nohup, ignores some of them, and so do its children."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _length(config: Path) -> float:
