@@ -102,17 +102,17 @@ class Interrupts:
 
     def leave(self, code: int) -> None:
         """From here on, a signal ends the process at once, with this exit code: all is done, but for tidying up."""
+        self.answered()
         for number in self._earlier:
             signal.signal(number, lambda *_: os._exit(code))
         self._earlier.clear()
-        self.answered()
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         if number == getattr(signal, "SIGHUP", None):
             _leave_terminal()
         if not self.asked:
             # only now, as code of the user's may have uses of its own for this timer
-            signal.signal(signal.SIGALRM, self._remember)
+            self._earlier.setdefault(signal.SIGALRM, signal.signal(signal.SIGALRM, self._remember))
             signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
         self.asked = True
         self._count += 1

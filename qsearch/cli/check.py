@@ -48,16 +48,8 @@ def _imports(loaded: LoadedConfig) -> list[str]:
         if (refused := refusal(path)) is not None:
             problems.append(str(loaded.error(key, refused)))
         elif found is None:
-            module = path.partition(":")[0]
-            problems.append(
-                str(
-                    loaded.error(
-                        key,
-                        f"{path}: there is no module {module} beside the file, in the "
-                        "current folder or among the installed packages",
-                    )
-                )
-            )
+            nowhere = f"there is no module {path.partition(':')[0]} beside the file, in the current folder or among the"
+            problems.append(str(loaded.error(key, f"{path}: {nowhere} installed packages")))
         else:
             say(f"imports {place} from {found}")
     return problems

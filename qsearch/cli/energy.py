@@ -122,7 +122,7 @@ def _priced(name: str, reference: str | None, loading: ModelFileOptions, design:
     with quiet_start():
         from qsearch.energy.estimate import price_plan, price_reference
         from qsearch.energy.metrics import model_metrics
-        from qsearch.energy.public import energy_settings
+        from qsearch.energy.public import default_reference, energy_settings
         from qsearch.export.ebops import effective_bit_operations
         from qsearch.graph.from_keras import read_model, read_plan
         from qsearch.models import build_model
@@ -134,8 +134,7 @@ def _priced(name: str, reference: str | None, loading: ModelFileOptions, design:
         loading.refuse_for(name)
     model = build_model(name) if named else loading.load(name)
     graph, plan = read_model(model), read_plan(model)
-    if reference is None and not plan.layers:
-        reference = "int8"
+    reference = reference or default_reference(plan)
     for text in design["source_quantizers"] or ():
         try:
             source_format(text)

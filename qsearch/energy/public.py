@@ -13,6 +13,7 @@ from qsearch.energy.process import Process, process_named
 from qsearch.energy.report import EnergyReport
 from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.graph.from_keras import read_model, read_plan
+from qsearch.plan import QuantizationPlan
 from qsearch.quantizers.formats import SOURCE_FORMATS, Kind, NumberFormat, source_format
 
 _RULES = ("internal", "accumulator")
@@ -61,7 +62,7 @@ def estimate_energy(
     graph = read_model(model)
     plan = read_plan(model)
     if reference == "auto":
-        reference = None if plan.layers else "int8"
+        reference = default_reference(plan)
     settings = energy_settings(
         reference,
         accumulator,
@@ -78,6 +79,11 @@ def estimate_energy(
     if reference is None:
         return price_plan(graph, plan, settings)
     return price_reference(graph, settings)
+
+
+def default_reference(plan: QuantizationPlan) -> str | None:
+    """What a model is priced as where nobody says: by its own quantizers (None), or as int8 where it has none."""
+    return None if plan.layers else "int8"
 
 
 def energy_settings(
