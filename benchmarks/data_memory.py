@@ -65,7 +65,13 @@ def recipe() -> Any:
 
     loss = Chosen("sparse_categorical_crossentropy")
     objective = Objective(loss, (Chosen("acc"),), Output(loss, (3,)))
-    return Recipe(OptimizerConfig(name="sgd"), objective, Target("val_acc", True), 1, BATCH)
+    return Recipe(
+        optimizer=OptimizerConfig(name="sgd"),
+        objective=objective,
+        target=Target("val_acc", True),
+        epochs=1,
+        batch_size=BATCH,
+    )
 
 
 def layout() -> Any:

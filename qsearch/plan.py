@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
+from typing import Any
 
-from qsearch.quantizers.spec import QuantizerSpec
+from qsearch.quantizers.spec import QuantizerSpec, parse
 
 
 class Role(Enum):
@@ -59,6 +60,17 @@ class Fold:
     mode: str = "ema_stats_folding"
     freeze_delay: int | None = None
 
+    def to_dict(self) -> str | dict[str, Any]:
+        """The name of the norm alone, where the rest is as usual."""
+        if self == Fold(self.norm):
+            return self.norm
+        return {"norm": self.norm, "mode": self.mode, "freeze_delay": self.freeze_delay}
+
+    @classmethod
+    def from_dict(cls, shown: str | Mapping[str, Any]) -> Fold:
+        """What `to_dict` gave."""
+        return cls(shown) if isinstance(shown, str) else cls(**shown)
+
 
 @dataclass(frozen=True)
 class LayerPlan:
@@ -104,16 +116,30 @@ class LayerPlan:
     def __reduce__(self) -> tuple[type[LayerPlan], tuple[object, ...]]:
         return (LayerPlan, (dict(self.quantizers), self.filters, self.fold, self.adaptive))
 
-    def to_dict(self) -> dict[str, str | int]:
+    def to_dict(self) -> dict[str, Any]:
         """`{"kernel": "quantized_bits(4,0,1,alpha=1.0)", "filters": 24}`: what files and reports show."""
-        shown: dict[str, str | int] = {role.value: str(spec) for role, spec in self.quantizers.items()}
+        shown: dict[str, Any] = {role.value: str(spec) for role, spec in self.quantizers.items()}
         if self.filters is not None:
             shown["filters"] = self.filters
         if self.fold is not None:
-            shown["fold"] = self.fold.norm
+            shown["fold"] = self.fold.to_dict()
         if self.adaptive:
             shown["adaptive"] = "yes"
         return shown
+
+    @classmethod
+    def from_dict(cls, shown: Mapping[str, Any]) -> LayerPlan:
+        """What `to_dict` gave.
+
+        Raises:
+            ConfigError: a quantizer that is none.
+            ValueError: a role that is none.
+        """
+        facts = dict(shown)
+        filters, fold = facts.pop("filters", None), facts.pop("fold", None)
+        adaptive = facts.pop("adaptive", None) == "yes"
+        quantizers = {Role(role): parse(text) for role, text in facts.items()}
+        return cls(quantizers, filters, None if fold is None else Fold.from_dict(fold), adaptive)
 
 
 @dataclass(frozen=True)
@@ -145,8 +171,13 @@ class QuantizationPlan:
         found = self.layers.get(layer)
         return found if found is not None and found.quantizes else None
 
-    def to_dict(self) -> dict[str, dict[str, str | int]]:
+    def to_dict(self) -> dict[str, dict[str, Any]]:
         return {name: layer.to_dict() for name, layer in self.layers.items()}
+
+    @classmethod
+    def from_dict(cls, shown: Mapping[str, Mapping[str, Any]]) -> QuantizationPlan:
+        """What `to_dict` gave: a best/plan.yaml, for example."""
+        return cls({name: LayerPlan.from_dict(layer) for name, layer in shown.items()})
 
 
 NO_QUANTIZERS = QuantizationPlan()

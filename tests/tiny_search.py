@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import qsearch.search.loop as loop
 from qsearch.config.schema import RunConfig
-from qsearch.errors import ModelError
 from qsearch.goal.price import Constraints, Price
 from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan, Role
 from qsearch.quantizers.formats import number_format
-from qsearch.search.guide import Appraisal, Guide
-from qsearch.search.loop import Search, SearchResult, Stop
+from qsearch.search.candidates import Candidates
+from qsearch.search.guide import Guide
+from qsearch.search.loop import Search, Stop, TrialLoop
 from qsearch.search.modes import SearchSetting, proposer
+from qsearch.search.proposals import Proposal
 from qsearch.search.seeds import spread
-from qsearch.search.space import FILTER_FACTORS, Dimension, SearchedLayer, SearchSpace, Values
-from qsearch.search.trials import AnyTrial, Candidate, SilentObserver, Trained, Trial
+from qsearch.search.space import FILTER_FACTORS, Dimension, SearchedLayer, SearchSpace
+from qsearch.search.trials import AnyTrial, SilentObserver, Trained, Trial
+
+Train = Callable[[int, Proposal, Price, Stop | None], tuple[Trained, Any]]
 
 KERNELS = ("binary", "ternary", "quantized_bits(4)", "quantized_bits(8)")
 
@@ -35,7 +38,7 @@ def price(plan: QuantizationPlan) -> Price:
     cost = 0.0
     for layer in plan.layers.values():
         cost += (layer.filters or 1) * number_format(layer.quantizers[Role.KERNEL]).bits / 2
-    return Price(cost, cost, 0.08 * math.log2(64 / cost))
+    return Price(cost=cost, energy=cost, delta=0.08 * math.log2(64 / cost), final_cost=cost)
 
 
 def accuracy(plan: QuantizationPlan) -> float:
@@ -47,15 +50,17 @@ def accuracy(plan: QuantizationPlan) -> float:
     return math.exp(-loss)
 
 
-def learned(candidate: Candidate, stop: Stop | None) -> tuple[Trained, str]:
-    value = accuracy(candidate.plan)
-    epochs = candidate.epochs or 3
+def learned(number: int, proposal: Proposal, price: Price, stop: Stop | None) -> tuple[Trained, str]:
+    value = accuracy(proposal.plan)
+    epochs = proposal.epochs or 3
     worth = value * (1 - 0.3 * 0.5**epochs)
-    return Trained({"val_acc": worth}, epochs, epochs, (worth,) * (epochs - candidate.first_epoch)), "model"
+    curve = (worth,) * (epochs - proposal.first_epoch)
+    return Trained(metrics={"val_acc": worth}, epochs=epochs, best_epoch=epochs, curve=curve), "model"
 
 
-def cycling(candidate: Candidate, stop: Stop | None) -> tuple[Trained, str]:
-    return Trained({"val_acc": 0.5 + 0.1 * (candidate.id % 3)}, 3, 2), f"model {candidate.id}"
+def cycling(number: int, proposal: Proposal, price: Price, stop: Stop | None) -> tuple[Trained, str]:
+    metric = 0.5 + 0.1 * (number % 3)
+    return Trained(metrics={"val_acc": metric}, epochs=3, best_epoch=2), f"model {number}"
 
 
 def search(
@@ -64,39 +69,44 @@ def search(
     max_trials: int,
     seed: int = 7,
     mode: str = "random",
-    train: Callable[[Candidate, Stop | None], tuple[Trained, Any]] = cycling,
+    train: Train = cycling,
     price: Callable[[QuantizationPlan], Price] = price,
     constraints: Constraints = Constraints(),  # noqa: B008
     target: Target = Target("val_acc"),  # noqa: B008
     run: dict[str, Any] | None = None,
     **options: Any,
-) -> tuple[SearchResult, list[AnyTrial], list[Any]]:
+) -> tuple[TrialLoop, list[AnyTrial], list[Any]]:
     """(the result, the trials as they were recorded, the models that were the best when they were kept)."""
     recorded: list[AnyTrial] = []
     kept: list[Any] = []
 
-    def appraise(values: Values) -> Appraisal:
-        plan = searched.plan(values)
-        try:
-            found = price(plan)
-        except ModelError:
-            return Appraisal(plan, math.inf, 0.0, allowed=False)
-        return Appraisal(plan, found.cost, found.delta, constraints.objection(found) is None)
+    def within_budget(plan: QuantizationPlan) -> Price:
+        priced = price(plan)
+        return replace(priced, objection=constraints.objection(priced))
+
+    candidates = Candidates(searched, within_budget)
 
     def guide() -> Guide:
-        least = None if constraints.metric is None else target.worth(constraints.metric)
-        return Guide(searched, appraise, target, seed, 4, least, whole_front=mode == "pareto", dearest=64.0)
+        return Guide(
+            candidates=candidates,
+            target=target,
+            seed=seed,
+            first=4,
+            least=None if constraints.metric is None else target.worth(constraints.metric),
+            whole_front=mode == "pareto",
+            dearest=64.0,
+        )
 
     def keep(trial: Trial, model: Any, better: bool) -> None:
         if better:
             kept.append(model)
 
     config = RunConfig(mode=mode, max_trials=max_trials, **(run or {}))
-    result = loop.run(
+    setting = SearchSetting(candidates=candidates, run=config, seed=spread(seed), folder=folder, guide=guide)
+    result = TrialLoop(
         Search(
             space=searched,
-            proposer=proposer(SearchSetting(searched, config, spread(seed), folder, guide)),
-            price=price,
+            proposer=proposer(setting),
             train=train,
             target=target,
             max_trials=max_trials,
@@ -107,5 +117,5 @@ def search(
             whole_front=mode == "pareto",
             **options,
         )
-    )
+    ).run()
     return result, recorded, kept

@@ -37,14 +37,14 @@ class LookaheadPricer:
 
     def price(self, plan: QuantizationPlan) -> Price:
         """Cost and energy of the plan as it is, with the delta of what it is worth."""
-        found = self.costs.price(plan)
-        return found if self.typical is None else replace(found, delta=self.ahead(plan).delta)
+        price = self.costs.price(plan)
+        objection = self._objection(plan, price)
+        if self.typical is None:
+            return replace(price, objection=objection)
+        ahead = self.costs.price(_completed(plan, self.typical))
+        return replace(price, delta=ahead.delta, final_cost=ahead.cost, objection=objection)
 
-    def ahead(self, plan: QuantizationPlan) -> Price:
-        """The price of the whole network that the plan's worth is reckoned from."""
-        return self.costs.price(plan if self.typical is None else _completed(plan, self.typical))
-
-    def objection(self, plan: QuantizationPlan, price: Price) -> str | None:
+    def _objection(self, plan: QuantizationPlan, price: Price) -> str | None:
         """Why a plan is outside the budget, which is for the whole model, whatever the blocks to come choose."""
         if self.least is None:
             return self.constraints.objection(price)
@@ -52,10 +52,10 @@ class LookaheadPricer:
         return None if told is None else f"with the cheapest of the blocks to come, {told}"
 
 
-def outlook(
+def lookahead(
     costs: Costs, constraints: Constraints, schedule: Schedule, stage: Stage, space: SearchSpace, ahead: bool
 ) -> LookaheadPricer:
-    """The outlook of a stage whose part of the space is `space`; ahead: whether blocks to come count as quantized."""
+    """The pricer of a stage whose part of the space is `space`; ahead: whether blocks to come count as quantized."""
     if not stage.later:
         return LookaheadPricer(costs, constraints)
 

@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from qsearch.cli.streams import reader_is_gone
 from qsearch.errors import LONGEST_LINE, one_line
 from qsearch.report.units import duration, energy
-from qsearch.search.trials import AnyTrial, Candidate, FailedTrial, Observer, SkippedTrial, Trial
+from qsearch.search.proposals import Proposal
+from qsearch.search.trials import AnyTrial, FailedTrial, Observer, SkippedTrial, Trial
 
 
 @contextmanager
@@ -40,9 +41,9 @@ class _Clock:
     def __init__(self) -> None:
         self.started = time.monotonic()
 
-    def left(self, number: int, total: int) -> str:
+    def left(self, trained: int, total: int) -> str:
         elapsed = time.monotonic() - self.started
-        return duration(elapsed / number * (total - number)) if number else "?"
+        return duration(elapsed / trained * (total - trained)) if trained else "?"
 
 
 class _PlainObserver:
@@ -57,24 +58,24 @@ class _PlainObserver:
         self.clock = _Clock()
         self._print(title)
 
-    def trial_started(self, candidate: Candidate, number: int, total: int) -> None:
+    def trial_started(self, number: int, proposal: Proposal, trained: int, total: int) -> None:
         """Nothing: the line comes when the trial ends."""
 
     def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
         """Nothing: too many lines for a log."""
 
-    def trial_ended(self, trial: AnyTrial, best: Trial | None, number: int, total: int) -> None:
-        self._print(f"[{number}/{total}] {self._describe(trial, best)}, {self.clock.left(number, total)} left")
+    def trial_ended(self, trial: AnyTrial, best: Trial | None, trained: int, total: int) -> None:
+        self._print(f"[{trained}/{total}] {self._describe(trial, best)}, {self.clock.left(trained, total)} left")
 
     def _describe(self, trial: AnyTrial, best: Trial | None) -> str:
         if isinstance(trial, SkippedTrial):
-            return f"trial {trial.id}: skipped, {trial.reason}"
+            return f"trial {trial.number}: skipped, {trial.reason}"
         if isinstance(trial, FailedTrial):
-            return f"trial {trial.id}: failed: {trial.reason}"
-        candidate, name = trial.candidate, trial.target.removeprefix("val_")
-        mark = "best so far" if best is None or best is trial else f"best {best.score:.4f}, trial {best.candidate.id}"
+            return f"trial {trial.number}: failed: {trial.reason}"
+        name = trial.target.removeprefix("val_")
+        mark = "best so far" if best is None or best is trial else f"best {best.score:.4f}, trial {best.number}"
         return (
-            f"trial {candidate.id}: {name} {trial.metric:.4f}, {energy(candidate.energy)}, "
+            f"trial {trial.number}: {name} {trial.metric:.4f}, {energy(trial.price.energy)}, "
             f"score {trial.score:.4f} ({mark}), {duration(trial.seconds)}{_ended(trial)}"
         )
 
@@ -105,7 +106,7 @@ class _LiveObserver(_PlainObserver):
                 self.progress.remove_task(task)
         self.trials = self.epochs = None
 
-    def trial_started(self, candidate: Candidate, number: int, total: int) -> None:
+    def trial_started(self, number: int, proposal: Proposal, trained: int, total: int) -> None:
         if self.trials is None:
             self.trials = self.progress.add_task("trials", total=total, info="")
         if self.epochs is not None:
@@ -117,8 +118,8 @@ class _LiveObserver(_PlainObserver):
             self.epochs = self.progress.add_task("epochs", total=epochs, info=info)
         self.progress.update(self.epochs, completed=epoch, total=epochs, info=info)
 
-    def trial_ended(self, trial: AnyTrial, best: Trial | None, number: int, total: int) -> None:
-        super().trial_ended(trial, best, number, total)
+    def trial_ended(self, trial: AnyTrial, best: Trial | None, trained: int, total: int) -> None:
+        super().trial_ended(trial, best, trained, total)
         if self.trials is not None:
-            shown = "" if best is None else f"best {best.score:.4f}, {energy(best.candidate.energy)}, "
-            self.progress.update(self.trials, completed=number, info=f"{shown}{self.clock.left(number, total)} left")
+            shown = "" if best is None else f"best {best.score:.4f}, {energy(best.price.energy)}, "
+            self.progress.update(self.trials, completed=trained, info=f"{shown}{self.clock.left(trained, total)} left")

@@ -5,13 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Price:
-    """The cost of a plan in the goal's unit, its energy in pJ, and what that cost is worth."""
+    """What a plan costs.
+
+    Attributes:
+        cost: in the goal's unit.
+        energy: in pJ, whatever the goal is.
+        delta: what its cost is worth: score = metric · (1 + delta).
+        final_cost: the cost that delta is reckoned from: that of the whole network with it, once the blocks to come
+            are quantized too. The same as `cost` where none are to come.
+        objection: why it is outside the budget, or None.
+    """
 
     cost: float
     energy: float
     delta: float
+    final_cost: float
+    objection: str | None = None
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,8 @@ class Costs:
         """A plan's cost, its energy, and its delta."""
         energy = self._pricer.total(plan)
         cost = energy if self.goal is self.energy_goal else self.goal.trial(self.graph, plan).total
-        return Price(cost, energy, self.goal.forgiving.delta(self.reference.total, cost))
+        delta = self.goal.forgiving.delta(self.reference.total, cost)
+        return Price(cost=cost, energy=energy, delta=delta, final_cost=cost)
 
 
 def costs_of(

@@ -111,11 +111,11 @@ def recipe_of(experiment: Experiment, objective: Objective, data: Dataset) -> Re
     except ConfigError as error:
         raise loaded.error(("dataset", "augment"), str(error)) from None
     recipe = Recipe(
-        reference.optimizer,
-        objective,
-        Target("", limit=None),
-        reference.epochs,
-        reference.batch_size,
+        optimizer=reference.optimizer,
+        objective=objective,
+        target=Target("", limit=None),
+        epochs=reference.epochs,
+        batch_size=reference.batch_size,
         schedule=schedule,
         augment=augment,
     )

@@ -39,7 +39,7 @@ from qsearch.training.devices import strategy
 from qsearch.training.fit import DivergedError, Recipe, compile_model, evaluate, train
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunResult:
     """What a run came to; the run directory holds all of it.
 
@@ -64,7 +64,7 @@ class RunResult:
         Raises:
             ModelError: its file is not there any more, or is damaged.
         """
-        plan = QuantizationPlan() if self.best is None else self.best.candidate.plan
+        plan = QuantizationPlan() if self.best is None else self.best.plan
         return reloaded(RunDirectory(self.run_directory).model_path, self.reference, plan)
 
 
@@ -141,15 +141,15 @@ class _Run:
         self._train_reference()
         reference = self._figures(self.experiment.model)
         search = StagedSearch(
-            self.experiment,
-            self.schedule,
-            self.data,
-            self.recipe,
-            self._constraints(reference),
-            self.directory,
-            self.checkpoints,
-            self.observer,
-            self.interrupts,
+            experiment=self.experiment,
+            schedule=self.schedule,
+            data=self.data,
+            recipe=self.recipe,
+            constraints=self._constraints(reference),
+            directory=self.directory,
+            checkpoints=self.checkpoints,
+            observer=self.observer,
+            interrupts=self.interrupts,
         )
         stop, final = None, None
         try:
@@ -176,20 +176,20 @@ class _Run:
             stop = self._stopped(error)
             ended = f"{ended}; {stop.reason}"
         outcome = RunSummary(
-            self.experiment,
-            self.data,
-            self.recipe.target,
-            reference,
-            None if best is None else self._figures(self._load(best)),
-            final,
-            best,
-            tuple(search.trials),
-            tuple(search.done),
-            kept,
-            ended,
-            self._notes(search),
-            stop is not None and stop.interrupted,
-            time.monotonic() - self.started,
+            experiment=self.experiment,
+            data=self.data,
+            target=self.recipe.target,
+            reference=reference,
+            best_figures=None if best is None else self._figures(self._load(best)),
+            final=final,
+            best=best,
+            trials=tuple(search.trials),
+            stages=tuple(search.done),
+            kept=kept,
+            ended=ended,
+            notes=self._notes(search),
+            interrupted=stop is not None and stop.interrupted,
+            seconds=time.monotonic() - self.started,
         )
         self.checkpoints.clear()
         summary = self._written(outcome)
@@ -197,7 +197,12 @@ class _Run:
             report = self.directory.path / "report.md"
             raise OutputError(f"{stop.error}; what was finished before is in {report}")
         return RunResult(
-            self.directory.path, best, tuple(search.trials), summary, self.experiment.own, self.experiment.model
+            run_directory=self.directory.path,
+            best=best,
+            trials=tuple(search.trials),
+            summary=summary,
+            own=self.experiment.own,
+            reference=self.experiment.model,
         )
 
     def _stopped(self, error: KeyboardInterrupt | OutputError) -> _Stop:
@@ -247,25 +252,25 @@ class _Run:
         final = self.config.final_training
         if final is None or not final.epochs:
             return None
-        self.observer.stage(f"final training of trial {best.candidate.id}: {final.epochs} epochs")
+        self.observer.stage(f"final training of trial {best.number}: {final.epochs} epochs")
         recipe = final_recipe(self.recipe, final)
         seed = spread(self.config.run.seed, FINAL_SEED)
         keras.utils.set_random_seed(seed)  # before loading: layers with noise seed themselves when they are made
         model = self._load(best)
         trained, _ = train(model, self.data, recipe, seed, self.observer.epoch_ended)
-        self.directory.save_model(BEST, model, best.candidate.plan)
+        self.directory.save_model(BEST, model, best.plan)
         return trained
 
     def _kept_models(self, search: StagedSearch) -> Iterator[tuple[int, tuple[tuple[str, ...], Figures]]]:
         """Save the models that are wanted beside the best one, and evaluate them, one after the other."""
         for number, roles in search.store.wanted().items():
             plan = search.plan_of(number)
-            model = search.store.restored(number, self.experiment.model, plan)
+            model = search.store.restored(number, plan)
             self.directory.save_model(f"models/trial_{number}", model, plan)
             yield number, (roles, self._figures(model))
 
     def _load(self, best: Trial) -> keras.Model:
-        return reloaded(self.directory.model_path, self.experiment.model, best.candidate.plan)
+        return reloaded(self.directory.model_path, self.experiment.model, best.plan)
 
     def _figures(self, model: keras.Model) -> Figures:
         compile_model(model, self.recipe)

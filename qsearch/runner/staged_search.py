@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
-from qsearch.blocks.lookahead import LookaheadPricer, cost_in, outlook
+from qsearch.blocks.lookahead import cost_in, lookahead
 from qsearch.blocks.schedule import Schedule, Stage
 from qsearch.config import Config
 from qsearch.datasets import Dataset
-from qsearch.errors import ModelError
 from qsearch.goal.price import Constraints
 from qsearch.graph.walk import layers_by_path
 from qsearch.interrupts import Interrupts
@@ -20,21 +19,22 @@ from qsearch.runner.experiment import Experiment
 from qsearch.runner.model_store import ModelStore
 from qsearch.runner.reload import reloaded
 from qsearch.runs.directory import BEST, RunDirectory
-from qsearch.search import loop
+from qsearch.search.candidates import Candidates
 from qsearch.search.cheapest import cheapest
 from qsearch.search.failures import in_common
-from qsearch.search.guide import Appraisal, Guide
+from qsearch.search.guide import Guide
+from qsearch.search.loop import INTERRUPTED, Search, TrialLoop
 from qsearch.search.modes import SearchSetting, proposer
 from qsearch.search.proposals import Proposer
 from qsearch.search.seeds import SEARCH_SEED, spread
-from qsearch.search.space import LEARNING_RATE, SearchSpace, Values
+from qsearch.search.space import SearchSpace
 from qsearch.search.trials import AnyTrial, FailedTrial, Observer, Trial
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.fit import Recipe
-from qsearch.training.trainer import CandidateTrainer
+from qsearch.training.trainer import CandidateTrainer, TrainedWeights
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StageResult:
     """What a search came to.
 
@@ -56,7 +56,7 @@ class StageResult:
     seconds: float
 
 
-@dataclass
+@dataclass(kw_only=True)
 class StagedSearch:
     """Runs the stages of a schedule, each from the best model so far.
 
@@ -67,6 +67,7 @@ class StagedSearch:
         trials: all of them, in order.
         done: the stages that have ended.
         best: the best trial so far, whose model is in the folder "best".
+        store: of the models of the stage that is on, or of the last one.
     """
 
     experiment: Experiment
@@ -102,7 +103,7 @@ class StagedSearch:
                 ended = self._stage(stage)
         finally:
             if self.best is not None:  # in the end a model is worth what it costs
-                price = self.experiment.costs.price(self.best.candidate.plan)
+                price = self.experiment.costs.price(self.best.plan)
                 self.best = self.best.rescored(price.delta, self.recipe.target)
         if len(self.schedule.stages) == 1:
             return ended
@@ -136,106 +137,124 @@ class StagedSearch:
 
     def plan_of(self, number: int) -> QuantizationPlan:
         """The plan of a trial."""
-        trial = self.trials[number - 1]
-        return trial.candidate.plan if isinstance(trial, Trial) else QuantizationPlan()
+        return self.trials[number - 1].plan
 
     def _stage(self, stage: Stage) -> str:
         started, earlier = time.monotonic(), len(self.trials)
         space = self.schedule.space.part(stage.names, self.base)
         ahead = self.config.run.blocks_to_come == "typical"
-        view = outlook(self.experiment.costs, self.constraints, self.schedule, stage, space, ahead)
-        delta = view.price(self.base).delta
+        pricer = lookahead(self.experiment.costs, self.constraints, self.schedule, stage, space, ahead)
+        delta = pricer.price(self.base).delta
         before = self.best = None if self.best is None else self.best.rescored(delta, self.recipe.target)
         self.store = self._store(stage)
-        ended = "interrupted"
+        candidates = Candidates(space, pricer.price)
+        loop: TrialLoop | None = None
+        found, ended = None, INTERRUPTED
         try:
-            ended = self._search(stage, space, view)
+            with temporary_folder() as folder:
+                loop = self._loop(stage, candidates, folder)
+                loop.run()
         finally:
-            found = self.store.best
-            complete = ended != "interrupted"
-            if found is not None and (complete or before is None or self._outranks(found, before)):
+            if loop is not None:
+                found, ended = loop.found, loop.ended
+            if found is not None and (ended != INTERRUPTED or before is None or self._outranks(found, before)):
                 self.best = found
-            times = time.monotonic() - started
-            self.done.append(StageResult(stage, space, before, delta, found, (earlier, len(self.trials)), ended, times))
+            self.done.append(
+                StageResult(
+                    stage=stage,
+                    space=space,
+                    before=before,
+                    delta_before=delta,
+                    best=found,
+                    trials=(earlier, len(self.trials)),
+                    ended=ended,
+                    seconds=time.monotonic() - started,
+                )
+            )
         if found is not None:
-            self.base = found.candidate.plan
-            if self.store.folder != BEST:
-                self.directory.copy_model(self.store.folder, BEST)
+            self.base = found.plan
+            if stage.block is not None:
+                self.directory.copy_model(self._folder(stage), BEST)
         return ended
 
     def _outranks(self, trial: Trial, other: Trial) -> bool:
         return trial.rank(self.recipe.target) > other.rank(self.recipe.target)
 
+    def _folder(self, stage: Stage) -> str:
+        """Where the stage's best model goes; that of a block is in "best" too, once it outranks the one before."""
+        return BEST if stage.number is None else f"blocks/{stage.number}"
+
     def _store(self, stage: Stage) -> ModelStore:
         """Only the last block's models are quantized in all blocks; further ones are kept of these alone."""
         run, last = self.config.run, stage is self.schedule.stages[-1]
-        folder = BEST if stage.number is None else f"blocks/{stage.number}"
         return ModelStore(
-            self.directory,
-            self.checkpoints,
-            self.recipe.target,
-            run.best_models if last else 1,
-            last and run.search_mode.whole_front,
-            folder,
-            self.best,
+            directory=self.directory,
+            checkpoints=self.checkpoints,
+            reference=self.experiment.model,
+            recipe=self.recipe,
+            count=run.best_models if last else 1,
+            whole_front=last and run.search_mode.whole_front,
         )
-
-    def _search(self, stage: Stage, space: SearchSpace, view: LookaheadPricer) -> str:
-        run = self.config.run.model_copy(update={"max_trials": stage.trials})
-        place = () if stage.number is None else (stage.number,)
-        seed = spread(run.seed, SEARCH_SEED, *place)
-        with temporary_folder() as folder:
-            setting = SearchSetting(space, run, seed, folder, lambda: self._guide(space, stage.trials, view, seed))
-            proposals = proposer(setting)
-            count = run.max_trials if proposals.total is None else proposals.total
-            epochs = str(run.epochs) if proposals.total is None else f"up to {run.max_epochs or run.epochs}"
-            self.observer.stage(f"{self._title(stage)}: {count} trials of {epochs} epochs, {_described(space)}")
-            return loop.run(self._loop(stage, space, proposals, view)).ended
 
     def _title(self, stage: Stage) -> str:
         if stage.block is None:
             return f"search, {self.config.run.mode}"
         return f"block {stage.number} of {len(self.schedule.stages)}, {stage.block.pattern}, {self.config.run.mode}"
 
-    def _loop(
-        self,
-        stage: Stage,
-        space: SearchSpace,
-        proposals: Proposer,
-        view: LookaheadPricer,
-    ) -> loop.Search:
-        run, store = self.config.run, self.store
+    def _loop(self, stage: Stage, candidates: Candidates, folder: Path) -> TrialLoop:
+        run, store, before = self.config.run, self.store, self.best
+        proposals = self._proposer(stage, candidates, folder)
         with self.interrupts.allowed():
             trainer = self._trainer(stage)
+        own = self._folder(stage)
 
         def record(trial: AnyTrial) -> None:
             self.directory.append_trial(trial)
             self.trials.append(trial)
 
-        def keep(trial: Trial, model: Any, better: bool) -> None:
-            store.keep(trial, model, better, proposals.continues() | {trial.number}, run.search_mode.continues)
+        def keep(trial: Trial, weights: TrainedWeights, better: bool) -> None:
+            leads = own != BEST and (before is None or self._outranks(trial, before))
+            folders = ((own, BEST) if leads else (own,)) if better else ()
+            needed = proposals.continues() | {trial.number}
+            store.keep(trial, weights, folders, needed, run.search_mode.continues)
 
-        return loop.Search(
-            space=space,
-            proposer=proposals,
-            price=view.price,
-            train=trainer.train,
-            target=self.recipe.target,
-            max_trials=stage.trials,
-            record=record,
-            keep=keep,
-            observer=self.observer,
-            interrupts=self.interrupts,
-            constraints=self.constraints,
-            prune=run.prune,
-            whole_front=run.search_mode.whole_front,
-            early_stop=run.early_stop == "bound",
-            best_models=run.best_models if stage is self.schedule.stages[-1] else 1,
-            objection=view.objection,
-            block=stage.number,
-            earlier=len(self.trials),
-            incumbent=self.best if stage.names <= self.base.layers.keys() else None,
+        return TrialLoop(
+            Search(
+                space=candidates.space,
+                proposer=proposals,
+                train=trainer.train,
+                target=self.recipe.target,
+                max_trials=stage.trials,
+                record=record,
+                keep=keep,
+                observer=self.observer,
+                interrupts=self.interrupts,
+                constraints=self.constraints,
+                prune=run.prune,
+                whole_front=run.search_mode.whole_front,
+                early_stop=run.early_stop == "bound",
+                best_models=run.best_models if stage is self.schedule.stages[-1] else 1,
+                block=stage.number,
+                earlier=len(self.trials),
+                incumbent=before if stage.names <= self.base.layers.keys() else None,
+            )
         )
+
+    def _proposer(self, stage: Stage, candidates: Candidates, folder: Path) -> Proposer:
+        run = self.config.run.model_copy(update={"max_trials": stage.trials})
+        seed = spread(run.seed, SEARCH_SEED, *(() if stage.number is None else (stage.number,)))
+        setting = SearchSetting(
+            candidates=candidates,
+            run=run,
+            seed=seed,
+            folder=folder,
+            guide=lambda: self._guide(candidates, stage.trials, seed),
+        )
+        proposals = proposer(setting)
+        count = run.max_trials if proposals.total is None else proposals.total
+        epochs = str(run.epochs) if proposals.total is None else f"up to {run.max_epochs or run.epochs}"
+        self.observer.stage(f"{self._title(stage)}: {count} trials of {epochs} epochs, {_described(candidates.space)}")
+        return proposals
 
     def _trainer(self, stage: Stage) -> CandidateTrainer:
         run, reference = self.config.run, self.experiment.model
@@ -244,42 +263,24 @@ class StagedSearch:
             start = reloaded(self.directory.model_path, reference, self.base)
         layers = tuple(layers_by_path(reference))
         return CandidateTrainer(
-            self.config,
-            self.data,
-            reference,
-            start,
-            self.experiment.reference.total,
-            self.recipe,
-            self.checkpoints,
-            self.plan_of,
-            self.observer.epoch_ended,
-            None if stage.block is None else lambda factor: stage.rates(run.block_learning_rates, layers, factor),
+            config=self.config,
+            data=self.data,
+            reference=reference,
+            start=start,
+            reference_cost=self.experiment.reference.total,
+            recipe=self.recipe,
+            checkpoints=self.checkpoints,
+            plan_of=self.plan_of,
+            epoch_ended=self.observer.epoch_ended,
+            rates=None if stage.block is None else lambda factor: stage.rates(run.block_learning_rates, layers, factor),
         )
 
-    def _guide(
-        self,
-        space: SearchSpace,
-        trials: int,
-        view: LookaheadPricer,
-        seed: int,
-    ) -> Guide:
+    def _guide(self, candidates: Candidates, trials: int, seed: int) -> Guide:
         run, target, least = self.config.run, self.recipe.target, self.constraints.metric
-
-        def appraise(values: Values) -> Appraisal:
-            plan = space.plan(values)
-            identity = (plan, values.get(LEARNING_RATE))
-            try:
-                price, ahead = self.experiment.costs.price(plan), view.ahead(plan)
-            except ModelError:  # widths that do not fit together
-                return Appraisal(identity, float("inf"), 0.0, allowed=False)
-            allowed = view.objection(plan, price) is None
-            return Appraisal(identity, ahead.cost, ahead.delta, allowed, price.energy)
-
         return Guide(
-            space,
-            appraise,
-            target,
-            seed,
+            candidates=candidates,
+            target=target,
+            seed=seed,
             first=max(3, min(6, trials // 4)),
             least=None if least is None else target.worth(least),
             whole_front=run.search_mode.whole_front,

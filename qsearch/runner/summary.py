@@ -31,7 +31,7 @@ class Figures:
     parameters: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunSummary:
     """All that a run came to.
 
@@ -114,9 +114,9 @@ class RunSummary:
     def _dearer(self) -> list[dict[str, Any]] | None:
         """Where no trial is cheaper than the reference: the layers that cost the best one more, the worst first."""
         reference = self.experiment.reference
-        if self.best is None or any(trial.candidate.cost < reference.total for trial in self.completed):
+        if self.best is None or any(trial.price.cost < reference.total for trial in self.completed):
             return None
-        found = self.experiment.costs.cost(self.best.candidate.plan)
+        found = self.experiment.costs.cost(self.best.plan)
         before = {name: layer.total for name, layer in reference.layers.items()}
         more = {name: layer.total - before.get(name, 0.0) for name, layer in found.layers.items()}
         worst = sorted((name for name in more if more[name] > 0), key=lambda name: -more[name])[:_WORST]
@@ -146,7 +146,7 @@ class RunSummary:
 
     def _front(self) -> dict[str, Any]:
         """Trials that no other beats in both the metric and the cost, by rising cost."""
-        points = [Point(self.target.worth(trial.metric), trial.candidate.cost) for trial in self.completed]
+        points = [Point(self.target.worth(trial.metric), trial.price.cost) for trial in self.completed]
         corner = Point(min((point.worth for point in points), default=0.0), self.experiment.reference.total)
         middle = knee(points)
         return {
@@ -155,7 +155,7 @@ class RunSummary:
                     "trial": self.completed[index].number,
                     self.metric: self.completed[index].metric,
                     "cost": round(points[index].cost, 2),
-                    "energy": round(self.completed[index].candidate.energy, 2),
+                    "energy": round(self.completed[index].price.energy, 2),
                     "score": self.completed[index].score,
                 }
                 for index in front(points)
@@ -178,8 +178,8 @@ class RunSummary:
                     "score": trial.score,
                     "selection": dict(figures.selection),
                     "test": dict(figures.test),
-                    "cost": round(trial.candidate.cost, 2),
-                    "energy": round(trial.candidate.energy, 2),
+                    "cost": round(trial.price.cost, 2),
+                    "energy": round(trial.price.energy, 2),
                     "parameters": figures.parameters,
                 }
             )
@@ -188,13 +188,13 @@ class RunSummary:
     def energies(self) -> dict[str, Any]:
         """The content of energy.json: reference and best per layer, pJ."""
         costs = self.experiment.costs
-        best = None if self.best is None else costs.energy(self.best.candidate.plan).to_dict()
+        best = None if self.best is None else costs.energy(self.best.plan).to_dict()
         return {"unit": "pJ", "reference": costs.reference_energy.to_dict(), "best": best}
 
     def _best(self) -> dict[str, Any] | None:
         if self.best is None or self.best_figures is None:
             return None
-        candidate, costs = self.best.candidate, self.experiment.costs
+        price, costs = self.best.price, self.experiment.costs
         final = None
         if self.final is not None:
             final = {
@@ -203,19 +203,19 @@ class RunSummary:
                 "metrics": dict(self.final.metrics),
             }
         return {
-            "trial": candidate.id,
+            "trial": self.best.number,
             "score": self.best.score,
-            "delta": candidate.delta,
+            "delta": price.delta,
             "trial_metrics": dict(self.best.metrics),
             "final_training": final,
             "selection": dict(self.best_figures.selection),
             "test": dict(self.best_figures.test),
-            "cost": round(candidate.cost, 2),
-            "energy": round(candidate.energy, 2),
-            "energy_ratio": costs.reference_energy.total / candidate.energy if candidate.energy else None,
-            "cost_ratio": self.experiment.reference.total / candidate.cost if candidate.cost else None,
+            "cost": round(price.cost, 2),
+            "energy": round(price.energy, 2),
+            "energy_ratio": costs.reference_energy.total / price.energy if price.energy else None,
+            "cost_ratio": self.experiment.reference.total / price.cost if price.cost else None,
             "parameters": self.best_figures.parameters,
-            "plan": candidate.plan.to_dict(),
+            "plan": self.best.plan.to_dict(),
         }
 
     def _block(self, result: StageResult) -> dict[str, Any]:
@@ -225,7 +225,7 @@ class RunSummary:
         trials = self.trials[slice(*result.trials)]
         counts = Counter(trial.status for trial in trials)
         after = result.best or result.before
-        plan = QuantizationPlan() if after is None else after.candidate.plan
+        plan = QuantizationPlan() if after is None else after.plan
         return {
             "block": result.stage.number,
             "pattern": block.pattern,
@@ -244,8 +244,8 @@ class RunSummary:
         """Metric on the selection set, energy, cost and score of a trial; None: of the reference, with its delta."""
         costs, reference = self.experiment.costs, self.experiment.reference.total
         if trial is not None:
-            candidate = trial.candidate
-            metric, energy, cost, score = trial.metric, candidate.energy, candidate.cost, trial.score
+            price = trial.price
+            metric, energy, cost, score = trial.metric, price.energy, price.cost, trial.score
         else:
             metric, cost, energy = self.reference.selection[self.metric], reference, costs.reference_energy.total
             score = self.target.score(metric, delta)

@@ -17,16 +17,17 @@ from qsearch.runner.data import data_of
 from qsearch.runner.experiment import Experiment
 from qsearch.runner.inputs import objective_of, recipe_of
 from qsearch.runner.placed import placed
+from qsearch.search.candidates import Candidate
 from qsearch.search.modes import workload
+from qsearch.search.proposals import Proposal
 from qsearch.search.seeds import SEARCH_SEED, spread
 from qsearch.search.space import SearchSpace, Values
-from qsearch.search.trials import Candidate
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.fit import train
 from qsearch.training.trainer import CandidateTrainer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Timing:
     """Seconds that a run would take on this machine, if nothing were skipped or stopped early.
 
@@ -98,34 +99,34 @@ def _measured(experiment: Experiment, schedule: Schedule) -> Timing:
     layers = tuple(layers_by_path(experiment.model))
     with temporary_folder() as folder:
         trainer = CandidateTrainer(
-            config.model_copy(update={"run": run}),
-            data,
-            experiment.model,
-            model,
-            experiment.reference.total,
-            recipe,
-            Checkpoints(folder),
-            lambda _: QuantizationPlan(),
-            trial.epoch_ended,
-            None if last.block is None else lambda factor: last.rates(run.block_learning_rates, layers, factor),
+            config=config.model_copy(update={"run": run}),
+            data=data,
+            reference=experiment.model,
+            start=model,
+            reference_cost=experiment.reference.total,
+            recipe=recipe,
+            checkpoints=Checkpoints(folder),
+            plan_of=lambda _: QuantizationPlan(),
+            epoch_ended=trial.epoch_ended,
+            rates=None if last.block is None else lambda factor: last.rates(run.block_learning_rates, layers, factor),
         )
         values = _typical(schedule.space, spread(run.seed, SEARCH_SEED))
         plan = schedule.space.plan(values)
         price = experiment.costs.price(plan)
         trial.times[0] = time.monotonic()
-        trainer.train(Candidate(1, values, plan, price.cost, price.energy, price.delta), None)
+        trainer.train(1, Proposal(Candidate(values, plan, price)), price, None)
     final = config.final_training
     stages = []
     for stage in schedule.stages:
         trials, epochs = workload(config.run, stage.trials)
         stages.append(trials * config.run.executions_per_trial * trial.start + epochs * trial.epoch)
     return Timing(
-        reference.epoch,
-        trial.start,
-        trial.epoch,
-        config.reference.epochs * reference.epoch + (reference.start if config.reference.epochs else 0.0),
-        tuple(stages),
-        trial.start + final.epochs * trial.epoch if final is not None and final.epochs else 0.0,
+        reference_epoch=reference.epoch,
+        trial_start=trial.start,
+        trial_epoch=trial.epoch,
+        reference=config.reference.epochs * reference.epoch + (reference.start if config.reference.epochs else 0.0),
+        stages=tuple(stages),
+        final=trial.start + final.epochs * trial.epoch if final is not None and final.epochs else 0.0,
     )
 
 

@@ -10,22 +10,22 @@ or of the hypervolume of the front (Emmerich et al. 2006, doi:10.1109/TEVC.2005.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence, Set
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 import numpy
 
+from qsearch.goal.price import Price
 from qsearch.goal.target import Target
+from qsearch.search.candidates import Candidate, Candidates, Unpriced
 from qsearch.search.cheapest import cheapest
 from qsearch.search.encoding import Encoding, Matrix
 from qsearch.search.front import Point, front, hypervolume
 from qsearch.search.proposals import Feedback, Proposal
-from qsearch.search.space import Choice, SearchSpace, Values
+from qsearch.search.space import Choice, Values
 from qsearch.search.surrogate import NODES, WEIGHTS, Surrogate
-from qsearch.search.trials import Trial
 from qsearch.search.uniform import spread_out, uniform_values
-
-Appraised = tuple[dict[str, Choice], "Appraisal"]
 
 _POOL = 200
 """Children of one generation; generations for one suggestion; parents of the next one."""
@@ -37,49 +37,29 @@ _WHOLE = 1500
 
 
 @dataclass(frozen=True)
-class Appraisal:
-    """What is known of values before training.
-
-    Attributes:
-        identity: equal for values that mean the same plan.
-        cost: in the goal's unit.
-        delta: what the cost is worth.
-        allowed: whether it is inside the budget.
-        energy: in pJ.
-    """
-
-    identity: Hashable
-    cost: float
-    delta: float
-    allowed: bool = True
-    energy: float = math.nan
-
-
-@dataclass(frozen=True)
 class Seen:
-    """A trial's values and what came of them."""
+    """A trial's candidate and what came of it."""
 
     trial: int
-    values: Values
-    appraisal: Appraisal
+    candidate: Candidate
     worth: float
     score: float
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Guide:
-    """A `Proposer`; deterministic for a seed and what it was told.
+    """A `Proposer`; what it suggests depends on its seed, what it was told, and what is open, and on nothing else.
 
     Attributes:
-        appraise: what values cost; called for hundreds of candidates a suggestion.
+        candidates: prices values; asked for hundreds of them a suggestion.
         least: the worst worth that the user accepts; None for any.
         first: how many uniform plans come first.
         whole_front: whether it is after the whole front, and not after the best score.
         dearest: the cost from which on the front's hypervolume counts.
+        seen: completed trials; tried: the identities of all that was told; open: what was not told yet, by number.
     """
 
-    space: SearchSpace
-    appraise: Callable[[Values], Appraisal]
+    candidates: Candidates
     target: Target
     seed: int
     first: int
@@ -88,141 +68,155 @@ class Guide:
     dearest: float = math.inf
     seen: list[Seen] = field(default_factory=list)
     tried: set[Hashable] = field(default_factory=set)
+    open: dict[int, Proposal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._encoding = Encoding.of(self.space)
+        self._space = self.candidates.space
+        self._encoding = Encoding.of(self._space)
         self._start = self._uniform()
-        self._open: Proposal | None = None
-
-    def suggest(self) -> Proposal | None:
-        """The next values, or None when nothing is left to try."""
-        while self._start:
-            values = self._start.pop(0)
-            if self._fresh(self.appraise(values)):
-                return self._suggestion(values)
-        if not self.tried:
-            cheapest = self.cheapest()
-            return self._suggestion(cheapest) if self._fresh(self.appraise(cheapest)) else None
-        rng = numpy.random.default_rng([self.seed, len(self.tried)])
-        if self.space.size <= _WHOLE or len(self.seen) < 2:
-            pool = self._pool(
-                self._everything() if self.space.size <= _WHOLE else self._children(rng, self._parents(rng))
-            )
-            if len(self.seen) < 2:
-                return self._suggestion(pool[int(rng.integers(len(pool)))][0]) if pool else None
-            return self._best_of(pool, self._learned())
-        return self._evolved(rng)
-
-    def _learned(self) -> Surrogate:
-        limit = None if self.target.limit is None else self.target.worth(self.target.limit)
-        surrogate = Surrogate(self._encoding, limit)
-        surrogate.fit([one.values for one in self.seen], [one.worth for one in self.seen])
-        return surrogate
-
-    def _best_of(self, pool: list[Appraised], surrogate: Surrogate) -> Proposal | None:
-        if not pool:
-            return None
-        promise = self._promise(surrogate.predict([values for values, _ in pool]), [one for _, one in pool])
-        return self._suggestion(pool[int(numpy.argmax(promise))][0])
-
-    def _evolved(self, rng: numpy.random.Generator) -> Proposal | None:
-        """Children of the elite, then children of the most promising of these, and so on."""
-        surrogate = self._learned()
-        parents = self._parents(rng)
-        pool: list[Appraised] = []
-        for _ in range(_GENERATIONS):
-            pool = self._pool([*(values for values, _ in pool), *self._children(rng, parents)])
-            if not pool:
-                return None
-            promise = self._promise(surrogate.predict([values for values, _ in pool]), [one for _, one in pool])
-            order = numpy.argsort(-promise, kind="stable")[:_SURVIVORS]
-            pool = [pool[int(place)] for place in order]
-            parents = [values for values, _ in pool]
-        return self._suggestion(pool[0][0])
 
     @property
     def total(self) -> int | None:
         """It goes on as long as it is asked."""
         return None
 
-    def next(self) -> Proposal | None:
-        """What `suggest` says, which is not suggested again, nor is its like."""
-        self._open = self.suggest()
-        if self._open is not None:
-            self.tried.add(self.appraise(self._open.values).identity)
-        return self._open
+    def ask(self, number: int) -> Proposal | None:
+        """What `suggest` says, which is not suggested again while it is open, nor is its like."""
+        if number not in self.open:
+            proposal = self.suggest()
+            if proposal is None:
+                return None
+            self.open[number] = proposal
+        return self.open[number]
 
-    def tell(self, told: Feedback) -> None:
+    def tell(self, number: int, feedback: Feedback) -> None:
         """What came of it; completed trials are learned from."""
+        candidate = self.open.pop(number).candidate
+        self.tried.add(candidate.identity)
         if (
-            self._open is not None
-            and isinstance(told.trial, Trial)
-            and told.score is not None
-            and told.worth is not None
+            isinstance(candidate, Candidate)
+            and feedback.completed
+            and feedback.score is not None
+            and feedback.worth is not None
         ):
-            values = self._open.values
-            self.seen.append(Seen(told.trial.number, values, self.appraise(values), told.worth, told.score))
+            self.seen.append(Seen(number, candidate, feedback.worth, feedback.score))
 
     def continues(self) -> frozenset[int]:
         """Trials whose weights a later one may start from."""
-        return frozenset(seen.trial for seen in self.elite())
+        parents = {proposal.parent for proposal in self.open.values() if proposal.parent is not None}
+        return frozenset({seen.trial for seen in self.elite()} | parents)
 
-    def cheapest(self) -> dict[str, Choice]:
-        """Values of the least cost."""
-        return cheapest(self.space, lambda values: self.appraise(values).cost)
+    def suggest(self) -> Proposal | None:
+        """The next proposal, or None when nothing is left to try. Changes nothing."""
+        tried = self.tried | {proposal.candidate.identity for proposal in self.open.values()}
+        for candidate in self._start:
+            if self._fresh(candidate, tried):
+                return self._proposal(candidate)
+        if not tried:
+            cheapest = self.cheapest()
+            return self._proposal(cheapest) if self._fresh(cheapest, tried) else None
+        rng = numpy.random.default_rng([self.seed, len(tried)])
+        if self._space.size <= _WHOLE or len(self.seen) < 2:
+            whole = self._space.size <= _WHOLE
+            pool = self._pool(self._everything() if whole else self._children(rng, self._parents(rng)), tried)
+            if len(self.seen) < 2:
+                return self._proposal(pool[int(rng.integers(len(pool)))]) if pool else None
+            return self._best_of(pool, self._learned())
+        return self._evolved(rng, tried)
+
+    def _learned(self) -> Surrogate:
+        limit = None if self.target.limit is None else self.target.worth(self.target.limit)
+        surrogate = Surrogate(self._encoding, limit)
+        surrogate.fit([seen.candidate.values for seen in self.seen], [seen.worth for seen in self.seen])
+        return surrogate
+
+    def _best_of(self, pool: list[Candidate], surrogate: Surrogate) -> Proposal | None:
+        return self._proposal(pool[int(numpy.argmax(self._promise(surrogate, pool)))]) if pool else None
+
+    def _evolved(self, rng: numpy.random.Generator, tried: Set[Hashable]) -> Proposal | None:
+        """Children of the elite, then children of the most promising of these, and so on."""
+        surrogate = self._learned()
+        parents = self._parents(rng)
+        pool: list[Candidate] = []
+        for _ in range(_GENERATIONS):
+            pool = self._pool([*(candidate.values for candidate in pool), *self._children(rng, parents)], tried)
+            if not pool:
+                return None
+            order = numpy.argsort(-self._promise(surrogate, pool), kind="stable")[:_SURVIVORS]
+            pool = [pool[int(index)] for index in order]
+            parents = [candidate.values for candidate in pool]
+        return self._proposal(pool[0])
+
+    def cheapest(self) -> Candidate | Unpriced:
+        """Of all candidates, the one of the least cost."""
+
+        def cost(values: Values) -> float:
+            candidate = self.candidates.of(values)
+            return candidate.price.final_cost if isinstance(candidate, Candidate) else math.inf
+
+        return self.candidates.of(cheapest(self._space, cost))
 
     def elite(self) -> list[Seen]:
         """The trials that children may come from: the best by score, and the front where that is wanted."""
-        allowed = [one for one in self.seen if self.least is None or one.worth >= self.least] or self.seen
-        best = sorted(allowed, key=lambda one: (-one.score, one.trial))[:_ELITE]
+        best = sorted(self._accepted() or self.seen, key=lambda seen: (-seen.score, seen.trial))[:_ELITE]
         if self.whole_front:
-            members = front([Point(one.worth, one.appraisal.cost) for one in self.seen])
-            best += [self.seen[place] for place in members if self.seen[place] not in best]
+            best += [self.seen[index] for index in front(self._points()) if self.seen[index] not in best]
         return best
 
-    def _fresh(self, appraisal: Appraisal) -> bool:
-        return appraisal.allowed and appraisal.identity not in self.tried and self._can_win(appraisal)
+    def _accepted(self) -> list[Seen]:
+        return [seen for seen in self.seen if self.least is None or seen.worth >= self.least]
 
-    def _can_win(self, appraisal: Appraisal) -> bool:
-        bound = self.target.bound(appraisal.delta)
+    def _points(self) -> list[Point]:
+        return [Point(seen.worth, seen.candidate.price.final_cost) for seen in self.seen]
+
+    def _fresh(self, candidate: Candidate | Unpriced, tried: Set[Hashable]) -> TypeGuard[Candidate]:
+        return (
+            isinstance(candidate, Candidate)
+            and candidate.price.objection is None
+            and candidate.identity not in tried
+            and self._can_win(candidate)
+        )
+
+    def _can_win(self, candidate: Candidate) -> bool:
+        bound = self.target.bound(candidate.price.delta)
         if self.whole_front or bound is None or not self.seen:
             return True
-        best = max((one.score for one in self.seen if self.least is None or one.worth >= self.least), default=None)
+        best = max((seen.score for seen in self._accepted()), default=None)
         return best is None or bound > best
 
-    def _uniform(self) -> list[dict[str, Choice]]:
-        values = uniform_values(self.space)
-        allowed = [one for one in values if self.appraise(one).allowed]
-        chosen = spread_out(allowed, lambda one: self.appraise(one).cost, self.space, self.first)
+    def _uniform(self) -> tuple[Candidate, ...]:
+        candidates = [self.candidates.of(values) for values in uniform_values(self._space)]
+        allowed = [one for one in candidates if isinstance(one, Candidate) and one.price.objection is None]
+        costs = [candidate.price.final_cost for candidate in allowed]
+        chosen = spread_out([candidate.values for candidate in allowed], costs, self._space, self.first)
         # from the middle outwards: that is where most is learned about both ends
         middle = (len(chosen) - 1) / 2
-        order = sorted(range(len(chosen)), key=lambda place: (abs(place - middle), place))
-        return [dict(allowed[chosen[place]]) for place in order]
+        order = sorted(range(len(chosen)), key=lambda index: (abs(index - middle), index))
+        return tuple(allowed[chosen[index]] for index in order)
 
-    def _pool(self, candidates: Sequence[dict[str, Choice]]) -> list[Appraised]:
+    def _pool(self, values: Sequence[Values], tried: Set[Hashable]) -> list[Candidate]:
         """Those of the candidates that may be tried, each plan once."""
-        found: dict[Hashable, Appraised] = {}
-        for values in candidates:
-            appraisal = self.appraise(values)
-            if self._fresh(appraisal):
-                found.setdefault(appraisal.identity, (values, appraisal))
-        return list(found.values())
+        pool: dict[Hashable, Candidate] = {}
+        for candidate in map(self.candidates.of, values):
+            if self._fresh(candidate, tried):
+                pool.setdefault(candidate.identity, candidate)
+        return list(pool.values())
 
     def _everything(self) -> list[dict[str, Choice]]:
-        found: list[dict[str, Choice]] = [{}]
-        for dimension in self.space.dimensions:
-            found = [{**values, dimension.name: option} for values in found for option in dimension.options]
-        return found
+        every: list[dict[str, Choice]] = [{}]
+        for dimension in self._space.dimensions:
+            every = [{**values, dimension.name: option} for values in every for option in dimension.options]
+        return every
 
-    def _parents(self, rng: numpy.random.Generator) -> list[dict[str, Choice]]:
-        return [dict(one.values) for one in self.elite()] or [self._random(rng)]
+    def _parents(self, rng: numpy.random.Generator) -> list[Values]:
+        return [seen.candidate.values for seen in self.elite()] or [self._random(rng)]
 
-    def _children(self, rng: numpy.random.Generator, parents: Sequence[dict[str, Choice]]) -> list[dict[str, Choice]]:
-        names = [dimension.name for dimension in self.space.dimensions if len(dimension.options) > 1]
-        options = {dimension.name: dimension.options for dimension in self.space.dimensions}
-        found: list[dict[str, Choice]] = []
-        for number in range(_POOL):
-            child = dict(parents[number % len(parents)])
+    def _children(self, rng: numpy.random.Generator, parents: Sequence[Values]) -> list[dict[str, Choice]]:
+        names = [dimension.name for dimension in self._space.dimensions if len(dimension.options) > 1]
+        options = {dimension.name: dimension.options for dimension in self._space.dimensions}
+        children: list[dict[str, Choice]] = []
+        for index in range(_POOL):
+            child = dict(parents[index % len(parents)])
             kind = rng.random()
             if kind < 0.05:
                 child = self._random(rng)
@@ -232,51 +226,53 @@ class Guide:
             changes = int(rng.geometric(0.45))
             for name in rng.choice(names, min(changes, len(names)), replace=False):
                 child[str(name)] = options[str(name)][int(rng.integers(len(options[str(name)])))]
-            found.append(child)
-        return found
+            children.append(child)
+        return children
 
     def _random(self, rng: numpy.random.Generator) -> dict[str, Choice]:
-        return {d.name: d.options[int(rng.integers(len(d.options)))] for d in self.space.dimensions}
+        return {d.name: d.options[int(rng.integers(len(d.options)))] for d in self._space.dimensions}
 
-    def _promise(self, worths: Matrix, appraisals: Sequence[Appraisal]) -> Matrix:
+    def _promise(self, surrogate: Surrogate, pool: Sequence[Candidate]) -> Matrix:
         """The expected improvement of each candidate."""
+        worths = surrogate.predict([candidate.values for candidate in pool])
+        prices = [candidate.price for candidate in pool]
         gain = self._gain_in_front if self.whole_front else self._gain_in_score
-        found = numpy.zeros(len(appraisals))
+        promise = numpy.zeros(len(pool))
         for weight, level in zip(WEIGHTS, worths, strict=True):
-            found += weight * gain(level, appraisals)
+            promise += weight * gain(level, prices)
         # where nothing promises an improvement, the best guess is as good as any
-        middle: Matrix = gain(worths[len(NODES) // 2], appraisals, from_best=False)
-        return found if found.max() > 0 else middle
+        middle: Matrix = gain(worths[len(NODES) // 2], prices, from_best=False)
+        return promise if promise.max() > 0 else middle
 
-    def _gain_in_score(self, worths: Matrix, appraisals: Sequence[Appraisal], from_best: bool = True) -> Matrix:
+    def _gain_in_score(self, worths: Matrix, prices: Sequence[Price], from_best: bool = True) -> Matrix:
         signs = 1.0 if self.target.maximize else -1.0
         scores: Matrix = numpy.array(
-            [self.target.score(signs * worth, one.delta) for worth, one in zip(worths, appraisals, strict=True)]
+            [self.target.score(signs * worth, price.delta) for worth, price in zip(worths, prices, strict=True)]
         )
         if self.least is not None:
             # outside what the user accepts nothing is gained
             scores = numpy.where(worths >= self.least, scores, scores.min() - 1)
-        allowed = [one.score for one in self.seen if self.least is None or one.worth >= self.least]
         if not from_best:
             return scores
-        gains: Matrix = numpy.maximum(scores - max(allowed or [scores.min()]), 0)
+        gains: Matrix = numpy.maximum(scores - max([seen.score for seen in self._accepted()] or [scores.min()]), 0)
         return gains
 
-    def _gain_in_front(self, worths: Matrix, appraisals: Sequence[Appraisal], from_best: bool = True) -> Matrix:
-        points = [Point(one.worth, one.appraisal.cost) for one in self.seen]
+    def _gain_in_front(self, worths: Matrix, prices: Sequence[Price], from_best: bool = True) -> Matrix:
+        points = self._points()
         corner = Point(min(point.worth for point in points) if self.least is None else self.least, self.dearest)
-        members = [points[place] for place in front(points)]
+        members = [points[index] for index in front(points)]
         before = hypervolume(members, corner)
         areas = [
-            hypervolume([*members, Point(float(worth), one.cost)], corner)
-            for worth, one in zip(worths, appraisals, strict=True)
+            hypervolume([*members, Point(float(worth), price.final_cost)], corner)
+            for worth, price in zip(worths, prices, strict=True)
         ]
         return numpy.array(areas) - (before if from_best else 0)
 
-    def _suggestion(self, values: dict[str, Choice]) -> Proposal:
-        candidates = self.elite()
-        if not candidates:
-            return Proposal(values)
-        vectors = self._encoding.vectors([values, *(one.values for one in candidates)])
+    def _proposal(self, candidate: Candidate) -> Proposal:
+        """To be trained from the weights of the trial that it is nearest to."""
+        elite = self.elite()
+        if not elite:
+            return Proposal(candidate)
+        vectors = self._encoding.vectors([candidate.values, *(seen.candidate.values for seen in elite)])
         distances = numpy.linalg.norm(vectors[1:] - vectors[0], axis=1)
-        return Proposal(values, parent=candidates[int(numpy.argmin(distances))].trial)
+        return Proposal(candidate, parent=elite[int(numpy.argmin(distances))].trial)

@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import keras_tuner
+from keras_tuner.engine.trial import TrialStatus
 
 from qsearch.config.schema import RunConfig
+from qsearch.search.candidates import Candidate, Candidates, Unpriced
 from qsearch.search.guide import Guide
 from qsearch.search.keras_tuner_oracles import DiscreteBayesianOracle, SteadyHyperbandOracle
 from qsearch.search.proposals import Feedback, Proposal, Proposer
 from qsearch.search.space import SearchSpace
 
-_SLOT = "search"
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SearchSetting:
     """What an algorithm needs.
 
@@ -35,11 +35,15 @@ class SearchSetting:
         guide: for the modes guided and pareto.
     """
 
-    space: SearchSpace
+    candidates: Candidates
     run: RunConfig
     seed: int
     folder: Path
     guide: Callable[[], Guide]
+
+    @property
+    def space(self) -> SearchSpace:
+        return self.candidates.space
 
 
 def proposer(setting: SearchSetting) -> Proposer:
@@ -54,34 +58,40 @@ class OracleProposer:
         oracle.verbose = 0  # its tables would go to the terminal
         oracle._set_project_dir(str(setting.folder), "oracle")
         self._oracle = oracle
-        self._dimensions = {dimension.name: dimension.options for dimension in setting.space.dimensions}
-        self._trial: Any = None
+        self._candidates = setting.candidates
+        self._open: dict[int, tuple[Any, Proposal]] = {}
+        """KerasTuner's trial and what it proposes, by our number."""
         self._worst = 0.0
         self.total = total
 
-    def next(self) -> Proposal | None:
-        with _its_own_warnings_aside():
-            trial = self._oracle.create_trial(_SLOT)
-        if trial.status == "STOPPED":
-            return None
-        self._trial = trial
-        proposed = trial.hyperparameters.values
-        return self._proposal({name: proposed.get(name, options[0]) for name, options in self._dimensions.items()})
+    def ask(self, number: int) -> Proposal | None:
+        if number not in self._open:
+            with _its_own_warnings_aside():
+                trial = self._oracle.create_trial(f"trial_{number}")
+            if trial.status != TrialStatus.RUNNING:  # stopped, or idle until an open one is told
+                return None
+            self._open[number] = trial, self._proposal(trial.hyperparameters.values)
+        return self._open[number][1]
 
-    def _proposal(self, values: dict[str, Any]) -> Proposal:
-        return Proposal(values)
+    def _proposal(self, proposed: Mapping[str, Any]) -> Proposal:
+        return Proposal(self._candidate(proposed))
 
-    def tell(self, told: Feedback) -> None:
+    def _candidate(self, proposed: Mapping[str, Any]) -> Candidate | Unpriced:
+        dimensions = self._candidates.space.dimensions
+        return self._candidates.of({d.name: proposed.get(d.name, d.options[0]) for d in dimensions})
+
+    def tell(self, number: int, feedback: Feedback) -> None:
         """KerasTuner needs a finite score of every trial, and one that makes a failure no better than a success."""
-        score = told.score if told.score is not None else self._untrained(told)
+        trial, _ = self._open.pop(number)
+        score = feedback.score if feedback.score is not None else self._untrained(feedback)
         self._worst = min(self._worst, score)
         with _its_own_warnings_aside():
-            self._oracle.update_trial(self._trial.trial_id, {"score": score}, step=0)
-            self._trial.status = "COMPLETED"
-            self._oracle.end_trial(self._trial)
+            self._oracle.update_trial(trial.trial_id, {"score": score}, step=0)
+            trial.status = TrialStatus.COMPLETED
+            self._oracle.end_trial(trial)
 
-    def _untrained(self, told: Feedback) -> float:
-        return self._worst if told.bound is None else told.bound
+    def _untrained(self, feedback: Feedback) -> float:
+        return self._worst if feedback.bound is None else feedback.bound
 
     def continues(self) -> frozenset[int]:
         return frozenset()
@@ -95,17 +105,17 @@ class HyperbandProposer(OracleProposer):
         self._ours: dict[str, int] = {}
         """Our number of each of KerasTuner's trials; of a repeated one, that of the trial it repeats."""
 
-    def _proposal(self, values: dict[str, Any]) -> Proposal:
-        proposed = self._trial.hyperparameters.values
+    def _proposal(self, proposed: Mapping[str, Any]) -> Proposal:
         first = int(proposed["tuner/initial_epoch"])
         parent = self._ours[proposed["tuner/trial_id"]] if first else None
-        return Proposal(values, int(proposed["tuner/epochs"]), first, parent)
+        return Proposal(self._candidate(proposed), int(proposed["tuner/epochs"]), first, parent)
 
-    def tell(self, told: Feedback) -> None:
-        self._ours[self._trial.trial_id] = getattr(told.trial, "same_as", None) or told.trial.number
-        super().tell(told)
+    def tell(self, number: int, feedback: Feedback) -> None:
+        trial, _ = self._open[number]
+        self._ours[trial.trial_id] = feedback.trial
+        super().tell(number, feedback)
 
-    def _untrained(self, told: Feedback) -> float:
+    def _untrained(self, feedback: Feedback) -> float:
         return self._worst  # so that a trial that can win is promoted in its place
 
     def continues(self) -> frozenset[int]:

@@ -1,6 +1,7 @@
-"""What came of a set of values: a completed trial, a failed one, or one not worth training.
+"""What came of a proposal: a completed trial, a failed one, or one not worth training.
 
-A trial that is written down is always one of these; half-finished ones cannot be built.
+A trial that is written down is always one of these; half-finished ones cannot be built. `to_dict` is a line of
+trials.jsonl, `trial_from_dict` reads it.
 """
 
 from __future__ import annotations
@@ -10,41 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
+from qsearch.goal.price import Price
 from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan
+from qsearch.search.candidates import Candidate, Unpriced
+from qsearch.search.proposals import Proposal
 from qsearch.search.space import Values
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A trial about to be trained; its cost is known before.
-
-    Attributes:
-        cost: in the goal's unit.
-        energy: in pJ, whatever the goal is.
-        delta: what its cost is worth: score = metric · (1 + delta).
-        epochs: train until this many epochs are done; None: as many as the run says.
-        first_epoch: epochs done already, by the parent.
-        parent: the trial whose weights it starts from; None for fresh weights or the reference's.
-    """
-
-    id: int
-    values: Values
-    plan: QuantizationPlan
-    cost: float
-    energy: float
-    delta: float
-    epochs: int | None = None
-    first_epoch: int = 0
-    parent: int | None = None
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trained:
     """What training came to.
 
     Attributes:
-        metrics: of the epoch whose weights the model now has.
+        metrics: of the epoch whose weights the model now has; NaN where one is no number.
         epochs: the number of the last epoch; best_epoch: of the one whose weights were kept.
         curve: the target metric after every epoch trained.
         stopped: why training ended before its time, or None.
@@ -57,8 +37,49 @@ class Trained:
     stopped: str | None = None
 
 
-@dataclass(frozen=True)
-class Trial:
+@dataclass(frozen=True, kw_only=True)
+class _Tried:
+    """What all trials have.
+
+    Attributes:
+        number: of the trial, from 1, over the whole run.
+        block: the number of the block that was searched, from 1; None for the whole network at once.
+    """
+
+    status: ClassVar[str]
+    number: int
+    proposal: Proposal
+    seconds: float = 0.0
+    block: int | None = None
+
+    @property
+    def values(self) -> Values:
+        return self.proposal.values
+
+    @property
+    def plan(self) -> QuantizationPlan:
+        return self.proposal.plan
+
+    def _to_dict(self, **facts: Any) -> dict[str, Any]:
+        """The facts between what was tried and what it took; None stands for what is not there."""
+        proposal = self.proposal
+        shown = {
+            "id": self.number,
+            "status": self.status,
+            "block": self.block,
+            "values": dict(self.values),
+            "plan": self.plan.to_dict(),
+            **facts,
+            "seconds": round(self.seconds, 3),
+            "parent": proposal.parent,
+            "first_epoch": proposal.first_epoch or None,
+            "last_epoch": proposal.epochs,
+        }
+        return {name: value for name, value in shown.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial(_Tried):
     """A completed trial.
 
     Attributes:
@@ -66,21 +87,14 @@ class Trial:
         target: the name of the target metric.
         score: of the target metric and its cost; higher is better. See `goal.Target`.
         accepted: whether the metric is as good as the user demands.
-        block: the number of the block that was searched, from 1; None for the whole network at once.
     """
 
     status: ClassVar[str] = "completed"
-    candidate: Candidate
+    price: Price
     trained: Trained
     target: str
     score: float
-    seconds: float
     accepted: bool = True
-    block: int | None = None
-
-    @property
-    def number(self) -> int:
-        return self.candidate.id
 
     def rank(self, target: Target) -> tuple[bool, float]:
         """What the user accepts comes first, by score; of the rest, what misses the demand by least."""
@@ -88,8 +102,7 @@ class Trial:
 
     def rescored(self, delta: float, target: Target) -> Trial:
         """The same, scored with another worth of its cost."""
-        score = target.score(self.metric, delta)
-        return replace(self, candidate=replace(self.candidate, delta=delta), score=score)
+        return replace(self, price=replace(self.price, delta=delta), score=target.score(self.metric, delta))
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -101,66 +114,36 @@ class Trial:
         return self.trained.metrics[self.target]
 
     def to_dict(self) -> dict[str, Any]:
-        candidate, trained = self.candidate, self.trained
-        shown: dict[str, Any] = {
-            "id": candidate.id,
-            "status": self.status,
-            **_place(self.block),
-            "values": dict(candidate.values),
-            "plan": candidate.plan.to_dict(),
-            "metrics": {name: _finite(value) for name, value in trained.metrics.items()},
-            "energy": round(candidate.energy, 2),
-            "cost": round(candidate.cost, 2),
-            "delta": candidate.delta,
-            "score": self.score,
-            "epochs": trained.epochs,
-            "best_epoch": trained.best_epoch,
-            "curve": [_finite(value) for value in trained.curve],
-            "seconds": round(self.seconds, 3),
-        }
-        if candidate.parent is not None:
-            shown["parent"] = candidate.parent
-        if candidate.first_epoch:
-            shown["first_epoch"] = candidate.first_epoch
-        if trained.stopped is not None:
-            shown["stopped"] = trained.stopped
-        if not self.accepted:
-            shown["accepted"] = False
-        return shown
+        trained = self.trained
+        return self._to_dict(
+            metrics={name: _finite(value) for name, value in trained.metrics.items()},
+            target=self.target,
+            energy=round(self.price.energy, 2),
+            cost=round(self.price.cost, 2),
+            delta=self.price.delta,
+            score=self.score,
+            epochs=trained.epochs,
+            best_epoch=trained.best_epoch,
+            curve=[_finite(value) for value in trained.curve],
+            stopped=trained.stopped,
+            accepted=None if self.accepted else False,
+        )
 
 
-@dataclass(frozen=True)
-class FailedTrial:
+@dataclass(frozen=True, kw_only=True)
+class FailedTrial(_Tried):
     """A trial that could not be built, priced or trained; the search goes on."""
 
     status: ClassVar[str] = "failed"
-    id: int
-    values: Values
-    plan: QuantizationPlan | None
     reason: str
-    seconds: float
-    block: int | None = None
-
-    @property
-    def number(self) -> int:
-        return self.id
 
     def to_dict(self) -> dict[str, Any]:
-        plan = None if self.plan is None else self.plan.to_dict()
-        return {
-            "id": self.id,
-            "status": self.status,
-            **_place(self.block),
-            "values": dict(self.values),
-            "plan": plan,
-            "reason": self.reason,
-            "seconds": round(self.seconds, 3),
-        }
+        return self._to_dict(reason=self.reason)
 
 
-@dataclass(frozen=True)
-class SkippedTrial:
-    """Values that were not worth training.
+@dataclass(frozen=True, kw_only=True)
+class SkippedTrial(_Tried):
+    """A proposal that was not worth training.
 
     Attributes:
         reason: a repeated plan, a cost outside the budget, or a bound on the score that is not above the best.
@@ -170,35 +153,59 @@ class SkippedTrial:
     """
 
     status: ClassVar[str] = "skipped"
-    id: int
-    values: Values
-    plan: QuantizationPlan
     reason: str
     same_as: int | None = None
     energy: float | None = None
     bound: float | None = None
-    block: int | None = None
-
-    @property
-    def number(self) -> int:
-        return self.id
 
     def to_dict(self) -> dict[str, Any]:
-        shown: dict[str, Any] = {
-            "id": self.id,
-            "status": self.status,
-            **_place(self.block),
-            "values": dict(self.values),
-            "plan": self.plan.to_dict(),
-            "reason": self.reason,
-            "seconds": 0.0,
-        }
-        given = {"same_as": self.same_as, "energy": self.energy, "bound": self.bound}
-        return {**shown, **{name: value for name, value in given.items() if value is not None}}
+        return self._to_dict(reason=self.reason, same_as=self.same_as, energy=self.energy, bound=self.bound)
 
 
-def _place(block: int | None) -> dict[str, int]:
-    return {} if block is None else {"block": block}
+AnyTrial = Trial | FailedTrial | SkippedTrial
+
+
+def trial_from_dict(line: Mapping[str, Any]) -> AnyTrial:
+    """A line of trials.jsonl as the trial that it tells of.
+
+    Energies and costs are as the journal has them, to 0.01; `final_cost`, which it does not have, is the cost.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not such a line.
+        ConfigError: a quantizer in its plan that is none.
+    """
+    values, plan, status = dict(line["values"]), QuantizationPlan.from_dict(line["plan"]), line["status"]
+    common: dict[str, Any] = {"number": line["id"], "seconds": line["seconds"], "block": line.get("block")}
+
+    def proposal(candidate: Candidate | Unpriced) -> Proposal:
+        return Proposal(candidate, line.get("last_epoch"), line.get("first_epoch", 0), line.get("parent"))
+
+    if status == Trial.status:
+        price = Price(cost=line["cost"], energy=line["energy"], delta=line["delta"], final_cost=line["cost"])
+        trained = Trained(
+            metrics={name: _number(value) for name, value in line["metrics"].items()},
+            epochs=line["epochs"],
+            best_epoch=line["best_epoch"],
+            curve=tuple(_number(value) for value in line["curve"]),
+            stopped=line.get("stopped"),
+        )
+        return Trial(
+            **common,
+            proposal=proposal(Candidate(values, plan, price)),
+            price=price,
+            trained=trained,
+            target=line["target"],
+            score=line["score"],
+            accepted=line.get("accepted", True),
+        )
+    reason = line["reason"]
+    tried = proposal(Unpriced(values, plan, reason))
+    if status == FailedTrial.status:
+        return FailedTrial(**common, proposal=tried, reason=reason)
+    if status == SkippedTrial.status:
+        facts: dict[str, Any] = {name: line.get(name) for name in ("same_as", "energy", "bound")}
+        return SkippedTrial(**common, proposal=tried, reason=reason, **facts)
+    raise ValueError(f"status {status!r}")
 
 
 def _finite(value: float) -> float | None:
@@ -206,7 +213,8 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-AnyTrial = Trial | FailedTrial | SkippedTrial
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 class Observer(Protocol):
@@ -215,14 +223,14 @@ class Observer(Protocol):
     def stage(self, title: str) -> None:
         """A new part of the run begins."""
 
-    def trial_started(self, candidate: Candidate, number: int, total: int) -> None:
-        """Trial `number` of `total` is about to be trained."""
+    def trial_started(self, number: int, proposal: Proposal, trained: int, total: int) -> None:
+        """Trial `number` is about to be trained, as the one after `trained` of `total`."""
 
     def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
         """`epoch` of `epochs` is done, of whatever is being trained."""
 
-    def trial_ended(self, trial: AnyTrial, best: Trial | None, number: int, total: int) -> None:
-        """A trial is recorded; `best` is the best so far."""
+    def trial_ended(self, trial: AnyTrial, best: Trial | None, trained: int, total: int) -> None:
+        """A trial is recorded, `trained` of `total` are; `best` is the best so far."""
 
 
 class SilentObserver:
@@ -230,8 +238,8 @@ class SilentObserver:
 
     def stage(self, title: str) -> None: ...
 
-    def trial_started(self, candidate: Candidate, number: int, total: int) -> None: ...
+    def trial_started(self, number: int, proposal: Proposal, trained: int, total: int) -> None: ...
 
     def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None: ...
 
-    def trial_ended(self, trial: AnyTrial, best: Trial | None, number: int, total: int) -> None: ...
+    def trial_ended(self, trial: AnyTrial, best: Trial | None, trained: int, total: int) -> None: ...

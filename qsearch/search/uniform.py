@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from qsearch.plan import Role
 from qsearch.search.encoding import FILTERS, groups, size
@@ -31,27 +31,27 @@ def uniform_values(space: SearchSpace) -> list[dict[str, Choice]]:
     return list(found.values())
 
 
-def spread_out(values: Sequence[Values], cost: Callable[[Values], float], space: SearchSpace, count: int) -> list[int]:
+def spread_out(values: Sequence[Values], costs: Sequence[float], space: SearchSpace, count: int) -> list[int]:
     """Indexes of `count` uniform values from cheap to dear, each the least noisy near its cost.
 
     Only values that are not beaten in both cost and noise are taken, at even steps of the logarithm of the cost.
     """
-    costs = [math.log(max(cost(one), 1e-12)) for one in values]
+    logarithms = [math.log(max(cost, 1e-12)) for cost in costs]
     noises = [_noise(space, one) for one in values]
-    order = sorted(range(len(values)), key=lambda index: (costs[index], noises[index]))
+    order = sorted(range(len(values)), key=lambda index: (logarithms[index], noises[index]))
     best: list[int] = []
     for index in order:
         if not best or noises[index] < noises[best[-1]]:
             best.append(index)
     if len(best) <= count:
         return best
-    low, high = costs[best[0]], costs[best[-1]]
+    low, high = logarithms[best[0]], logarithms[best[-1]]
     chosen: list[int] = []
     for step in range(count):
         goal = low + (high - low) * (step + 0.5) / count
         left = [index for index in best if index not in chosen]
-        chosen.append(min(left, key=lambda index: (abs(costs[index] - goal), index)))
-    return sorted(chosen, key=lambda index: costs[index])
+        chosen.append(min(left, key=lambda index: (abs(logarithms[index] - goal), index)))
+    return sorted(chosen, key=lambda index: logarithms[index])
 
 
 def _levels(space: SearchSpace, kinds: dict[str, str], group: str) -> list[float]:

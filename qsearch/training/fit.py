@@ -29,7 +29,7 @@ from qsearch.training.schedules import RateSchedule, state_of
 EpochEnded = Callable[[int, int, Mapping[str, float]], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How a model is compiled and trained.
 
@@ -271,4 +271,6 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
             raise self._diverged()
         epoch, metrics, weights = self.kept
         self.model.set_weights(weights)
-        return Trained(metrics, self.seen, epoch, tuple(self.curve), self.stopped)
+        return Trained(
+            metrics=metrics, epochs=self.seen, best_epoch=epoch, curve=tuple(self.curve), stopped=self.stopped
+        )

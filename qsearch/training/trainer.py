@@ -12,27 +12,29 @@ import numpy
 
 from qsearch.config import Config
 from qsearch.datasets import Dataset
+from qsearch.goal.price import Price
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantize.transfer import transfer_weights
 from qsearch.search.loop import Stop
+from qsearch.search.proposals import Proposal
 from qsearch.search.seeds import TRIAL_SEED, spread
 from qsearch.search.space import LEARNING_RATE, LEARNING_RATE_STEPS
-from qsearch.search.trials import Candidate, Trained
+from qsearch.search.trials import Trained
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.fit import Recipe, TrainingState, early_stopping_patience, train
 from qsearch.training.schedules import RateSchedule
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A trained model, with the weights of its best epoch, and where its training stopped."""
+class TrainedWeights:
+    """What training leaves of a candidate's model: the weights of its best epoch, and where training stopped."""
 
-    model: keras.Model
+    best: list[Any]
     end: TrainingState
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CandidateTrainer:
     """Trains candidates of one search.
 
@@ -58,13 +60,17 @@ class CandidateTrainer:
     epoch_ended: Callable[[int, int, Any], None]
     rates: Callable[[float], Mapping[str, float]] | None = None
 
-    def train(self, candidate: Candidate, stop: Stop | None) -> tuple[Trained, Finished]:
-        """Train a candidate as often as `executions_per_trial` says.
+    def train(self, number: int, proposal: Proposal, price: Price, stop: Stop | None) -> tuple[Trained, TrainedWeights]:
+        """Train what is proposed as trial `number`, as often as `executions_per_trial` says.
 
         Returns:
-            The means of the metrics over the executions, and the model of the best one.
+            The means of the metrics over the executions, and the weights of the best one.
         """
-        runs = [self._once(candidate, stop, number) for number in range(self.config.run.executions_per_trial)]
+        recipe = self._recipe(proposal, price)
+        runs = [
+            self._once(number, proposal, recipe, stop, execution)
+            for execution in range(self.config.run.executions_per_trial)
+        ]
         target = self.recipe.target
         best = max(runs, key=lambda run: target.worth(run[0].metrics[target.name]))
         if len(runs) == 1:
@@ -72,19 +78,21 @@ class CandidateTrainer:
         means = {name: math.fsum(trained.metrics[name] for trained, _ in runs) / len(runs) for name in best[0].metrics}
         return replace(best[0], metrics=means), best[1]
 
-    def _once(self, candidate: Candidate, stop: Stop | None, execution: int) -> tuple[Trained, Finished]:
-        seed = spread(self.config.run.seed, TRIAL_SEED, candidate.id, *([execution] if execution else []))
+    def _once(
+        self, number: int, proposal: Proposal, recipe: Recipe, stop: Stop | None, execution: int
+    ) -> tuple[Trained, TrainedWeights]:
+        seed = spread(self.config.run.seed, TRIAL_SEED, number, *([execution] if execution else []))
         keras.utils.set_random_seed(seed)
-        model = apply_plan(self.reference, candidate.plan)
-        state = self._start(candidate, model)
-        recipe = self._recipe(candidate, 0 if state is None else candidate.first_epoch)
+        model = apply_plan(self.reference, proposal.plan)
+        state = self._start(proposal, model)
+        recipe = replace(recipe, first_epoch=0 if state is None else proposal.first_epoch)
         trained, end = train(model, self.data, recipe, seed, self.epoch_ended, state, stop)
-        return trained, Finished(model, end)
+        return trained, TrainedWeights(model.get_weights(), end)
 
-    def _start(self, candidate: Candidate, model: keras.Model) -> TrainingState | None:
+    def _start(self, proposal: Proposal, model: keras.Model) -> TrainingState | None:
         """Give a fresh model the weights it starts from; returns where its own training goes on, if it does."""
-        parent = candidate.parent if candidate.parent in self.checkpoints.kept else None
-        if parent is not None and candidate.first_epoch:
+        parent = proposal.parent if proposal.parent in self.checkpoints.kept else None
+        if parent is not None and proposal.first_epoch:
             return self.checkpoints.end(parent)
         source = self.start
         if source is None:
@@ -95,12 +103,12 @@ class CandidateTrainer:
         transfer_weights(source, model)
         return None
 
-    def _recipe(self, candidate: Candidate, first_epoch: int) -> Recipe:
+    def _recipe(self, proposal: Proposal, price: Price) -> Recipe:
         run = self.config.run
-        epochs = run.epochs if candidate.epochs is None else candidate.epochs
-        longest = epochs if candidate.epochs is None else run.max_epochs or run.epochs
+        epochs = run.epochs if proposal.epochs is None else proposal.epochs
+        longest = epochs if proposal.epochs is None else run.max_epochs or run.epochs
         schedule = RateSchedule(run.learning_rate_schedule, self.recipe.optimizer.learning_rate, longest)
-        optimizer, factor = self.recipe.optimizer, self._rate_factor(candidate)
+        optimizer, factor = self.recipe.optimizer, self._rate_factor(proposal, price)
         if self.rates is None:
             optimizer = optimizer.model_copy(update={"learning_rate": optimizer.learning_rate * factor})
         return replace(
@@ -111,13 +119,12 @@ class CandidateTrainer:
             # a falling rate is of use only to those who see it fall
             patience=None if schedule.config.needs_its_epochs else early_stopping_patience(longest),
             schedule=schedule,
-            first_epoch=first_epoch,
             rates={} if self.rates is None else self.rates(factor),
         )
 
-    def _rate_factor(self, candidate: Candidate) -> float:
+    def _rate_factor(self, proposal: Proposal, price: Price) -> float:
         """AutoQKeras' range: from the share of the reference's cost that is left, up to 1.1 times the base rate."""
-        if LEARNING_RATE not in candidate.values:
+        if LEARNING_RATE not in proposal.values:
             return 1.0
-        lowest = min(1.0, candidate.cost / self.reference_cost)
-        return float(numpy.linspace(lowest, 1.1, LEARNING_RATE_STEPS)[int(candidate.values[LEARNING_RATE])])
+        lowest = min(1.0, price.cost / self.reference_cost)
+        return float(numpy.linspace(lowest, 1.1, LEARNING_RATE_STEPS)[int(proposal.values[LEARNING_RATE])])

@@ -51,8 +51,8 @@ def model_after(result: RunResult, block: int) -> keras.Model:
 def plan_after(result: RunResult, block: int) -> QuantizationPlan:
     trial = result.trials[result.summary["blocks"][block - 1]["trial"] - 1]
     assert isinstance(trial, Trial)
-    assert set(read_plan(model_after(result, block))) == set(trial.candidate.plan)
-    return trial.candidate.plan
+    assert set(read_plan(model_after(result, block))) == set(trial.plan)
+    return trial.plan
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_a_block_keeps_what_earlier_blocks_chose(blocked: tuple[RunResult, Any])
     for before, after in ((first, second), (second, third)):
         assert all(after.layers[name] == before.layers[name] for name in before)
     for trial in result.trials[2:]:
-        assert all(trial.candidate.plan.layers[name] == first.layers[name] for name in first)  # type: ignore[union-attr]
+        assert all(trial.plan.layers[name] == first.layers[name] for name in first)  # type: ignore[union-attr]
 
 
 def test_each_block_starts_from_the_best_model_so_far(blocked: tuple[RunResult, Any]) -> None:
@@ -149,12 +149,12 @@ def test_scores_look_ahead_to_the_blocks_to_come(blocked: tuple[RunResult, Any])
     result, _ = blocked
     for trial in result.trials:
         assert isinstance(trial, Trial)
-        assert trial.score == pytest.approx(trial.metric * (1 + trial.candidate.delta))
-        own = worth(result, trial.candidate.cost)
+        assert trial.score == pytest.approx(trial.metric * (1 + trial.price.delta))
+        own = worth(result, trial.price.cost)
         if trial.block == 3:
-            assert trial.candidate.delta == pytest.approx(own, abs=1e-5)
+            assert trial.price.delta == pytest.approx(own, abs=1e-5)
         else:
-            assert trial.candidate.delta > own + 0.01
+            assert trial.price.delta > own + 0.01
     best = result.summary["best"]
     assert best["delta"] == pytest.approx(worth(result, best["cost"]), abs=1e-5)
     assert best["score"] == pytest.approx(best["trial_metrics"]["val_acc"] * (1 + best["delta"]))
@@ -168,7 +168,7 @@ def test_autoqkeras_way_counts_what_is_there(tmp_path: Path) -> None:
     result = run(tiny(tmp_path, tmp_path / "out"), [*QUICK, BLOCKS, "run.blocks_to_come=reference"])
     for trial in result.trials:
         if isinstance(trial, Trial):
-            assert trial.candidate.delta == pytest.approx(worth(result, trial.candidate.cost), abs=1e-5)
+            assert trial.price.delta == pytest.approx(worth(result, trial.price.cost), abs=1e-5)
     report = (result.run_directory / "report.md").read_text(encoding="utf-8")
     assert "as the reference's; so do scores." in report
 
@@ -281,11 +281,11 @@ def test_a_layer_in_two_blocks_is_searched_again(tmp_path: Path) -> None:
     second = [trial for trial in result.trials if trial.block == 2 and isinstance(trial, Trial)]
     assert second
     for trial in second:
-        assert set(trial.candidate.plan) == {"conv2d_0", "bn_0", "act_0", "conv2d_1"}
-        assert {"conv2d_0_kernel_quantizer", "conv2d_1_kernel_quantizer"} <= trial.candidate.values.keys()
+        assert set(trial.plan) == {"conv2d_0", "bn_0", "act_0", "conv2d_1"}
+        assert {"conv2d_0_kernel_quantizer", "conv2d_1_kernel_quantizer"} <= trial.values.keys()
     final = result.load_best().get_layer("conv2d_0")
     assert result.best is not None
-    chosen = result.best.candidate.plan.layers["conv2d_0"]
+    chosen = result.best.plan.layers["conv2d_0"]
     assert read_plan(result.load_best()).layers["conv2d_0"].quantizers == chosen.quantizers
     assert type(final) is not keras.layers.Conv2D
 
@@ -293,14 +293,14 @@ def test_a_layer_in_two_blocks_is_searched_again(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_budget_is_for_the_whole_model(tmp_path: Path) -> None:
     free = run(tiny(tmp_path, tmp_path / "free"), [*QUICK, "run.tune_filters=none"])
-    energies = [trial.candidate.energy for trial in free.trials if isinstance(trial, Trial) and trial.block == 3]
+    energies = [trial.price.energy for trial in free.trials if isinstance(trial, Trial) and trial.block == 3]
     with pytest.raises(ConfigError, match=r"run\.budget\.energy: found 1\.00 pJ, and the cheapest candidate takes"):
         run(tiny(tmp_path, tmp_path / "none"), [*QUICK, "run.tune_filters=none", "run.budget.energy=1"])
     budget = min(energies) * 0.9
     kept = run(tiny(tmp_path, tmp_path / "kept"), [*QUICK, "run.tune_filters=none", f"run.budget.energy={budget}"])
     assert kept.best is not None
     assert kept.best.block == 3
-    assert kept.best.candidate.energy <= budget
+    assert kept.best.price.energy <= budget
 
 
 class Interrupting(SilentObserver):

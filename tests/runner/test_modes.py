@@ -70,12 +70,12 @@ def test_a_promoted_trial_goes_on_from_its_parents_weights_and_optimizer(tmp_pat
     """Trained for 1 and then to 3 epochs, the journal shows one training of 3."""
     overrides = [*QUICK, "run.mode=hyperband", "run.max_epochs=3", "run.prune=false"]
     result = run(tiny(tmp_path, tmp_path / "out"), overrides)
-    promoted = [trial for trial in completed(result) if trial.candidate.first_epoch]
+    promoted = [trial for trial in completed(result) if trial.proposal.first_epoch]
     assert promoted
     by_number = {trial.number: trial for trial in completed(result)}
     for trial in promoted:
-        assert trial.candidate.parent is not None
-        parent = by_number[trial.candidate.parent]
+        assert trial.proposal.parent is not None
+        parent = by_number[trial.proposal.parent]
         assert trial.to_dict()["first_epoch"] == parent.trained.epochs == 1
         assert len(trial.trained.curve) == trial.trained.epochs - 1
         assert trial.metrics["loss"] < parent.metrics["loss"]

@@ -172,7 +172,7 @@ def test_a_model_with_two_inputs_and_two_heads(own: str) -> None:
     assert set(summary["best"]["plan"]) == {"shared", "kind", "size"}
     assert result.best is not None
     assert result.best.metric == pytest.approx(summary["best"]["selection"]["kind_acc"], abs=1e-6)
-    assert result.best.score == pytest.approx(result.best.metric * (1 + result.best.candidate.delta))
+    assert result.best.score == pytest.approx(result.best.metric * (1 + result.best.price.delta))
 
 
 def test_the_head_of_a_regression(own: str) -> None:
@@ -180,7 +180,7 @@ def test_the_head_of_a_regression(own: str) -> None:
     result = configured(text, "run.head_name=size")
     assert result.summary["direction"] == "min"
     assert result.best is not None
-    assert result.best.score == pytest.approx(-result.best.metric / (1 + result.best.candidate.delta))
+    assert result.best.score == pytest.approx(-result.best.metric / (1 + result.best.price.delta))
 
 
 CLASSES = """

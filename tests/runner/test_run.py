@@ -125,12 +125,12 @@ def test_the_same_seed_gives_the_same_trials_and_another_does_not(tiny_result: R
     for first, second in zip(tiny_result.trials, again.trials, strict=True):
         assert isinstance(first, Trial)
         assert isinstance(second, Trial)
-        assert first.candidate == second.candidate
+        assert first.proposal == second.proposal
         assert first.metrics == pytest.approx(second.metrics, abs=1e-3)
     other = run(tiny(tmp_path, tmp_path / "other"), ["run.seed=1", "run.max_trials=1", "run.epochs=1"])
     assert isinstance(other.trials[0], Trial)
     assert isinstance(tiny_result.trials[0], Trial)
-    assert other.trials[0].candidate.plan != tiny_result.trials[0].candidate.plan
+    assert other.trials[0].plan != tiny_result.trials[0].plan
 
 
 class Interrupting(SilentObserver):

@@ -15,9 +15,10 @@ from qsearch.errors import ModelError
 from qsearch.goal.price import Constraints, Price
 from qsearch.plan import Role
 from qsearch.search.loop import MAX_FAILURES, Stop
+from qsearch.search.proposals import Proposal
 from qsearch.search.seeds import spread
 from qsearch.search.space import Dimension, SearchedLayer, SearchSpace
-from qsearch.search.trials import Candidate, FailedTrial, SkippedTrial, Trained, Trial
+from qsearch.search.trials import FailedTrial, SkippedTrial, Trained, Trial
 
 
 def test_trials_are_recorded_scored_and_the_best_kept(tmp_path: Path) -> None:
@@ -27,19 +28,19 @@ def test_trials_are_recorded_scored_and_the_best_kept(tmp_path: Path) -> None:
     completed = [trial for trial in result.trials if isinstance(trial, Trial)]
     assert len(completed) == 12
     for trial in completed:
-        assert trial.score == pytest.approx(trial.metrics["val_acc"] * (1 + trial.candidate.delta))
+        assert trial.score == pytest.approx(trial.metrics["val_acc"] * (1 + trial.price.delta))
     assert result.best == max(completed, key=lambda trial: trial.score)
-    assert kept[-1] == f"model {result.best.candidate.id}"
+    assert kept[-1] == f"model {result.best.number}"
 
 
 def test_equal_plans_are_trained_once(tmp_path: Path) -> None:
     # one filter: factors 0.5, 0.75, 1 and 1.5 all mean one filter
     result, _, _ = search(tmp_path, space(layers=1, filters=1), 50, prune=False)
-    trained = [trial.candidate.plan for trial in result.trials if isinstance(trial, Trial)]
+    trained = [trial.plan for trial in result.trials if isinstance(trial, Trial)]
     skipped = [trial for trial in result.trials if isinstance(trial, SkippedTrial)]
     assert len(trained) == len(set(trained)) <= 4 * 2
     assert skipped
-    assert all(result.trials[(trial.same_as or 0) - 1].candidate.plan == trial.plan for trial in skipped)  # type: ignore[union-attr]
+    assert all(result.trials[(trial.same_as or 0) - 1].plan == trial.plan for trial in skipped)
     assert "combinations tried" in result.ended
 
 
@@ -57,15 +58,15 @@ def test_a_space_of_one_plan(tmp_path: Path) -> None:
 
 
 def test_failures_are_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
-    def train(candidate: Candidate, stop: Stop | None) -> tuple[Trained, str]:
-        match candidate.id % 4:
+    def train(number: int, proposal: Proposal, price: Price, stop: Stop | None) -> tuple[Trained, str]:
+        match number % 4:
             case 1:
                 raise ModelError("does not fit")
             case 2:
                 raise RuntimeError("out of memory\nmore")
             case 3:
-                return Trained({"val_acc": math.nan}, 1, 1), "x"
-        return Trained({"val_acc": 0.9}, 1, 1), "good"
+                return Trained(metrics={"val_acc": math.nan}, epochs=1, best_epoch=1), "x"
+        return Trained(metrics={"val_acc": 0.9}, epochs=1, best_epoch=1), "good"
 
     result, recorded, kept = search(tmp_path, space(), 8, train=train, prune=False)
     reasons = [trial.reason for trial in recorded if isinstance(trial, FailedTrial)]
@@ -76,7 +77,7 @@ def test_failures_are_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_search_in_which_everything_fails_stops(tmp_path: Path) -> None:
-    def train(candidate: Candidate, stop: Stop | None) -> tuple[Trained, str]:
+    def train(number: int, proposal: Proposal, price: Price, stop: Stop | None) -> tuple[Trained, str]:
         raise ModelError("no")
 
     result, recorded, _ = search(tmp_path, space(), 50, train=train)
@@ -91,14 +92,14 @@ import sys
 sys.path.insert(0, {folder!r})
 from tiny_search import search, space
 result, _, _ = search(Path({scratch!r}), space(), 6, mode={mode!r}, seed={seed}, prune=False)
-print([dict(trial.candidate.values) for trial in result.trials])
+print([dict(trial.values) for trial in result.trials])
 """
 
 
 @pytest.mark.parametrize(("mode", "seed"), [*((mode, 0) for mode in MODES), ("random", 3), ("guided", 3)])
 def test_the_same_seed_gives_the_same_trials_in_a_second_process(tmp_path: Path, mode: str, seed: int) -> None:
     result, _, _ = search(tmp_path / "a", space(), 6, mode=mode, seed=seed, prune=False)
-    own = [dict(trial.candidate.values) for trial in result.trials if isinstance(trial, Trial)]
+    own = [dict(trial.values) for trial in result.trials if isinstance(trial, Trial)]
     program = PROGRAM.format(folder=str(Path(__file__).parents[1]), scratch=str(tmp_path / "b"), mode=mode, seed=seed)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(own)
@@ -111,14 +112,14 @@ def test_seeds_are_spread(tmp_path: Path) -> None:
     plans = []
     for seed in (0, 1):
         result, _, _ = search(tmp_path / str(seed), space(), 20, seed=seed, prune=False)
-        plans.append({trial.candidate.plan for trial in result.trials if isinstance(trial, Trial)})
+        plans.append({trial.plan for trial in result.trials if isinstance(trial, Trial)})
     assert len(plans[0] & plans[1]) <= 1
 
 
-def perfect(candidate: Candidate, stop: Stop | None) -> tuple[Trained, str]:
+def perfect(number: int, proposal: Proposal, price: Price, stop: Stop | None) -> tuple[Trained, str]:
     """A metric that is best for the cheapest plans but for one."""
-    accuracy = 0.95 - candidate.cost / 600
-    return Trained({"val_acc": accuracy}, 3, 2, (accuracy,) * 3), "model"
+    accuracy = 0.95 - price.cost / 600
+    return Trained(metrics={"val_acc": accuracy}, epochs=3, best_epoch=2, curve=(accuracy,) * 3), "model"
 
 
 def test_what_cannot_win_is_not_trained_and_the_winner_is_that_of_the_full_search(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_what_cannot_win_is_not_trained_and_the_winner_is_that_of_the_full_searc
     assert pruned.best is not None
     assert full.best is not None
     assert pruned.best.score == full.best.score
-    by_plan = {trial.candidate.plan: trial for trial in full.trials if isinstance(trial, Trial)}
+    by_plan = {trial.plan: trial for trial in full.trials if isinstance(trial, Trial)}
     skipped = [trial for trial in recorded if isinstance(trial, SkippedTrial) and trial.bound is not None]
     assert skipped
     for trial in skipped:
@@ -153,7 +154,7 @@ def test_budgets_are_kept_to(tmp_path: Path) -> None:
     _, recorded, _ = search(tmp_path, space(), 8, constraints=Constraints(energy=24.0), prune=False)
     trained = [trial for trial in recorded if isinstance(trial, Trial)]
     assert len(trained) == 8
-    assert all(trial.candidate.energy <= 24 for trial in trained)
+    assert all(trial.price.energy <= 24 for trial in trained)
     outside = [trial for trial in recorded if isinstance(trial, SkippedTrial) and trial.same_as is None]
     assert outside
     assert all(trial.energy is not None and trial.energy > 24 for trial in outside)
@@ -194,16 +195,18 @@ def test_a_candidate_that_cannot_be_priced_counts_as_failed(tmp_path: Path) -> N
 def test_training_ends_when_experience_says_that_it_cannot_win(tmp_path: Path) -> None:
     seen: list[str | None] = []
 
-    def train(candidate: Candidate, stop: Stop | None) -> tuple[Trained, str]:
+    def train(number: int, proposal: Proposal, price: Price, stop: Stop | None) -> tuple[Trained, str]:
         assert stop is not None
-        good = candidate.id <= 4
+        good = number <= 4
         curve = [0.6, 0.8, 0.9, 0.95] if good else [0.1, 0.15, 0.2, 0.25]
         for epoch in range(1, 4):
             reason = stop(curve[:epoch])
             if reason:
                 seen.append(reason)
-                return Trained({"val_acc": max(curve[:epoch])}, epoch, epoch, tuple(curve[:epoch]), reason), "m"
-        return Trained({"val_acc": curve[-1]}, 4, 4, tuple(curve)), "m"
+                seen_so_far = tuple(curve[:epoch])
+                metrics = {"val_acc": max(seen_so_far)}
+                return Trained(metrics=metrics, epochs=epoch, best_epoch=epoch, curve=seen_so_far, stopped=reason), "m"
+        return Trained(metrics={"val_acc": curve[-1]}, epochs=4, best_epoch=4, curve=tuple(curve)), "m"
 
     result, recorded, _ = search(tmp_path, space(), 8, train=train, prune=False, early_stop=True)
     trained = [trial for trial in recorded if isinstance(trial, Trial)]

@@ -10,14 +10,15 @@ from tiny_search import KERNELS, accuracy, learned, price, search, space
 
 from qsearch.config.schema import RunConfig
 from qsearch.config.search_modes import MODES
-from qsearch.goal.price import Constraints
+from qsearch.goal.price import Constraints, Price
 from qsearch.goal.target import Target
 from qsearch.plan import Role
 from qsearch.search.front import Point, hypervolume
 from qsearch.search.loop import Stop
 from qsearch.search.modes import workload
+from qsearch.search.proposals import Proposal
 from qsearch.search.space import Dimension, SearchedLayer, SearchSpace
-from qsearch.search.trials import AnyTrial, Candidate, FailedTrial, SkippedTrial, Trained, Trial
+from qsearch.search.trials import AnyTrial, FailedTrial, SkippedTrial, Trained, Trial
 
 
 def completed(trials: list[AnyTrial]) -> list[Trial]:
@@ -27,7 +28,7 @@ def completed(trials: list[AnyTrial]) -> list[Trial]:
 @pytest.mark.parametrize("mode", MODES)
 def test_no_plan_is_trained_twice(mode: str, tmp_path: Path) -> None:
     _, recorded, _ = search(tmp_path, space(layers=2, filters=2), 30, mode=mode, train=learned, prune=False)
-    trained = [(trial.candidate.plan, trial.candidate.epochs) for trial in completed(recorded)]
+    trained = [(trial.plan, trial.proposal.epochs) for trial in completed(recorded)]
     assert len(trained) == len(set(trained)) > 5
     assert [trial.number for trial in recorded] == list(range(1, len(recorded) + 1))
 
@@ -36,7 +37,7 @@ def test_no_plan_is_trained_twice(mode: str, tmp_path: Path) -> None:
 def test_a_space_smaller_than_the_trials_ends_by_itself(mode: str, tmp_path: Path) -> None:
     tiny = SearchSpace((Dimension("k", KERNELS[:3]),), (SearchedLayer("c", "Conv2D", {Role.KERNEL: "k"}),))
     result, recorded, _ = search(tmp_path, tiny, 20, mode=mode, train=learned, prune=False)
-    assert len({trial.candidate.plan for trial in completed(recorded)}) == 3
+    assert len({trial.plan for trial in completed(recorded)}) == 3
     assert result.best is not None
     assert "3 trials" in result.ended or mode == "hyperband"
 
@@ -45,18 +46,18 @@ def test_a_space_smaller_than_the_trials_ends_by_itself(mode: str, tmp_path: Pat
 def test_a_space_of_one_plan(mode: str, tmp_path: Path) -> None:
     single = SearchSpace((Dimension("k", KERNELS[:1]),), (SearchedLayer("c", "Conv2D", {Role.KERNEL: "k"}),))
     result, recorded, _ = search(tmp_path, single, 5, mode=mode, train=learned, prune=False)
-    assert {trial.candidate.plan for trial in completed(recorded)} == {single.plan({"k": "binary"})}
+    assert {trial.plan for trial in completed(recorded)} == {single.plan({"k": "binary"})}
     assert result.best is not None
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_failures_and_metrics_that_are_no_numbers(mode: str, tmp_path: Path) -> None:
-    def train(candidate: Candidate, stop: Stop | None) -> tuple[Trained, str]:
-        if candidate.id % 3 == 1:
-            return Trained({"val_acc": float("nan")}, 1, 1), "m"
-        if candidate.id % 3 == 2 and candidate.id > 3:
+    def train(number: int, proposal: Proposal, price: Price, stop: Stop | None) -> tuple[Trained, str]:
+        if number % 3 == 1:
+            return Trained(metrics={"val_acc": float("nan")}, epochs=1, best_epoch=1), "m"
+        if number % 3 == 2 and number > 3:
             raise RuntimeError("out of memory")
-        return learned(candidate, stop)
+        return learned(number, proposal, price, stop)
 
     result, recorded, _ = search(tmp_path, space(), 15, mode=mode, train=train, prune=False)
     assert {trial.reason for trial in recorded if isinstance(trial, FailedTrial)} >= {"score is nan"}
@@ -71,20 +72,20 @@ def test_budgets_hold_in_every_mode(mode: str, tmp_path: Path) -> None:
     )
     trained = completed(recorded)
     assert trained
-    assert all(trial.candidate.energy <= 30 for trial in trained)
+    assert all(trial.price.energy <= 30 for trial in trained)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_loss_can_be_minimised(mode: str, tmp_path: Path) -> None:
     target = Target("val_loss", maximize=False, limit=0.0)
 
-    def train(candidate: Candidate, stop: Stop | None) -> tuple[Trained, str]:
-        return Trained({"val_loss": 1 - accuracy(candidate.plan)}, 1, 1), "m"
+    def train(number: int, proposal: Proposal, price: Price, stop: Stop | None) -> tuple[Trained, str]:
+        return Trained(metrics={"val_loss": 1 - accuracy(proposal.plan)}, epochs=1, best_epoch=1), "m"
 
     result, recorded, _ = search(tmp_path, space(), 12, mode=mode, train=train, target=target, prune=False)
     assert result.best is not None
     for trial in completed(recorded):
-        assert trial.score == pytest.approx(-trial.metric / (1 + trial.candidate.delta))
+        assert trial.score == pytest.approx(-trial.metric / (1 + trial.price.delta))
     assert result.best.score == max(trial.score for trial in completed(recorded))
 
 
@@ -106,36 +107,36 @@ def test_pruning_loses_no_winner(mode: str, tmp_path: Path) -> None:
 def test_hyperband_promotes_and_goes_on(tmp_path: Path) -> None:
     options = {"max_epochs": 9, "factor": 3, "hyperband_iterations": 1}
     result, recorded, _ = search(tmp_path, space(), 5, mode="hyperband", train=learned, run=options, prune=False)
-    promoted = [trial.candidate for trial in completed(recorded) if trial.candidate.first_epoch]
+    promoted = [trial.proposal for trial in completed(recorded) if trial.proposal.first_epoch]
     assert promoted
     by_number = {trial.number: trial for trial in completed(recorded)}
     for candidate in promoted:
         assert candidate.parent is not None
-        parent = by_number[candidate.parent].candidate
+        parent = by_number[candidate.parent].proposal
         assert parent.plan == candidate.plan
         assert parent.epochs == candidate.first_epoch < (candidate.epochs or 0) <= 9
-    sizes = [sum(trial.candidate.epochs == epochs for trial in completed(recorded)) for epochs in (1, 3, 9)]
+    sizes = [sum(trial.proposal.epochs == epochs for trial in completed(recorded)) for epochs in (1, 3, 9)]
     assert sizes[0] > 0
     assert sizes[2] > 0
     assert result.ended.startswith("all brackets done")
     # promoted are the best of each round
-    first = [trial for trial in completed(recorded) if trial.candidate.epochs == 1]
+    first = [trial for trial in completed(recorded) if trial.proposal.epochs == 1]
     chosen = {candidate.parent for candidate in promoted if candidate.first_epoch == 1}
     worst = min(by_number[number].score for number in chosen if number is not None)
     assert all(trial.score <= worst or trial.number in chosen for trial in first)
 
 
 def test_a_failed_trial_does_not_break_a_bracket(tmp_path: Path) -> None:
-    def train(candidate: Candidate, stop: Stop | None) -> tuple[Trained, str]:
-        if candidate.id in (2, 3):
+    def train(number: int, proposal: Proposal, price: Price, stop: Stop | None) -> tuple[Trained, str]:
+        if number in (2, 3):
             raise RuntimeError("lost")
-        return learned(candidate, stop)
+        return learned(number, proposal, price, stop)
 
     options = {"max_epochs": 9, "factor": 3}
     sizes = []
     for name, function in (("a", learned), ("b", train)):
         _, recorded, _ = search(tmp_path / name, space(), 5, mode="hyperband", train=function, run=options, prune=False)
-        sizes.append([sum(trial.candidate.epochs == e for trial in completed(recorded)) for e in (3, 9)])
+        sizes.append([sum(trial.proposal.epochs == e for trial in completed(recorded)) for e in (3, 9)])
     assert sizes[0] == sizes[1]
 
 
@@ -144,7 +145,7 @@ def test_the_workload_is_what_a_search_trains(max_epochs: int, factor: int, tmp_
     options = {"max_epochs": max_epochs, "factor": factor, "hyperband_iterations": 2}
     _, recorded, _ = search(tmp_path, space(layers=8), 5, mode="hyperband", train=learned, run=options, prune=False)
     trials = completed(recorded)
-    epochs = sum((trial.candidate.epochs or 0) - trial.candidate.first_epoch for trial in trials)
+    epochs = sum((trial.proposal.epochs or 0) - trial.proposal.first_epoch for trial in trials)
     assert workload(RunConfig(mode="hyperband", **options), 5) == (len(trials), epochs)
     assert workload(RunConfig(mode="guided", epochs=7, executions_per_trial=2), 5) == (5, 70)
 
@@ -161,8 +162,8 @@ def test_bayesian_search_repeats_nothing_and_answers_fast(tmp_path: Path) -> Non
 def test_guided_search_starts_children_from_trials_that_are_near(tmp_path: Path) -> None:
     _, recorded, _ = search(tmp_path, space(), 20, mode="guided", train=learned, prune=False)
     by_number = {trial.number: trial for trial in completed(recorded)}
-    assert by_number[1].candidate.parent is None
-    assert all(trial.candidate.parent in by_number for trial in completed(recorded)[1:])
+    assert by_number[1].proposal.parent is None
+    assert all(trial.proposal.parent in by_number for trial in completed(recorded)[1:])
 
 
 def best_of(mode: str, folder: Path, seeds: range) -> list[float]:
@@ -185,7 +186,7 @@ def test_pareto_search_covers_more_than_random_search(tmp_path: Path) -> None:
     covered = {}
     for mode in ("pareto", "random"):
         _, recorded, _ = search(tmp_path / mode, space(layers=6), 25, mode=mode, train=learned, prune=False)
-        points = [Point(trial.metric, trial.candidate.cost) for trial in completed(recorded)]
+        points = [Point(trial.metric, trial.price.cost) for trial in completed(recorded)]
         covered[mode] = hypervolume(points, Point(0.2, 96.0))
     assert covered["pareto"] > 1.1 * covered["random"]
 
@@ -197,13 +198,13 @@ def test_guided_search_keeps_to_a_demanded_metric(tmp_path: Path) -> None:
     assert result.best.accepted
     late = completed(recorded)[8:]
     assert sum(trial.accepted for trial in late) > len(late) / 2
-    assert price(result.best.candidate.plan).cost == result.best.candidate.cost
+    assert price(result.best.plan).cost == result.best.price.cost
 
 
 @pytest.mark.parametrize("mode", ["guided", "pareto"])
 def test_a_budget_that_only_the_cheapest_plan_keeps_to(mode: str, tmp_path: Path) -> None:
     result, recorded, _ = search(tmp_path, space(), 5, mode=mode, train=learned, constraints=Constraints(energy=8.0))
-    assert [trial.candidate.energy for trial in completed(recorded)] == [8.0]
+    assert [trial.price.energy for trial in completed(recorded)] == [8.0]
     assert result.ended == "nothing left that could win inside the budget, 1 trials trained"
     result, recorded, _ = search(
         tmp_path / "none", space(), 5, mode=mode, train=learned, constraints=Constraints(energy=7.9)

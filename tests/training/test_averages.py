@@ -34,7 +34,14 @@ def network() -> keras.Model:
 def recipe(epochs: int, optimizer: OptimizerConfig = ADAM, **options: Any) -> Recipe:
     # of the loss, every epoch is the best one so far
     objective = Objective(LOSS, (Chosen("loss"), Chosen("acc")), Output(LOSS, (3,)), direction="min")
-    return Recipe(optimizer, objective, Target("val_loss", maximize=False, limit=0.0), epochs, 12, **options)
+    return Recipe(
+        optimizer=optimizer,
+        objective=objective,
+        target=Target("val_loss", maximize=False, limit=0.0),
+        epochs=epochs,
+        batch_size=12,
+        **options,
+    )
 
 
 def silent(*_: Any) -> None:

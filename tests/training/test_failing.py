@@ -42,7 +42,8 @@ def network(kind: type[keras.Model] = keras.Model) -> keras.Model:
 
 
 def trained(model: keras.Model, data: Dataset) -> None:
-    train(model, data, Recipe(OptimizerConfig(), OBJECTIVE, Target("val_acc"), 3, 8), 0, lambda *each: None)
+    recipe = Recipe(optimizer=OptimizerConfig(), objective=OBJECTIVE, target=Target("val_acc"), epochs=3, batch_size=8)
+    train(model, data, recipe, 0, lambda *each: None)
 
 
 def test_a_train_step_of_ones_own() -> None:
