@@ -38,9 +38,11 @@ if TYPE_CHECKING:
     from qsearch.quantize.public import quantize_model as quantize_model
     from qsearch.quantize.unfold import unfold_model as unfold_model
     from qsearch.runner.pipeline import run as run
+    from qsearch.runs.record import RunRecord as RunRecord
 
 _PUBLIC = {
     "QNoiseScheduler": "qsearch.layers.noise",
+    "RunRecord": "qsearch.runs.record",
     "bias_from_accumulators": "qsearch.energy.bias",
     "build_model": "qsearch.models",
     "estimate_energy": "qsearch.energy.public",
@@ -58,6 +60,7 @@ _ROOMS = ("layers", "quantizers")
 
 __all__ = [
     "QNoiseScheduler",
+    "RunRecord",
     "bias_from_accumulators",
     "build_model",
     "estimate_energy",

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from qsearch.runner.pipeline import RunResult
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -17,3 +21,14 @@ ROOT = Path(__file__).resolve().parent.parent
 def root() -> Path:
     """The repository."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def tiny_result(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """One tiny run, shared by the tests that read its directory."""
+    from tiny_run import tiny
+
+    from qsearch.runner.pipeline import run
+
+    folder = tmp_path_factory.mktemp("tiny")
+    return run(tiny(folder, folder / "out"))

@@ -34,8 +34,8 @@ ROOMS = (
     "search",
     "training",
     "blocks",
-    "report",
     "runs",
+    "report",
     "runner",
     "cli",
 )
@@ -55,6 +55,7 @@ NO_TENSORFLOW = (
     "qsearch.search.loop",
     "qsearch.blocks.table",
     "qsearch.report.markdown",
+    "qsearch.runs.record",
     "qsearch.cli.main",
     "qsearch.cli.verify",
 )

@@ -36,13 +36,14 @@ class LookaheadPricer:
     least: QuantizationPlan | None = None
 
     def price(self, plan: QuantizationPlan) -> Price:
-        """Cost and energy of the plan as it is, with the delta of what it is worth."""
+        """Cost and energy of a plan of the stage as it is, with the delta of what it is worth."""
         price = self.costs.price(plan)
-        objection = self._objection(plan, price)
-        if self.typical is None:
-            return replace(price, objection=objection)
-        ahead = self.costs.price(_completed(plan, self.typical))
-        return replace(price, delta=ahead.delta, final_cost=ahead.cost, objection=objection)
+        ahead = price if self.typical is None else self.ahead(plan)
+        return replace(price, delta=ahead.delta, final_cost=ahead.cost, objection=self._objection(plan, price))
+
+    def ahead(self, plan: QuantizationPlan) -> Price:
+        """The price of the whole network with the plan, once the blocks to come are quantized too."""
+        return self.costs.price(plan if self.typical is None else _completed(plan, self.typical))
 
     def _objection(self, plan: QuantizationPlan, price: Price) -> str | None:
         """Why a plan is outside the budget, which is for the whole model, whatever the blocks to come choose."""

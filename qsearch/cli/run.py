@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,6 +13,8 @@ from qsearch.exit_codes import ExitCode
 from qsearch.interrupts import Interrupts
 from qsearch.paths import as_text
 from qsearch.report.units import cost, duration, energy, priced, saving
+from qsearch.runs.figures import BestModel, KeptModel, Reference
+from qsearch.runs.result import Result
 
 
 @click.command()
@@ -48,44 +49,43 @@ def search(loaded: LoadedConfig, plain: bool, interrupts: Interrupts | None) -> 
 
     with observe(plain) as observer:
         result = run_loaded(loaded, observer, interrupts or Interrupts())
-    _show(result.summary, result.run_directory)
-    if result.summary["interrupted"]:
+    _show(result.result, result.run_directory)
+    if result.result.interrupted:
         return ExitCode.INTERRUPTED
-    constraints = result.summary["demands"]
-    return ExitCode.DONE if constraints is None or constraints["met"] else ExitCode.UNMET
+    demands = result.result.demands
+    return ExitCode.DONE if demands is None or demands.met else ExitCode.UNMET
 
 
-def _show(summary: dict[str, Any], folder: Path) -> None:
-    target, unit = summary["target_metric"], summary["unit"]
-    counts = summary["trials"]
+def _show(result: Result, folder: Path) -> None:
+    unit, counts, best = result.unit, result.trials, result.best
     say()
     say(
-        f"{counts['completed']} trials completed, {counts['failed']} failed, {counts['skipped']} skipped "
-        f"in {duration(summary['seconds'])}; {summary['ended']}"
+        f"{counts.completed} trials completed, {counts.failed} failed, {counts.skipped} skipped "
+        f"in {duration(result.seconds)}; {result.ended}"
     )
-    for name in ("reference", "best"):
-        model = summary[name]
-        if model is None:
-            continue
-        metric = model["test"].get(target, float("nan"))
-        shown = f"{name:<9}  {target} {metric:.4f} on the test set, energy {energy(model['energy'])}"
-        if unit != "pJ":
-            shown += f", {cost(model['cost'], unit)}"
-        say(shown)
-    if summary["best"] is not None and summary["best"]["energy_ratio"] is not None:
-        say(f"{'saving':<9}  {saving(summary['best']['energy_ratio'])}{priced(summary['priced_share'])}")
-    if summary["dearer"] is not None:
+    say(f"{'reference':<9}  {_figures(result.reference, result)}{_in_unit(result.reference, unit)}")
+    if best is not None:
+        say(f"{'best':<9}  {_figures(best, result)}{_in_unit(best, unit)}")
+        if best.energy_ratio is not None:
+            say(f"{'saving':<9}  {saving(best.energy_ratio)}{priced(result.priced_share)}")
+    if result.dearer is not None:
         costly = ", ".join(
-            f"{one['layer']} ({cost(one['best'], unit)} for {cost(one['reference'], unit)})"
-            for one in summary["dearer"]
+            f"{one.layer} ({cost(one.best, unit)} for {cost(one.reference, unit)})" for one in result.dearer
         )
         say(f"no trial is cheaper than the reference; what costs the best one more: {costly}")
-    for model in summary["models"]:
-        metric = model["test"].get(target, float("nan"))
-        shown = f"{target} {metric:.4f} on the test set, energy {energy(model['energy'])}"
-        say(f"{', '.join(model['as'])}: trial {model['trial']}, {shown}, in {model['folder']}")
-    if summary["demands"] is not None and not summary["demands"]["met"]:
+    for model in result.models:
+        say(f"{', '.join(model.roles)}: trial {model.trial}, {_figures(model, result)}, in {model.folder}")
+    if result.demands is not None and not result.demands.met:
         say("no trial keeps to what max_drop demands; the best model is the one that comes nearest")
-    for note in summary["notes"]:
+    for note in result.notes:
         say(f"note: {note}")
     say(f"results in {folder} (start with report.md)")
+
+
+def _figures(model: Reference | BestModel | KeptModel, result: Result) -> str:
+    metric = model.test.get(result.target_metric, float("nan"))
+    return f"{result.target_metric} {metric:.4f} on the test set, energy {energy(model.energy)}"
+
+
+def _in_unit(model: Reference | BestModel, unit: str) -> str:
+    return "" if unit == "pJ" else f", {cost(model.cost, unit)}"

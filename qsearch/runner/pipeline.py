@@ -29,9 +29,21 @@ from qsearch.runner.placed import placed
 from qsearch.runner.rehearsal import final_recipe, rehearse
 from qsearch.runner.reload import reloaded
 from qsearch.runner.staged_search import StagedSearch
-from qsearch.runner.summary import Figures, RunSummary
-from qsearch.runs.directory import BEST, RunDirectory, create_directory
+from qsearch.runner.summary import RunSummary
+from qsearch.runs.directory import (
+    BEST,
+    CONFIG,
+    ENERGY,
+    ENVIRONMENT,
+    JOURNAL,
+    REPORT,
+    RESULT,
+    RunDirectory,
+    create_directory,
+)
 from qsearch.runs.environment import environment
+from qsearch.runs.figures import Evaluation
+from qsearch.runs.result import Result
 from qsearch.search.seeds import FINAL_SEED, REFERENCE_SEED, spread
 from qsearch.search.trials import AnyTrial, Observer, SilentObserver, SkippedTrial, Trained, Trial
 from qsearch.training.checkpoints import Checkpoints
@@ -46,7 +58,7 @@ class RunResult:
     Attributes:
         best: the winning trial, as the search saw it, before final training.
         trials: every trial in order, completed, failed and skipped.
-        summary: the content of result.json.
+        result: what it came to, in figures.
         own: classes and functions of the user's own, which loading the model in another process needs.
         reference: the trained reference, from whose layers the models of the run are made.
     """
@@ -54,9 +66,14 @@ class RunResult:
     run_directory: Path
     best: Trial | None
     trials: tuple[AnyTrial, ...]
-    summary: dict[str, Any]
+    result: Result
     own: Mapping[str, Any]
     reference: keras.Model
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The content of result.json."""
+        return self.result.to_dict()
 
     def load_best(self) -> keras.Model:
         """The best model with its trained weights.
@@ -99,8 +116,8 @@ def run_loaded(loaded: LoadedConfig, observer: Observer, interrupts: Interrupts)
             observer.stage(line)
         experiment = replace(experiment, remarks=(*experiment.remarks, *remarks))
         directory = create_directory(str(config.run.output_dir), fresh_name=config.run.overwrite)
-        directory.write_text("config.yaml", to_yaml(config))
-        directory.write_json("environment.json", environment(config.run.seed))
+        directory.write_text(CONFIG, to_yaml(config))
+        directory.write_json(ENVIRONMENT, environment(config.run.seed))
         with directory.reserved():
             return _Run(experiment, data, recipe, schedule, directory, observer, interrupts).go()
 
@@ -167,7 +184,7 @@ class _Run:
                 stop = self._stopped(error)
                 ended = f"{ended}; final training {stop.reason}; the best model is as its trial left it"
         self.observer.stage("evaluation on the test set")
-        kept: dict[int, tuple[tuple[str, ...], Figures]] = {}
+        kept: dict[int, tuple[tuple[str, ...], Evaluation]] = {}
         try:
             if stop is None or stop.interrupted:
                 for number, model in self._kept_models(search):
@@ -175,7 +192,7 @@ class _Run:
         except OutputError as error:
             stop = self._stopped(error)
             ended = f"{ended}; {stop.reason}"
-        outcome = RunSummary(
+        summary = RunSummary(
             experiment=self.experiment,
             data=self.data,
             target=self.recipe.target,
@@ -192,15 +209,15 @@ class _Run:
             seconds=time.monotonic() - self.started,
         )
         self.checkpoints.clear()
-        summary = self._written(outcome)
+        result = self._written(summary)
         if stop is not None and isinstance(stop.error, OutputError):
-            report = self.directory.path / "report.md"
+            report = self.directory.path / REPORT
             raise OutputError(f"{stop.error}; what was finished before is in {report}")
         return RunResult(
             run_directory=self.directory.path,
             best=best,
             trials=tuple(search.trials),
-            summary=summary,
+            result=result,
             own=self.experiment.own,
             reference=self.experiment.model,
         )
@@ -212,17 +229,15 @@ class _Run:
         self.observer.stage(f"{stop.reason}; what is finished is evaluated and reported")
         return stop
 
-    def _written(self, outcome: RunSummary) -> dict[str, Any]:
-        """Write the files that say what the run came to; returns the content of result.json."""
-        summary, energies = outcome.summary(), outcome.energies()
+    def _written(self, summary: RunSummary) -> Result:
+        """Write the files that say what the run came to."""
+        result, energies = summary.result(), summary.energies()
         with self.interrupts.held():
             self.directory.free_reserve()
-            self.directory.write_json("result.json", summary)
-            self.directory.write_text(
-                "report.md", markdown(summary, energies, [trial.to_dict() for trial in outcome.trials])
-            )
-            self.directory.write_json("energy.json", energies)
-        return summary
+            self.directory.write_json(RESULT, result.to_dict())
+            self.directory.write_text(REPORT, markdown(result, energies, summary.trials))
+            self.directory.write_json(ENERGY, energies.to_dict())
+        return result
 
     def _train_reference(self) -> None:
         epochs = self.config.reference.epochs
@@ -240,7 +255,7 @@ class _Run:
                 )
                 raise DivergedError(f"reference: {error}; {fix}", error.of_loss) from None
 
-    def _constraints(self, reference: Figures) -> Constraints:
+    def _constraints(self, reference: Evaluation) -> Constraints:
         run, target = self.config.run, self.recipe.target
         metric = None
         if run.max_drop is not None:
@@ -261,7 +276,7 @@ class _Run:
         self.directory.save_model(BEST, model, best.plan)
         return trained
 
-    def _kept_models(self, search: StagedSearch) -> Iterator[tuple[int, tuple[tuple[str, ...], Figures]]]:
+    def _kept_models(self, search: StagedSearch) -> Iterator[tuple[int, tuple[tuple[str, ...], Evaluation]]]:
         """Save the models that are wanted beside the best one, and evaluate them, one after the other."""
         for number, roles in search.store.wanted().items():
             plan = search.plan_of(number)
@@ -272,12 +287,12 @@ class _Run:
     def _load(self, best: Trial) -> keras.Model:
         return reloaded(self.directory.model_path, self.experiment.model, best.plan)
 
-    def _figures(self, model: keras.Model) -> Figures:
+    def _figures(self, model: keras.Model) -> Evaluation:
         compile_model(model, self.recipe)
-        return Figures(
-            evaluate(model, self.data.selection, self.recipe),
-            evaluate(model, self.data.test, self.recipe),
-            model.count_params(),
+        return Evaluation(
+            selection=evaluate(model, self.data.selection, self.recipe),
+            test=evaluate(model, self.data.test, self.recipe),
+            parameters=model.count_params(),
         )
 
     def _notes(self, search: StagedSearch) -> list[str]:
@@ -295,11 +310,11 @@ class _Run:
         if all(isinstance(trial, SkippedTrial) for trial in search.trials):
             return (
                 f"run.budget: no candidate is inside it ({ended}); the cheapest takes "
-                f"{search.cheapest_energy():,.2f} pJ; what was looked at is in {self.directory.path / 'trials.jsonl'}"
+                f"{search.cheapest_energy():,.2f} pJ; what was looked at is in {self.directory.path / JOURNAL}"
             )
         return (
             f"no trial was completed ({ended}): {search.why_failed()}; "
-            f"every trial is in {self.directory.path / 'trials.jsonl'}"
+            f"every trial is in {self.directory.path / JOURNAL}"
         )
 
 

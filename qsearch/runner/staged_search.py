@@ -144,7 +144,7 @@ class StagedSearch:
         space = self.schedule.space.part(stage.names, self.base)
         ahead = self.config.run.blocks_to_come == "typical"
         pricer = lookahead(self.experiment.costs, self.constraints, self.schedule, stage, space, ahead)
-        delta = pricer.price(self.base).delta
+        delta = pricer.ahead(self.base).delta
         before = self.best = None if self.best is None else self.best.rescored(delta, self.recipe.target)
         self.store = self._store(stage)
         candidates = Candidates(space, pricer.price)

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from qsearch import __version__
 from qsearch.datasets import Dataset
@@ -14,21 +13,30 @@ from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan
 from qsearch.runner.experiment import Experiment
 from qsearch.runner.staged_search import StageResult
+from qsearch.runs.figures import (
+    BestModel,
+    BlockResult,
+    Corner,
+    DearerLayer,
+    Demands,
+    Energies,
+    Evaluation,
+    FinalTraining,
+    Front,
+    FrontPoint,
+    KeptModel,
+    Reference,
+    Standing,
+    TrialCounts,
+    UnsearchedLayer,
+)
+from qsearch.runs.result import Result
 from qsearch.search.front import Point, front, hypervolume, knee
-from qsearch.search.trials import AnyTrial, Trained, Trial
+from qsearch.search.trials import AnyTrial, FailedTrial, SkippedTrial, Trained, Trial
 from qsearch.search.unsearched import unsearched_share
 
 _WORST = 5
 """Layers that a search without any saving names."""
-
-
-@dataclass(frozen=True)
-class Figures:
-    """A trained model's loss and metrics on the selection set and on the test set, and its parameters."""
-
-    selection: Mapping[str, float]
-    test: Mapping[str, float]
-    parameters: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,82 +53,86 @@ class RunSummary:
     experiment: Experiment
     data: Dataset
     target: Target
-    reference: Figures
-    best_figures: Figures | None
+    reference: Evaluation
+    best_figures: Evaluation | None
     final: Trained | None
     best: Trial | None
     trials: tuple[AnyTrial, ...]
     stages: tuple[StageResult, ...]
-    kept: Mapping[int, tuple[tuple[str, ...], Figures]]
+    kept: Mapping[int, tuple[tuple[str, ...], Evaluation]]
     ended: str
     notes: Sequence[str]
     interrupted: bool
     seconds: float
 
-    def summary(self) -> dict[str, Any]:
+    def result(self) -> Result:
         """The content of result.json."""
-        config, costs = self.experiment.loaded.config, self.experiment.costs
-        counts = Counter(trial.status for trial in self.trials)
-        reference = {
-            "selection": dict(self.reference.selection),
-            "test": dict(self.reference.test),
-            "cost": round(self.experiment.reference.total, 2),
-            "energy": round(costs.reference_energy.total, 2),
-            "parameters": self.reference.parameters,
-        }
-        return {
-            "qsearch": __version__,
-            "model": config.model.origin,
-            "dataset": self.data.name,
-            "goal": config.goal.type,
-            "unit": costs.unit,
-            "seed": config.run.seed,
-            "mode": config.run.mode,
-            "target_metric": self.metric,
-            "direction": "max" if self.target.maximize else "min",
-            "validation": config.dataset.validation,
-            "train_samples": self.data.train.samples,
-            "selection_samples": self.data.selection.samples,
-            "test_samples": self.data.test.samples,
-            "reference": reference,
-            "reference_cost": config.goal.params.reference_cost if self.experiment.space.base.layers else "unquantized",
-            "priced_share": round(costs.reference_energy.priced_share, 4),
-            "unsearched_share": round(unsearched_share(self.experiment.space, self.experiment.shares), 4),
-            "unsearched": self._unsearched(),
-            "best": self._best(),
-            "dearer": self._dearer(),
-            "demands": self._constraints(),
-            "front": self._front(),
-            "models": self._models(),
-            "trials": {status: counts[status] for status in ("completed", "failed", "skipped")},
-            "combinations": self.experiment.space.size,
-            "ended": self.ended,
-            "interrupted": self.interrupted,
-            "seconds": round(self.seconds, 1),
-            "blocks_to_come": config.run.blocks_to_come if config.run.blocks else None,
-            "blocks": [self._block(stage) for stage in self.stages if stage.stage.number is not None],
-            "notes": [*self.experiment.unsearched, *self.notes, *self.experiment.space.notes],
-        }
+        config, costs, data = self.experiment.loaded.config, self.experiment.costs, self.data
+        return Result(
+            qsearch=__version__,
+            model=config.model.origin,
+            dataset=data.name,
+            goal=config.goal.type,
+            unit=costs.unit,
+            seed=config.run.seed,
+            mode=config.run.mode,
+            target_metric=self.metric,
+            direction="max" if self.target.maximize else "min",
+            validation=config.dataset.validation,
+            train_samples=data.train.samples,
+            selection_samples=data.selection.samples,
+            test_samples=data.test.samples,
+            reference=Reference(
+                **dict(self.reference),
+                cost=round(self.experiment.reference.total, 2),
+                energy=round(costs.reference_energy.total, 2),
+            ),
+            reference_cost=config.goal.params.reference_cost if self.experiment.space.base.layers else "unquantized",
+            priced_share=round(costs.reference_energy.priced_share, 4),
+            unsearched_share=round(unsearched_share(self.experiment.space, self.experiment.shares), 4),
+            unsearched=self._unsearched(),
+            best=self._best(),
+            dearer=self._dearer(),
+            demands=self._demands(),
+            front=self._front(),
+            models=tuple(self._model(number) for number in self.kept),
+            trials=_counts(self.trials),
+            combinations=self.experiment.space.size,
+            ended=self.ended,
+            interrupted=self.interrupted,
+            seconds=round(self.seconds, 1),
+            blocks_to_come=config.run.blocks_to_come if config.run.blocks else None,
+            blocks=tuple(self._block(stage) for stage in self.stages if stage.stage.number is not None),
+            notes=(*self.experiment.unsearched, *self.notes, *self.experiment.space.notes),
+        )
 
-    def _unsearched(self) -> list[dict[str, Any]]:
+    def energies(self) -> Energies:
+        """The content of energy.json: reference and best per layer, pJ."""
+        costs = self.experiment.costs
+        best = None if self.best is None else costs.energy(self.best.plan).to_dict()
+        return Energies.model_validate({"unit": "pJ", "reference": costs.reference_energy.to_dict(), "best": best})
+
+    def _unsearched(self) -> tuple[UnsearchedLayer, ...]:
         """What the search left out, the costliest first."""
         shares = self.experiment.shares
-        found = [
-            {"layer": one.layer, "class": one.class_name, "reason": one.reason, "share": shares.get(one.layer, 0.0)}
-            for one in self.experiment.space.unsearched
+        layers = [
+            UnsearchedLayer(
+                layer=left.layer, class_name=left.class_name, reason=left.reason, share=shares.get(left.layer, 0.0)
+            )
+            for left in self.experiment.space.unsearched
         ]
-        return sorted(found, key=lambda one: -float(one["share"]))
+        return tuple(sorted(layers, key=lambda layer: -layer.share))
 
-    def _dearer(self) -> list[dict[str, Any]] | None:
+    def _dearer(self) -> tuple[DearerLayer, ...] | None:
         """Where no trial is cheaper than the reference: the layers that cost the best one more, the worst first."""
         reference = self.experiment.reference
         if self.best is None or any(trial.price.cost < reference.total for trial in self.completed):
             return None
-        found = self.experiment.costs.cost(self.best.plan)
+        after = {name: layer.total for name, layer in self.experiment.costs.cost(self.best.plan).layers.items()}
         before = {name: layer.total for name, layer in reference.layers.items()}
-        more = {name: layer.total - before.get(name, 0.0) for name, layer in found.layers.items()}
+        more = {name: total - before.get(name, 0.0) for name, total in after.items()}
         worst = sorted((name for name in more if more[name] > 0), key=lambda name: -more[name])[:_WORST]
-        return [{"layer": name, "reference": before.get(name, 0.0), "best": found.layers[name].total} for name in worst]
+        return tuple(DearerLayer(layer=name, reference=before.get(name, 0.0), best=after[name]) for name in worst)
 
     @property
     def metric(self) -> str:
@@ -133,7 +145,7 @@ class RunSummary:
         last = max((trial.block or 0 for trial in self.trials), default=0)
         return [trial for trial in self.trials if isinstance(trial, Trial) and (trial.block or 0) == last]
 
-    def _constraints(self) -> dict[str, Any] | None:
+    def _demands(self) -> Demands | None:
         """What the user demanded, and whether the best trial keeps to it."""
         run = self.experiment.loaded.config.run
         if run.budget.energy is None and run.budget.cost is None and run.max_drop is None:
@@ -142,111 +154,97 @@ class RunSummary:
         if run.max_drop is not None:
             least = self.target.allowed(self.reference.selection[self.metric], run.max_drop)
         met = None if self.best is None else self.best.accepted
-        return {"energy": run.budget.energy, "cost": run.budget.cost, self.metric: least, "met": met}
+        return Demands(energy=run.budget.energy, cost=run.budget.cost, metric=least, met=met)
 
-    def _front(self) -> dict[str, Any]:
+    def _front(self) -> Front:
         """Trials that no other beats in both the metric and the cost, by rising cost."""
         points = [Point(self.target.worth(trial.metric), trial.price.cost) for trial in self.completed]
         corner = Point(min((point.worth for point in points), default=0.0), self.experiment.reference.total)
         middle = knee(points)
-        return {
-            "trials": [
-                {
-                    "trial": self.completed[index].number,
-                    self.metric: self.completed[index].metric,
-                    "cost": round(points[index].cost, 2),
-                    "energy": round(self.completed[index].price.energy, 2),
-                    "score": self.completed[index].score,
-                }
-                for index in front(points)
-            ],
-            "knee": None if middle is None else self.completed[middle].number,
-            "hypervolume": hypervolume(points, corner),
-            "corner": {self.metric: self.target.worth(corner.worth), "cost": round(corner.cost, 2)},
-        }
+        return Front(
+            trials=tuple(_front_point(self.completed[index]) for index in front(points)),
+            knee=None if middle is None else self.completed[middle].number,
+            hypervolume=hypervolume(points, corner),
+            corner=Corner(metric=self.target.worth(corner.worth), cost=round(corner.cost, 2)),
+        )
 
-    def _models(self) -> list[dict[str, Any]]:
-        found = []
-        by_number = {trial.number: trial for trial in self.completed}
-        for number, (roles, figures) in self.kept.items():
-            trial = by_number[number]
-            found.append(
-                {
-                    "trial": number,
-                    "as": list(roles),
-                    "folder": f"models/trial_{number}",
-                    "score": trial.score,
-                    "selection": dict(figures.selection),
-                    "test": dict(figures.test),
-                    "cost": round(trial.price.cost, 2),
-                    "energy": round(trial.price.energy, 2),
-                    "parameters": figures.parameters,
-                }
-            )
-        return found
+    def _model(self, number: int) -> KeptModel:
+        roles, evaluation = self.kept[number]
+        trial = next(trial for trial in self.completed if trial.number == number)
+        return KeptModel(
+            **dict(evaluation),
+            trial=number,
+            roles=roles,
+            folder=f"models/trial_{number}",
+            score=trial.score,
+            cost=round(trial.price.cost, 2),
+            energy=round(trial.price.energy, 2),
+        )
 
-    def energies(self) -> dict[str, Any]:
-        """The content of energy.json: reference and best per layer, pJ."""
-        costs = self.experiment.costs
-        best = None if self.best is None else costs.energy(self.best.plan).to_dict()
-        return {"unit": "pJ", "reference": costs.reference_energy.to_dict(), "best": best}
-
-    def _best(self) -> dict[str, Any] | None:
+    def _best(self) -> BestModel | None:
         if self.best is None or self.best_figures is None:
             return None
-        price, costs = self.best.price, self.experiment.costs
-        final = None
-        if self.final is not None:
-            final = {
-                "epochs": self.final.epochs,
-                "best_epoch": self.final.best_epoch,
-                "metrics": dict(self.final.metrics),
-            }
-        return {
-            "trial": self.best.number,
-            "score": self.best.score,
-            "delta": price.delta,
-            "trial_metrics": dict(self.best.metrics),
-            "final_training": final,
-            "selection": dict(self.best_figures.selection),
-            "test": dict(self.best_figures.test),
-            "cost": round(price.cost, 2),
-            "energy": round(price.energy, 2),
-            "energy_ratio": costs.reference_energy.total / price.energy if price.energy else None,
-            "cost_ratio": self.experiment.reference.total / price.cost if price.cost else None,
-            "parameters": self.best_figures.parameters,
-            "plan": self.best.plan.to_dict(),
-        }
+        price, costs, final = self.best.price, self.experiment.costs, self.final
+        return BestModel(
+            **dict(self.best_figures),
+            trial=self.best.number,
+            score=self.best.score,
+            delta=price.delta,
+            trial_metrics=self.best.metrics,
+            final_training=None
+            if final is None
+            else FinalTraining(epochs=final.epochs, best_epoch=final.best_epoch, metrics=final.metrics),
+            cost=round(price.cost, 2),
+            energy=round(price.energy, 2),
+            energy_ratio=costs.reference_energy.total / price.energy if price.energy else None,
+            cost_ratio=self.experiment.reference.total / price.cost if price.cost else None,
+            plan=self.best.plan,
+        )
 
-    def _block(self, result: StageResult) -> dict[str, Any]:
+    def _block(self, result: StageResult) -> BlockResult:
         """A block before and after its search, and what was chosen for it."""
-        block = result.stage.block
+        block, number = result.stage.block, result.stage.number
         assert block is not None
-        trials = self.trials[slice(*result.trials)]
-        counts = Counter(trial.status for trial in trials)
+        assert number is not None
         after = result.best or result.before
-        plan = QuantizationPlan() if after is None else after.plan
-        return {
-            "block": result.stage.number,
-            "pattern": block.pattern,
-            "share": round(block.share, 4),
-            "combinations": result.space.size,
-            "trials": {status: counts[status] for status in ("completed", "failed", "skipped")},
-            "before": self._standing(result.before, result.delta_before),
-            "after": self._standing(after, result.delta_before),
-            "trial": None if result.best is None else result.best.number,
-            "chosen": {name: plan.layers[name].to_dict() for name in plan if name in block.layers},
-            "ended": result.ended,
-            "seconds": round(result.seconds, 1),
-        }
+        chosen = {} if after is None else {name: after.plan.layers[name] for name in after.plan if name in block.layers}
+        return BlockResult(
+            block=number,
+            pattern=block.pattern,
+            share=round(block.share, 4),
+            combinations=result.space.size,
+            trials=_counts(self.trials[slice(*result.trials)]),
+            before=self._standing(result.before, result.delta_before),
+            after=self._standing(after, result.delta_before),
+            trial=None if result.best is None else result.best.number,
+            chosen=QuantizationPlan(chosen),
+            ended=result.ended,
+            seconds=round(result.seconds, 1),
+        )
 
-    def _standing(self, trial: Trial | None, delta: float) -> dict[str, float]:
+    def _standing(self, trial: Trial | None, delta: float) -> Standing:
         """Metric on the selection set, energy, cost and score of a trial; None: of the reference, with its delta."""
         costs, reference = self.experiment.costs, self.experiment.reference.total
         if trial is not None:
-            price = trial.price
-            metric, energy, cost, score = trial.metric, price.energy, price.cost, trial.score
+            metric, energy, cost, score = trial.metric, trial.price.energy, trial.price.cost, trial.score
         else:
             metric, cost, energy = self.reference.selection[self.metric], reference, costs.reference_energy.total
             score = self.target.score(metric, delta)
-        return {self.metric: metric, "energy": round(energy, 2), "cost": round(cost, 2), "score": score}
+        return Standing(metric=metric, energy=round(energy, 2), cost=round(cost, 2), score=score)
+
+
+def _front_point(trial: Trial) -> FrontPoint:
+    return FrontPoint(
+        trial=trial.number,
+        metric=trial.metric,
+        cost=round(trial.price.cost, 2),
+        energy=round(trial.price.energy, 2),
+        score=trial.score,
+    )
+
+
+def _counts(trials: Sequence[AnyTrial]) -> TrialCounts:
+    counts = Counter(trial.status for trial in trials)
+    return TrialCounts(
+        completed=counts[Trial.status], failed=counts[FailedTrial.status], skipped=counts[SkippedTrial.status]
+    )

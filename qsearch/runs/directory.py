@@ -19,26 +19,28 @@ whole files; the journal is appended to, line by line, each on disk before the s
 
 from __future__ import annotations
 
-import json
-import math
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import RawIOBase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import yaml
 
 from qsearch.errors import OutputError
-from qsearch.files import failing_writes, written_whole
+from qsearch.files import written_whole
 from qsearch.paths import expanded
 from qsearch.plan import QuantizationPlan
+from qsearch.runs.journal import append_trial
+from qsearch.runs.plain_json import as_json
 from qsearch.search.trials import AnyTrial
 
+if TYPE_CHECKING:
+    import keras
+
+CONFIG, ENVIRONMENT, JOURNAL = "config.yaml", "environment.json", "trials.jsonl"
+RESULT, ENERGY, REPORT = "result.json", "energy.json", "report.md"
 BEST, MODEL, PLAN = "best", "model.keras", "plan.yaml"
 RESERVED, RESERVED_BYTES = ".reserved", 512 * 1024
 
@@ -59,20 +61,11 @@ class RunDirectory:
             aside.write_text(text, encoding="utf-8")
 
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:
-        self.write_text(name, json.dumps(_without_nan(data), indent=2, allow_nan=False) + "\n")
+        self.write_text(name, as_json(data, indent=2) + "\n")
 
     def append_trial(self, trial: AnyTrial) -> None:
         """Add a trial to the journal; it is on disk when this returns."""
-        journal = self.path / "trials.jsonl"
-        line = (json.dumps(trial.to_dict(), allow_nan=False) + "\n").encode()
-        with failing_writes(journal), journal.open("ab", buffering=0) as file:
-            whole = file.tell()
-            try:
-                _write_all(file, line)
-                os.fsync(file.fileno())
-            except OSError:  # half a line would be no JSON
-                file.truncate(whole)
-                raise
+        append_trial(self.path / JOURNAL, trial)
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
@@ -104,21 +97,6 @@ class RunDirectory:
         with written_whole(self.path / other / MODEL) as aside:
             shutil.copyfile(source / MODEL, aside)
         self.write_text(f"{other}/{PLAN}", (source / PLAN).read_text(encoding="utf-8"))
-
-
-def _without_nan(data: Any) -> Any:
-    """JSON has no NaN: a loss that is no number is null."""
-    if isinstance(data, Mapping):
-        return {key: _without_nan(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_without_nan(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
-
-
-def _write_all(file: RawIOBase, data: bytes) -> None:
-    """A disk that is nearly full takes a part."""
-    while data:
-        data = data[file.write(data) or 0 :]
 
 
 def create_directory(output_dir: str, fresh_name: bool) -> RunDirectory:

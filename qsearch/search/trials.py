@@ -116,7 +116,7 @@ class Trial(_Tried):
     def to_dict(self) -> dict[str, Any]:
         trained = self.trained
         return self._to_dict(
-            metrics={name: _finite(value) for name, value in trained.metrics.items()},
+            metrics=dict(trained.metrics),
             target=self.target,
             energy=round(self.price.energy, 2),
             cost=round(self.price.cost, 2),
@@ -124,7 +124,7 @@ class Trial(_Tried):
             score=self.score,
             epochs=trained.epochs,
             best_epoch=trained.best_epoch,
-            curve=[_finite(value) for value in trained.curve],
+            curve=list(trained.curve),
             stopped=trained.stopped,
             accepted=None if self.accepted else False,
         )
@@ -206,11 +206,6 @@ def trial_from_dict(line: Mapping[str, Any]) -> AnyTrial:
         facts: dict[str, Any] = {name: line.get(name) for name in ("same_as", "energy", "bound")}
         return SkippedTrial(**common, proposal=tried, reason=reason, **facts)
     raise ValueError(f"status {status!r}")
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no NaN."""
-    return value if math.isfinite(value) else None
 
 
 def _number(value: float | None) -> float:

@@ -11,6 +11,7 @@ import keras
 import numpy
 import pytest
 from keras import layers
+from run_record import check_record
 from tiny_run import tiny
 
 import qsearch
@@ -83,6 +84,7 @@ def test_blocks_are_searched_one_after_the_other(blocked: tuple[RunResult, Any])
     assert [line["block"] for line in journal] == [1, 1, 2, 2, 3, 3]
     assert [line["id"] for line in journal] == [1, 2, 3, 4, 5, 6]
     assert [block["trials"]["completed"] for block in told] == [2, 2, 2]
+    check_record(result)
     assert result.summary["ended"] == "all 3 blocks searched"
 
 

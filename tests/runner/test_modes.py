@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy
 import pytest
+from run_record import check_record
 from slow import slow
 from tiny_run import tiny
 
@@ -41,6 +42,7 @@ def test_every_mode_leaves_a_trained_best_model(mode: str, tmp_path: Path) -> No
     assert not (tmp_path / "out" / "checkpoints").exists()
     unused = [note for note in result.summary["notes"] if note.startswith("run.max_epochs")]
     assert bool(unused) == (mode != "hyperband")
+    check_record(result)
 
 
 @pytest.mark.slow
@@ -63,6 +65,7 @@ def test_the_k_best_and_the_front_are_kept_with_their_weights(tmp_path: Path) ->
     report = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "## The trade-off" in report
     assert "## More models" in report
+    check_record(result)
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from qsearch.models import build_model
 from qsearch.report.markdown import markdown
 from qsearch.runner.pipeline import RunResult, run
 from qsearch.runs.directory import create_directory
+from qsearch.runs.record import RunRecord
 from qsearch.search.trials import SilentObserver, Trial
 
 
@@ -114,7 +115,10 @@ def test_final_training_never_makes_the_winner_worse(tiny_result: RunResult) -> 
 
 def test_the_report_can_be_read(tiny_result: RunResult) -> None:
     text = (tiny_result.run_directory / "report.md").read_text(encoding="utf-8")
-    assert text == markdown(read(tiny_result, "result.json"), read(tiny_result, "energy.json"), lines(tiny_result))
+    record = RunRecord.read(tiny_result.run_directory)
+    assert record.result is not None
+    assert record.energies is not None
+    assert text == markdown(record.result, record.energies, record.trials)
     for part in ("# digits on digits", "| conv2d_0 |", "held out; the test set was used once", "3 trials completed"):
         assert part in text
 

@@ -1,0 +1,112 @@
+"""A run directory read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from qsearch.config import Config, load_config
+from qsearch.errors import OutputError, QsearchError, told
+from qsearch.paths import expanded
+from qsearch.plan import QuantizationPlan
+from qsearch.runs.directory import BEST, CONFIG, ENERGY, ENVIRONMENT, JOURNAL, MODEL, PLAN, RESULT
+from qsearch.runs.figures import Energies
+from qsearch.runs.journal import read_trials
+from qsearch.runs.result import Result
+from qsearch.search.trials import AnyTrial, Trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """Everything that a run left, typed; no model is loaded, and nothing of TensorFlow is imported.
+
+        record = qsearch.RunRecord.read("runs/digits")
+        record.result.best.energy, [trial.score for trial in record.completed]
+
+    Energies are in pJ, costs in the goal's `result.unit`.
+
+    Attributes:
+        folder: the run directory.
+        config: as it was resolved, defaults included.
+        environment: versions, machine and seed.
+        trials: completed, failed and skipped, in order. Writing each one's `to_dict` gives the journal again.
+        best_plan: of the best model so far; None as long as no trial was completed.
+        result, energies: result.json and energy.json; None of a run that is still going on, or was killed.
+    """
+
+    folder: Path
+    config: Config
+    environment: Mapping[str, Any]
+    trials: tuple[AnyTrial, ...]
+    best_plan: QuantizationPlan | None
+    result: Result | None
+    energies: Energies | None
+
+    @property
+    def completed(self) -> tuple[Trial, ...]:
+        """The trials that were trained to their end."""
+        return tuple(trial for trial in self.trials if isinstance(trial, Trial))
+
+    @property
+    def model_path(self) -> Path:
+        """Where the best model is."""
+        return self.folder / BEST / MODEL
+
+    @classmethod
+    def read(cls, folder: str | Path) -> RunRecord:
+        """The record of a run that has ended, is going on, or was killed.
+
+        Raises:
+            OutputError: the folder is not there, is no run directory, or a file in it is damaged.
+            ConfigError: its config.yaml is not one of this version.
+        """
+        path = expanded(str(folder))
+        if not (path / CONFIG).is_file():
+            found = "has no config.yaml" if path.is_dir() else "is not a folder"
+            raise OutputError(f"{path}: {found}; name the folder that qsearch run wrote, such as runs/digits")
+        result, energies = _json(path / RESULT), _json(path / ENERGY)
+        plan = _parsed(path / BEST / PLAN, yaml.safe_load)
+        return cls(
+            folder=path,
+            config=load_config(path / CONFIG).config,
+            environment=_json(path / ENVIRONMENT) or {},
+            trials=_trials(path / JOURNAL),
+            best_plan=None if plan is None else _made(path / BEST / PLAN, QuantizationPlan.from_dict, plan),
+            result=None if result is None else _made(path / RESULT, Result.from_dict, result),
+            energies=None if energies is None else _made(path / ENERGY, Energies.model_validate, energies),
+        )
+
+
+def _trials(journal: Path) -> tuple[AnyTrial, ...]:
+    try:
+        return read_trials(journal)
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise OutputError(f"{journal}: cannot be read: {told(error)}") from None
+
+
+def _json(path: Path) -> Any:
+    return _parsed(path, json.loads)
+
+
+def _parsed(path: Path, parse: Any) -> Any:
+    """The content of a file; None where there is none."""
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise OutputError(f"{path}: cannot be read: {told(error)}") from None
+
+
+def _made(path: Path, make: Any, data: Any) -> Any:
+    try:
+        return make(data)
+    except (QsearchError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise OutputError(f"{path}: is not what qsearch writes there: {told(error)}") from None

@@ -1,0 +1,23 @@
+"""What holds of the record of every run."""
+
+from __future__ import annotations
+
+import json
+
+import qsearch
+from qsearch.runner.pipeline import RunResult
+
+
+def check_record(result: RunResult) -> None:
+    """Reading a run directory and writing what was read gives its files again."""
+    folder = result.run_directory
+    record = qsearch.RunRecord.read(folder)
+    lines = (folder / "trials.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [trial.to_dict() for trial in record.trials] == [json.loads(line) for line in lines]
+    assert [trial.plan for trial in record.trials] == [trial.plan for trial in result.trials]
+    assert record.result is not None
+    assert record.energies is not None
+    files = {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("result", "energy")}
+    assert json.loads(json.dumps(record.result.to_dict())) == files["result"]
+    assert json.loads(json.dumps(record.energies.to_dict())) == files["energy"]
+    assert record.model_path.exists() == (record.result.best is not None)
