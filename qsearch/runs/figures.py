@@ -244,4 +244,4 @@ class Energies(Part):
 
     def to_dict(self) -> dict[str, Any]:
         """The content of energy.json."""
-        return self.model_dump(by_alias=True)
+        return self.model_dump(mode="json", by_alias=True)

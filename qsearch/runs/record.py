@@ -109,4 +109,5 @@ def _made(path: Path, make: Any, data: Any) -> Any:
     try:
         return make(data)
     except (QsearchError, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise OutputError(f"{path}: is not what qsearch writes there: {told(error)}") from None
+        reason = str(error) if isinstance(error, QsearchError) else told(error)
+        raise OutputError(f"{path}: is not what qsearch writes there: {reason}") from None

@@ -68,7 +68,7 @@ class Result(Part):
 
     def to_dict(self) -> dict[str, Any]:
         """The content of result.json; figures that are no numbers are NaN."""
-        return self.model_dump(by_alias=True, context={METRIC: self.target_metric})
+        return self.model_dump(mode="json", by_alias=True, context={METRIC: self.target_metric})
 
     @classmethod
     def from_dict(cls, shown: Mapping[str, Any]) -> Result:
