@@ -30,8 +30,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from qsearch.blocks.suggest import suggest
 from qsearch.config import load_config
 from qsearch.quantize.apply import apply_plan
+from qsearch.runner.data import data_of
 from qsearch.runner.experiment import Experiment, read_experiment
-from qsearch.runner.inputs import data_of, objective_of, recipe_of
+from qsearch.runner.inputs import objective_of, recipe_of
+from qsearch.runs.record import RunRecord
 from qsearch.training.fit import compile_model
 
 
@@ -45,11 +47,12 @@ def ours(config: str, folder: Path, overrides: list[str]) -> tuple[float, float,
         stdout=subprocess.DEVNULL,
     )
     seconds = time.monotonic() - started
-    best = json.loads((folder / "result.json").read_text(encoding="utf-8"))["best"]
-    lines = [json.loads(line) for line in (folder / "trials.jsonl").read_text(encoding="utf-8").splitlines()]
-    epochs = sum(len(line["curve"]) for line in lines if line["status"] == "completed")
-    target = next(name for name in best["trial_metrics"] if name.startswith("val_") and name != "val_loss")
-    return best["score"], best["trial_metrics"][target], best["energy"] / 1e3, epochs, seconds
+    record = RunRecord.read(folder)
+    assert record.result is not None
+    assert record.result.best is not None
+    best = record.result.best
+    epochs = sum(len(trial.trained.curve) for trial in record.completed)
+    return best.score, best.trial_metrics[record.completed[0].target], best.energy / 1e3, epochs, seconds
 
 
 def compare(arguments: argparse.Namespace, experiment: Experiment) -> None:

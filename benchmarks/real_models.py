@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import csv
 import gc
-import json
 import os
 import random
 import re
@@ -49,6 +48,7 @@ from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
 from qsearch.runner.experiment import Experiment, read_experiment
 from qsearch.search.cheapest import cheapest
+from qsearch.search.trials import FailedTrial
 
 ENDINGS = (".keras", ".h5", ".hdf5")
 WEIGHTS = ("Dense", "Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "Conv2DTranspose")
@@ -271,13 +271,14 @@ def run_trials(experiment: Experiment, path: Path, folder: Path, trials: int) ->
         result = qsearch.run(config)
     finally:
         sys.path.remove(str(folder))
-    told = json.loads((result.run_directory / "result.json").read_text(encoding="utf-8"))
-    if told["trials"]["failed"]:
-        lines = (result.run_directory / "trials.jsonl").read_text(encoding="utf-8").splitlines()
-        reasons = [entry["reason"] for entry in map(json.loads, lines) if entry["status"] == "failed"]
+    record = qsearch.RunRecord.read(result.run_directory)
+    reasons = [trial.reason for trial in record.trials if isinstance(trial, FailedTrial)]
+    if reasons:
         raise AssertionError(f"a trial failed: {reasons[0]}")
-    best = qsearch.load_model(result.run_directory / "best" / "model.keras")
-    same(round(own_price(best, experiment), 2), told["best"]["energy"])
+    best = qsearch.load_model(record.model_path)
+    assert record.result is not None
+    assert record.result.best is not None
+    same(round(own_price(best, experiment), 2), record.result.best.energy)
 
 
 class Checks:

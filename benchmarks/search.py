@@ -11,7 +11,6 @@ of the selection set. The hypervolume is that of accuracy over 0.8 and doublings
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -27,6 +26,7 @@ from qsearch.config import load_config
 from qsearch.config.search_modes import MODES
 from qsearch.goal.forgiving_factor import ForgivingFactor
 from qsearch.runner.experiment import read_experiment
+from qsearch.runs.record import RunRecord
 from qsearch.search.front import Point, hypervolume
 
 FLOOR = 0.8
@@ -42,11 +42,9 @@ def ours(config: str, mode: str, seed: int, folder: Path, extra: list[str]) -> t
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    lines = [json.loads(line) for line in (out / "trials.jsonl").read_text(encoding="utf-8").splitlines()]
-    trials = [line for line in lines if line["status"] == "completed"]
-    target = next(name for name in trials[0]["metrics"] if name.startswith("val_") and name != "val_loss")
-    epochs = sum(len(line["curve"]) for line in trials)
-    return [[line["metrics"][target], line["energy"]] for line in trials], epochs
+    trials = RunRecord.read(out).completed
+    epochs = sum(len(trial.trained.curve) for trial in trials)
+    return [[trial.metric, trial.price.energy] for trial in trials], epochs
 
 
 def main() -> None:

@@ -25,8 +25,9 @@ from qsearch.datasets import Dataset, Split
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantize.transfer import transfer_weights
 from qsearch.report.units import energy
+from qsearch.runner.data import data_of
 from qsearch.runner.experiment import read_experiment
-from qsearch.runner.inputs import data_of, objective_of, recipe_of
+from qsearch.runner.inputs import objective_of, recipe_of
 from qsearch.search.uniform import spread_out, uniform_values
 from qsearch.training.fit import train
 from qsearch.training.schedules import RateSchedule

@@ -10,7 +10,6 @@ result.json where it is, and no file aside. Prints a line per run that does not,
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import signal
 import statistics
@@ -20,6 +19,8 @@ import tempfile
 import time
 import zipfile
 from pathlib import Path
+
+from qsearch.runs.record import RunRecord
 
 CONFIG = """
 dataset: {name: digits, train_samples: 1200, test_samples: 100, validation: 0.2}
@@ -101,14 +102,11 @@ def _problems(code: int, text: str, output: Path) -> list[str]:
     for path in output.rglob("*") if output.is_dir() else ():
         if path.name.startswith("."):
             found.append(f"{path.name} is left")
-    for name in ("result.json", "energy.json", "environment.json"):
-        if (output / name).is_file():
-            json.loads((output / name).read_text(encoding="utf-8"))
-    journal = output / "trials.jsonl"
-    lines = journal.read_text(encoding="utf-8").splitlines() if journal.is_file() else []
-    trials = [json.loads(line) for line in lines]
-    model = output / "best" / "model.keras"
-    if any(trial["status"] == "completed" for trial in trials) and not model.is_file():
+    if not (output / "config.yaml").is_file():
+        return found
+    record = RunRecord.read(output)
+    model = record.model_path
+    if record.completed and not model.is_file():
         found.append("no best model")
     if model.is_file() and zipfile.ZipFile(model).testzip() is not None:
         found.append("the best model is broken")

@@ -103,7 +103,10 @@ def test_a_run_that_was_killed_has_its_trials(copied: Path) -> None:
         (lambda run: (run / "result.json").write_text("[]"), r"result\.json: is not what qsearch writes there"),
         (lambda run: (run / "energy.json").write_text('{"unit": "pJ"}'), r"energy\.json: is not what qsearch writes"),
         (lambda run: (run / "best" / "plan.yaml").write_text("a: ["), r"plan\.yaml: cannot be read"),
-        (lambda run: (run / "best" / "plan.yaml").write_text("a: {kernel: x}"), r"plan\.yaml: is not what .* unknown quantizer 'x'"),
+        (
+            lambda run: (run / "best" / "plan.yaml").write_text("a: {kernel: x}"),
+            r"plan\.yaml: is not what .* unknown quantizer 'x'",
+        ),
         (lambda run: (run / "config.yaml").unlink(), r"copy: has no config\.yaml; name the folder"),
         (shutil.rmtree, r"copy: is not a folder"),
     ],

@@ -1,6 +1,6 @@
 """Does it pay to look ahead? Searches block by block of random made-up networks, whose trials cost nothing.
 
-    python benchmarks/outlook.py [--networks 1000]
+    python benchmarks/lookahead.py [--networks 1000]
 
 A network has layers of random size and sensitivity; a layer costs size * bits * width, and the metric falls with
 2^-bits and 1 / width. Blocks of one layer are searched at random, the costliest first; a trial is scored by its noisy
