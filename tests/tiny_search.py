@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from specs import specs
+
 from qsearch.config.schema import RunConfig
 from qsearch.goal.price import Constraints, Price
 from qsearch.goal.target import Target
@@ -24,7 +26,7 @@ from qsearch.search.trials import AnyTrial, SilentObserver, Trained, Trial
 
 Train = Callable[[int, Proposal, Price, Stop | None], tuple[Trained, Any]]
 
-KERNELS = ("binary", "ternary", "quantized_bits(4)", "quantized_bits(8)")
+KERNELS = specs("binary", "ternary", "quantized_bits(4)", "quantized_bits(8)")
 
 
 def space(layers: int = 4, filters: int = 8) -> SearchSpace:

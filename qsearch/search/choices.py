@@ -111,7 +111,7 @@ class Choices:
     def _named(self, part: Part, word: str, specs: tuple[QuantizerSpec, ...]) -> str:
         """The dimension of a choice: the pattern's own where a pattern governs, else the layer's."""
         head = part.name if is_class(part.key) or part.key == LINEAR else part.key
-        options = tuple(dict.fromkeys(str(spec) for spec in specs))
+        options = tuple(dict.fromkeys(specs))
         name = f"{head}_{word}_quantizer"
         if name in self.dimensions and self.dimensions[name].options != options:
             name = f"{head}_{part.name}_{word}_quantizer"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qsearch.plan import Role
 from qsearch.quantizers.formats import Kind, number_format
-from qsearch.quantizers.spec import parse
+from qsearch.quantizers.spec import QuantizerSpec
 from qsearch.search.space import LEARNING_RATE, Choice, SearchSpace, Values
 
 Matrix = NDArray[numpy.float64]
@@ -46,11 +46,9 @@ def groups(space: SearchSpace) -> dict[str, str]:
 
 def size(group: str, option: Choice) -> float:
     """The doublings of bits, or of width, that an option stands for."""
-    if group == FILTERS:
-        return math.log2(float(option))
-    if group == LEARNING_RATE:
-        return float(option) / 4
-    found = number_format(parse(str(option)))
+    if not isinstance(option, QuantizerSpec):
+        return math.log2(option) if group == FILTERS else option / 4
+    found = number_format(option)
     bits = {Kind.BINARY: 1.0, Kind.TERNARY: 1.6}.get(found.kind, float(found.bits))
     # a power of two spends its bits on range
     return math.log2(bits) - (0.5 if found.kind is Kind.POWER_OF_TWO else 0.0)

@@ -6,9 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from qsearch.errors import ConfigError
-from qsearch.quantizers.spec import parse
-from qsearch.search.space import LEARNING_RATE, Choice, SearchSpace
+from qsearch.quantizers.spec import QuantizerSpec
+from qsearch.search.space import LEARNING_RATE, Choice, SearchSpace, number
 from qsearch.search.trials import FailedTrial
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
@@ -107,16 +106,14 @@ def _shared(failed: Sequence[FailedTrial], space: SearchSpace) -> Iterator[str]:
 
 def _family(value: Choice) -> str:
     """The quantizer without its arguments."""
-    try:
-        return parse(str(value)).name
-    except ConfigError:
-        return str(value)
+    return value.name if isinstance(value, QuantizerSpec) else str(value)
 
 
 def _side(value: Choice) -> str:
-    factor = float(value)
+    factor = number(value)
     return "wider than the reference" if factor > 1 else "narrower than the reference" if factor < 1 else "1.0"
 
 
 def _high(step: Choice) -> str:
-    return "of the higher rates" if int(step) > 2 else "of the lower rates" if int(step) < 2 else "2"
+    rate = number(step)
+    return "of the higher rates" if rate > 2 else "of the lower rates" if rate < 2 else "2"

@@ -18,11 +18,12 @@ import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 
 from qsearch.config.schema import RunConfig
+from qsearch.quantizers.spec import QuantizerSpec
 from qsearch.search.candidates import Candidate, Candidates, Unpriced
 from qsearch.search.guide import Guide
 from qsearch.search.keras_tuner_oracles import DiscreteBayesianOracle, SteadyHyperbandOracle
 from qsearch.search.proposals import Feedback, Proposal, Proposer
-from qsearch.search.space import SearchSpace
+from qsearch.search.space import Choice, SearchSpace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +78,12 @@ class OracleProposer:
         return Proposal(self._candidate(proposed))
 
     def _candidate(self, proposed: Mapping[str, Any]) -> Candidate | Unpriced:
+        """KerasTuner knows a quantizer by its text."""
         dimensions = self._candidates.space.dimensions
-        return self._candidates.of({d.name: proposed.get(d.name, d.options[0]) for d in dimensions})
+        options = {d.name: {_known_as(option): option for option in d.options} for d in dimensions}
+        return self._candidates.of(
+            {d.name: options[d.name][proposed[d.name]] if d.name in proposed else d.options[0] for d in dimensions}
+        )
 
     def tell(self, number: int, feedback: Feedback) -> None:
         """KerasTuner needs a finite score of every trial, and one that makes a failure no better than a success."""
@@ -130,12 +135,16 @@ def _its_own_warnings_aside() -> Iterator[None]:
         yield
 
 
+def _known_as(option: Choice) -> str | int | float:
+    return str(option) if isinstance(option, QuantizerSpec) else option
+
+
 def _options(setting: SearchSetting) -> dict[str, Any]:
     """What all oracles take. `max_trials` is left to our loop: a repeated or skipped plan is no trial."""
     hyperparameters = keras_tuner.HyperParameters()
     for dimension in setting.space.dimensions:
         if len(dimension.options) > 1:
-            hyperparameters.Choice(dimension.name, list(dimension.options), ordered=False)
+            hyperparameters.Choice(dimension.name, [_known_as(option) for option in dimension.options], ordered=False)
     return {
         "objective": keras_tuner.Objective("score", "max"),
         "seed": setting.seed,

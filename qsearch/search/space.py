@@ -7,16 +7,28 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
-from qsearch.quantizers.spec import QuantizerSpec, parse
+from qsearch.quantizers.spec import QuantizerSpec
 
-Choice = str | int | float
+Choice = QuantizerSpec | int | float
+"""A quantizer, a factor of a width, or a step of the learning rate."""
 Values = Mapping[str, Choice]
-"""One option per dimension, as written to trials.jsonl."""
+"""One option per dimension."""
 
 FILTER_FACTORS: tuple[float, ...] = (0.5, 0.75, 1.0, 1.5, 2.0)
 LEARNING_RATE = "learning_rate_step"
 LEARNING_RATE_STEPS = 5
 _NOTHING = LayerPlan()
+
+
+def number(choice: Choice) -> float:
+    """A choice that is a factor or a step."""
+    assert not isinstance(choice, QuantizerSpec)
+    return float(choice)
+
+
+def _quantizer(choice: Choice) -> QuantizerSpec:
+    assert isinstance(choice, QuantizerSpec)
+    return choice
 
 
 @dataclass(frozen=True)
@@ -91,10 +103,10 @@ class SearchSpace:
         plans = dict(self.base.layers)
         for layer in self.layers:
             before = plans.get(layer.name, _NOTHING)
-            chosen = {**layer.fixed, **{role: parse(str(values[name])) for role, name in layer.dimensions.items()}}
+            chosen = {**layer.fixed, **{role: _quantizer(values[name]) for role, name in layer.dimensions.items()}}
             filters = before.filters
             if layer.filters is not None and layer.filters_dimension is not None:
-                filters = max(int(layer.filters * float(values[layer.filters_dimension])), 1)
+                filters = max(int(layer.filters * number(values[layer.filters_dimension])), 1)
             adaptive = before.adaptive and Role.ACTIVATION not in chosen
             fold = layer.fold or before.fold
             plans[layer.name] = LayerPlan({**before.quantizers, **chosen}, filters, fold, adaptive)

@@ -73,7 +73,8 @@ def _uses(space: SearchSpace) -> Iterator[_Use]:
     for layer in space.layers:
         for role, name in layer.dimensions.items():
             for option in options[name]:
-                yield _Use(layer, role, parse(str(option)))
+                if isinstance(option, QuantizerSpec):
+                    yield _Use(layer, role, option)
 
 
 def _shapes(graph: ModelGraph, space: SearchSpace) -> Iterator[Mapping[tuple[str, Role], Axes]]:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol
 from qsearch.goal.price import Price
 from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan
+from qsearch.quantizers.spec import QuantizerSpec, parse
 from qsearch.search.candidates import Candidate, Unpriced
 from qsearch.search.proposals import Proposal
 from qsearch.search.space import Values
@@ -67,7 +68,7 @@ class _Tried:
             "id": self.number,
             "status": self.status,
             "block": self.block,
-            "values": dict(self.values),
+            "values": {name: str(c) if isinstance(c, QuantizerSpec) else c for name, c in self.values.items()},
             "plan": self.plan.to_dict(),
             **facts,
             "seconds": round(self.seconds, 3),
@@ -174,7 +175,8 @@ def trial_from_dict(line: Mapping[str, Any]) -> AnyTrial:
         KeyError, TypeError, ValueError: it is not such a line.
         ConfigError: a quantizer in its plan that is none.
     """
-    values, plan, status = dict(line["values"]), QuantizationPlan.from_dict(line["plan"]), line["status"]
+    values = {name: parse(choice) if isinstance(choice, str) else choice for name, choice in line["values"].items()}
+    plan, status = QuantizationPlan.from_dict(line["plan"]), line["status"]
     common: dict[str, Any] = {"number": line["id"], "seconds": line["seconds"], "block": line.get("block")}
 
     def proposal(candidate: Candidate | Unpriced) -> Proposal:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from qsearch.plan import Role
 from qsearch.search.encoding import FILTERS, groups, size
-from qsearch.search.space import Choice, SearchSpace, Values
+from qsearch.search.space import Choice, SearchSpace, Values, number
 
 _LEVELS = 6
 """Sizes of each group that are combined, at most."""
@@ -75,7 +75,7 @@ def _noise(space: SearchSpace, values: Values) -> float:
     for dimension in space.dimensions:
         group, option = kinds[dimension.name], values[dimension.name]
         if group == FILTERS:
-            total += 0.05 / float(option)
+            total += 0.05 / number(option)
         elif group in (Role.KERNEL.value, Role.ACTIVATION.value):
             total += 4.0 ** -(2 ** size(group, option))
     return total

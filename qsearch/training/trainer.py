@@ -19,7 +19,7 @@ from qsearch.quantize.transfer import transfer_weights
 from qsearch.search.loop import Stop
 from qsearch.search.proposals import Proposal
 from qsearch.search.seeds import TRIAL_SEED, spread
-from qsearch.search.space import LEARNING_RATE, LEARNING_RATE_STEPS
+from qsearch.search.space import LEARNING_RATE, LEARNING_RATE_STEPS, number
 from qsearch.search.trials import Trained
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.fit import Recipe, TrainingState, early_stopping_patience, train
@@ -127,4 +127,4 @@ class CandidateTrainer:
         if LEARNING_RATE not in proposal.values:
             return 1.0
         lowest = min(1.0, price.cost / self.reference_cost)
-        return float(numpy.linspace(lowest, 1.1, LEARNING_RATE_STEPS)[int(proposal.values[LEARNING_RATE])])
+        return float(numpy.linspace(lowest, 1.1, LEARNING_RATE_STEPS)[int(number(proposal.values[LEARNING_RATE]))])

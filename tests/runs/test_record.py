@@ -38,7 +38,7 @@ def test_a_plan_comes_back_as_it_was() -> None:
 
 
 def test_trials_come_back_as_they_were(tmp_path: Path) -> None:
-    values = {"k": "ternary", "width": 1.5}
+    values = {"k": parse("ternary"), "width": 1.5}
     trials = (
         Trial(
             number=1,

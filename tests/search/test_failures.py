@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from qsearch.plan import Role
+from specs import specs
+
+from qsearch.plan import QuantizationPlan, Role
+from qsearch.quantizers.spec import parse
+from qsearch.search.candidates import Unpriced
 from qsearch.search.failures import in_common
-from qsearch.search.space import FILTER_FACTORS, LEARNING_RATE, Choice, Dimension, SearchedLayer, SearchSpace
+from qsearch.search.proposals import Proposal
+from qsearch.search.space import FILTER_FACTORS, LEARNING_RATE, Choice, Dimension, SearchedLayer, SearchSpace, Values
 from qsearch.search.trials import FailedTrial
 
-KERNELS = ("binary", "quantized_po2(4,1)", "quantized_po2(4,2)", "quantized_bits(4)", "ternary", "quantized_bits(8)")
+KERNELS = specs(
+    "binary", "quantized_po2(4,1)", "quantized_po2(4,2)", "quantized_bits(4)", "ternary", "quantized_bits(8)"
+)
 SPACE = SearchSpace(
     (
         Dimension("k0", KERNELS),
         Dimension("k1", KERNELS),
-        Dimension("only", ("binary",)),
+        Dimension("only", specs("binary")),
         Dimension("f0", FILTER_FACTORS),
         Dimension(LEARNING_RATE, tuple(range(5))),
     ),
@@ -24,16 +31,20 @@ SPACE = SearchSpace(
 )
 
 
+def failed_trial(number: int, reason: str, values: Values) -> FailedTrial:
+    return FailedTrial(number=number, proposal=Proposal(Unpriced(values, QuantizationPlan(), reason)), reason=reason)
+
+
 def trial(number: int, reason: str, **values: Choice) -> FailedTrial:
     """A trial that shares nothing with its neighbours but what is given."""
     own: dict[str, Choice] = {
         "k0": KERNELS[number % 6],
         "k1": KERNELS[(number + 3) % 6],
-        "only": "binary",
+        "only": parse("binary"),
         "f0": FILTER_FACTORS[number % 5],
         LEARNING_RATE: number % 5,
     }
-    return FailedTrial(number, {**own, **values}, None, reason, 0.1)
+    return failed_trial(number, reason, {**own, **values})
 
 
 def test_the_same_reason_whatever_its_numbers() -> None:
@@ -42,7 +53,7 @@ def test_the_same_reason_whatever_its_numbers() -> None:
 
 
 def test_most_of_them() -> None:
-    failed = [trial(i, "no memory for it" if i == 2 else "bad shape 3", k1="ternary") for i in range(5)]
+    failed = [trial(i, "no memory for it" if i == 2 else "bad shape 3", k1=parse("ternary")) for i in range(5)]
     assert in_common(failed, SPACE) == ("4 of 5 for the same reason: bad shape 3; all of these have k1 = ternary")
 
 
@@ -54,7 +65,7 @@ def test_reasons_of_their_own_in_one_layer() -> None:
 
 
 def test_what_they_share_the_least_likely_first() -> None:
-    failed = [trial(i, "x", k0=KERNELS[1 + i % 2], f0=(1.5, 2.0)[i % 2], k1="ternary") for i in range(4)]
+    failed = [trial(i, "x", k0=KERNELS[1 + i % 2], f0=(1.5, 2.0)[i % 2], k1=parse("ternary")) for i in range(4)]
     assert in_common(failed, SPACE) == (
         "all 4 for the same reason: x; all have k1 = ternary, k0 = one of the family quantized_po2 and "
         "f0 = wider than the reference"
@@ -71,11 +82,11 @@ def test_learning_rates() -> None:
 
 
 def test_what_two_trials_share_or_many_may_by_chance_shows_nothing() -> None:
-    two = [trial(i, "x", k0="ternary") for i in range(2)]
+    two = [trial(i, "x", k0=parse("ternary")) for i in range(2)]
     assert in_common(two, SPACE) == "all 2 for the same reason: x"
-    pair = SearchSpace((Dimension("k0", ("binary", "ternary")),), SPACE.layers[:1])
+    pair = SearchSpace((Dimension("k0", specs("binary", "ternary")),), SPACE.layers[:1])
     for count, told in ((4, False), (5, True)):
-        same = [FailedTrial(i, {"k0": "ternary"}, None, "x", 0.1) for i in range(count)]
+        same = [failed_trial(i, "x", {"k0": parse("ternary")}) for i in range(count)]
         assert ("k0 = ternary" in in_common(same, pair)) is told
 
 

@@ -16,7 +16,7 @@ from qsearch.graph.walk import layers_by_path
 from qsearch.models import build_model
 from qsearch.plan import Role
 from qsearch.quantize.apply import apply_plan
-from qsearch.quantizers import parse
+from qsearch.quantizers import QuantizerSpec, parse
 from qsearch.search.limits import indexed_layers, search_space
 from qsearch.search.space import FILTER_FACTORS, SearchSpace
 
@@ -37,11 +37,19 @@ def names(space: SearchSpace) -> list[str]:
     return [layer.name for layer in space.layers]
 
 
+def shown(space: SearchSpace) -> dict[str, tuple[object, ...]]:
+    """The options of each dimension, quantizers by their texts."""
+    return {
+        dimension.name: tuple(str(o) if isinstance(o, QuantizerSpec) else o for o in dimension.options)
+        for dimension in space.dimensions
+    }
+
+
 def test_the_seeds_flat_experiment(mnist: keras.Model) -> None:
     root = Path(__file__).resolve().parents[2]
     loaded = load_config(root / "configs" / "mnist_flat.yaml")
     space = search_space(read_model(mnist), [layer.name for layer in mnist.layers], loaded)
-    options = {dimension.name: dimension.options for dimension in space.dimensions}
+    options = shown(space)
     assert options["conv2d_0_kernel_quantizer"] == (
         "binary",
         "stochastic_binary",
@@ -74,14 +82,16 @@ def test_layers_of_a_pattern_share_one_choice(mnist: keras.Model, tmp_path: Path
         "^act__activation_quantizer": 2,
     }
     assert names(space) == [f"{k}_{i}" for i in range(5) for k in ("conv2d", "act") if (k, i) != ("conv2d", 0)]
-    plan = space.plan({"^conv2d_[1234]$_kernel_quantizer": "ternary", "^act__activation_quantizer": "ternary"})
+    plan = space.plan(
+        dict.fromkeys(("^conv2d_[1234]$_kernel_quantizer", "^act__activation_quantizer"), parse("ternary"))
+    )
     assert {plan.layers[f"conv2d_{i}"].quantizers[Role.KERNEL] for i in range(1, 5)} == {parse("ternary")}
 
 
 def test_the_first_pattern_wins_over_later_ones_and_over_the_class(mnist: keras.Model, tmp_path: Path) -> None:
     limit = 'Conv2D: [4]\n"^conv2d_0$": [[binary]]\n"^conv2d_[01]$": [[ternary]]'
     space = space_of(tmp_path, mnist, limit)
-    options = {dimension.name: dimension.options for dimension in space.dimensions}
+    options = shown(space)
     assert options["^conv2d_0$_kernel_quantizer"] == ("binary",)
     assert options["^conv2d_[01]$_kernel_quantizer"] == ("ternary",)
     assert len(options["conv2d_2_kernel_quantizer"]) == 7
@@ -190,7 +200,7 @@ def activations_model() -> keras.Model:
 
 def test_each_activation_function_gets_what_computes_it(tmp_path: Path) -> None:
     space = space_of(tmp_path, activations_model(), "Activation: [4]", "{activation_bits: 5}")
-    options = {dimension.name: dimension.options for dimension in space.dimensions}
+    options = shown(space)
     assert set(options) == {"relu_activation_quantizer", "linear_linear_quantizer"}
     assert options["linear_linear_quantizer"] == ("binary", "ternary", "quantized_bits(4,1)")
     fixed = {layer.name: layer.fixed[Role.ACTIVATION] for layer in space.layers if layer.fixed}

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from specs import specs
 from tiny_search import price, search, space
 
 from qsearch.config.search_modes import MODES
@@ -45,14 +46,16 @@ def test_equal_plans_are_trained_once(tmp_path: Path) -> None:
 
 
 def test_a_space_smaller_than_max_trials_ends_early(tmp_path: Path) -> None:
-    tiny = SearchSpace((Dimension("k", ("binary", "ternary")),), (SearchedLayer("c", "Conv2D", {Role.KERNEL: "k"}),))
+    tiny = SearchSpace(
+        (Dimension("k", specs("binary", "ternary")),), (SearchedLayer("c", "Conv2D", {Role.KERNEL: "k"}),)
+    )
     result, _, _ = search(tmp_path, tiny, 10)
     assert len([trial for trial in result.trials if isinstance(trial, Trial)]) == 2
     assert result.ended == "all 2 combinations tried, 2 trials"
 
 
 def test_a_space_of_one_plan(tmp_path: Path) -> None:
-    single = SearchSpace((Dimension("k", ("binary",)),), (SearchedLayer("c", "Conv2D", {Role.KERNEL: "k"}),))
+    single = SearchSpace((Dimension("k", specs("binary")),), (SearchedLayer("c", "Conv2D", {Role.KERNEL: "k"}),))
     result, _, _ = search(tmp_path, single, 3)
     assert [trial.status for trial in result.trials if isinstance(trial, Trial)] == ["completed"]
 

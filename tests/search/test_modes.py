@@ -46,7 +46,7 @@ def test_a_space_smaller_than_the_trials_ends_by_itself(mode: str, tmp_path: Pat
 def test_a_space_of_one_plan(mode: str, tmp_path: Path) -> None:
     single = SearchSpace((Dimension("k", KERNELS[:1]),), (SearchedLayer("c", "Conv2D", {Role.KERNEL: "k"}),))
     result, recorded, _ = search(tmp_path, single, 5, mode=mode, train=learned, prune=False)
-    assert {trial.plan for trial in completed(recorded)} == {single.plan({"k": "binary"})}
+    assert {trial.plan for trial in completed(recorded)} == {single.plan({"k": KERNELS[0]})}
     assert result.best is not None
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from specs import specs
+
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers import parse
 from qsearch.search.space import FILTER_FACTORS, Dimension, SearchedLayer, SearchSpace
 
 SPACE = SearchSpace(
     (
-        Dimension("k", ("binary", "quantized_bits(4,0,1,alpha=1.0)")),
-        Dimension("a", ("quantized_relu(3,1)",)),
+        Dimension("k", specs("binary", "quantized_bits(4,0,1,alpha=1.0)")),
+        Dimension("a", specs("quantized_relu(3,1)")),
         Dimension("f", FILTER_FACTORS),
     ),
     (
@@ -28,7 +30,7 @@ def test_size_is_the_number_of_combinations() -> None:
 
 def test_values_become_a_plan() -> None:
     kernel = parse("quantized_bits(4,0,1,alpha=1.0)")
-    plan = SPACE.plan({"k": str(kernel), "a": "quantized_relu(3,1)", "f": 1.5})
+    plan = SPACE.plan({"k": kernel, "a": parse("quantized_relu(3,1)"), "f": 1.5})
     assert plan == QuantizationPlan(
         {
             "c0": LayerPlan({Role.KERNEL: kernel}, 4),
@@ -41,7 +43,7 @@ def test_values_become_a_plan() -> None:
 
 
 def test_filters_are_rounded_down_and_at_least_one() -> None:
-    base = {"k": "binary", "a": "quantized_relu(3,1)"}
+    base = {"k": parse("binary"), "a": parse("quantized_relu(3,1)")}
     filters = [SPACE.plan({**base, "f": factor}).layers["c0"].filters for factor in FILTER_FACTORS]
     assert filters == [1, 2, 3, 4, 6]
     single = SearchSpace((Dimension("f", (0.5,)),), (SearchedLayer("c", "Conv2D", filters=1, filters_dimension="f"),))
@@ -49,7 +51,7 @@ def test_filters_are_rounded_down_and_at_least_one() -> None:
 
 
 def test_equal_plans_from_different_values_are_equal_and_hash_alike() -> None:
-    one = SPACE.plan({"k": "binary", "a": "quantized_relu(3,1)", "f": 0.5})
-    other = SPACE.plan({"k": "binary()", "a": "quantized_relu(3,1,0)", "f": 0.5})
+    one = SPACE.plan({"k": parse("binary"), "a": parse("quantized_relu(3,1)"), "f": 0.5})
+    other = SPACE.plan({"k": parse("binary()"), "a": parse("quantized_relu(3,1,0)"), "f": 0.5})
     assert one == other
     assert hash(one) == hash(other)
