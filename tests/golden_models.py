@@ -30,7 +30,7 @@ from qsearch.graph.model_graph import (
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers import SIGNATURES, parse
 from qsearch.quantizers.computed import computed
-from qsearch.quantizers.formats import Kind, NumberFormat
+from qsearch.quantizers.number_types import Kind, NumberFormat
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 _KINDS = (Kind.FIXED, Kind.POWER_OF_TWO, Kind.TERNARY, Kind.BINARY, Kind.ZERO_ONE, Kind.FLOAT)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from qsearch.quantizers.signatures import SIGNATURES, Parameter, Value
+from qsearch.quantizers.parameters import Parameter, Value
+from qsearch.quantizers.table import SIGNATURES
 
 _VALUES = (
     "0", "1", "2", "4", "8", "-1", "32", "33", "64", "1023", "1024", "1000000000", "9" * 30, "9" * 5000, "+4", "-0",

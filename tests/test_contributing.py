@@ -62,30 +62,19 @@ EDITS: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {
         MODES: (('    "random": _random,\n', '    "random": _random,\n    "plain": _random,\n'),),
     },
     "a quantizer": {
-        f"{ROOM}fixed_quantizers.py": (
+        f"{ROOM}fixed_point.py": (
             (
                 "@_register\nclass quantized_hswish",
                 '@_register\nclass quantized_steps(quantized_bits):\n    """quantized_bits by another name."""\n\n\n'
                 "@_register\nclass quantized_hswish",
             ),
         ),
-        f"{ROOM}signatures.py": (
+        f"{ROOM}table.py": (
             (
-                '    "quantized_po2": (_POWER',
-                '    "quantized_steps": (_BITS, _INT_BITS, _SYMMETRIC, _KEEP_NEGATIVE, _ALPHA, _STOCHASTIC, '
-                "_SCALE_AXIS, _NOISE, _VAR_NAME, _USE_STE, _USE_VARIABLES, *_GROUPS, "
-                'Parameter("post_training_scale", None, SCALE), _ROUNDING),\n    "quantized_po2": (_POWER',
-            ),
-        ),
-        f"{ROOM}classes.py": (
-            ("import quantized_bits, ", "import quantized_bits, quantized_steps, "),
-            ("        quantized_bits,\n", "        quantized_bits,\n        quantized_steps,\n"),
-        ),
-        f"{ROOM}formats.py": (
-            (
-                '    "quantized_linear": _quantized_bits,\n',
-                '    "quantized_linear": _quantized_bits,\n'
-                '    "quantized_steps": lambda spec: fixed(_bits(spec), cast(int, spec.arguments["integer"])),\n',
+                '    "quantized_po2": Entry(',
+                '    "quantized_steps": Entry("fixed_point", _signed, (_BITS, _INT_BITS, _SYMMETRIC, _KEEP_NEGATIVE, '
+                "_ALPHA, _STOCHASTIC, _SCALE_AXIS, _NOISE, _VAR_NAME, _USE_STE, _USE_VARIABLES, *_GROUPS, "
+                'Parameter("post_training_scale", None, SCALE), _ROUNDING)),\n    "quantized_po2": Entry(',
             ),
         ),
     },

@@ -17,7 +17,7 @@ from qsearch.graph.built import output_node
 from qsearch.graph.model_graph import Idle, Input, ModelGraph, Node, Shape
 from qsearch.graph.resize import as_read, resize, with_folds
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
-from qsearch.quantizers.formats import NumberFormat
+from qsearch.quantizers.number_types import NumberFormat
 
 
 @dataclass(frozen=True)

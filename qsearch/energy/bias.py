@@ -15,7 +15,7 @@ from qsearch.layers import QConv2DBatchnorm, QDenseBatchnorm, QDepthwiseConv2DBa
 from qsearch.plan import QuantizationPlan, Role
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantizers.base import Quantizer
-from qsearch.quantizers.formats import Kind, NumberFormat
+from qsearch.quantizers.number_types import Kind, NumberFormat
 from qsearch.quantizers.spec import QuantizerSpec
 
 _FOLDED = (QConv2DBatchnorm, QDepthwiseConv2DBatchnorm, QDenseBatchnorm)

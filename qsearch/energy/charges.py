@@ -16,7 +16,8 @@ from qsearch.graph.model_graph import (
     TransposedConvolution,
 )
 from qsearch.plan import LayerPlan, Role
-from qsearch.quantizers.formats import DEFAULT_FORMAT, NumberFormat, number_format
+from qsearch.quantizers.formats import DEFAULT_FORMAT, number_format
+from qsearch.quantizers.number_types import NumberFormat
 
 
 @dataclass(frozen=True)

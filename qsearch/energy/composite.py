@@ -13,7 +13,8 @@ from qsearch.energy.charges import Charge, LayerTypes, Unquantized, format_of, h
 from qsearch.energy.operators import accumulate, add, multiply
 from qsearch.graph.model_graph import Convolution, Dense, DepthwiseConvolution, Node, Recurrent, SeparableConvolution
 from qsearch.plan import LayerPlan, Role
-from qsearch.quantizers.formats import Kind, NumberFormat, number_format
+from qsearch.quantizers.formats import number_format
+from qsearch.quantizers.number_types import Kind, NumberFormat
 
 
 def folded_types(node: Node, inputs: tuple[NumberFormat, ...], plan: LayerPlan | None, rest: Unquantized) -> LayerTypes:

@@ -40,7 +40,8 @@ from qsearch.graph.model_graph import (
     Unknown,
 )
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
-from qsearch.quantizers.formats import DEFAULT_FORMAT, SOURCE_FORMATS, Kind, NumberFormat
+from qsearch.quantizers.formats import DEFAULT_FORMAT, SOURCE_FORMATS
+from qsearch.quantizers.number_types import Kind, NumberFormat
 
 
 @dataclass(frozen=True)

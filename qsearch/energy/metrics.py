@@ -12,7 +12,8 @@ from qsearch.energy.parameters import stored_parameters
 from qsearch.energy.report import EnergyReport, LayerEnergy
 from qsearch.graph.model_graph import Idle, Input, ModelGraph, Node
 from qsearch.plan import QuantizationPlan
-from qsearch.quantizers.formats import NumberFormat, number_format
+from qsearch.quantizers.formats import number_format
+from qsearch.quantizers.number_types import NumberFormat
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 from qsearch.energy.process import Process, polynomial
-from qsearch.quantizers.formats import Kind, NumberFormat, fixed, floating
+from qsearch.quantizers.number_types import Kind, NumberFormat, fixed, floating
 
 Circuit = Literal["mul", "shifter", "add", "mux", "xor", "and"]
 

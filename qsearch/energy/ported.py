@@ -12,7 +12,8 @@ from qsearch.energy.charges import Charge, LayerTypes, Unquantized, format_of, h
 from qsearch.energy.operators import accumulate, add, multiply
 from qsearch.graph.model_graph import Node, ScaleShift, SeparableTransposed
 from qsearch.plan import LayerPlan, Role
-from qsearch.quantizers.formats import NumberFormat, number_format
+from qsearch.quantizers.formats import number_format
+from qsearch.quantizers.number_types import NumberFormat
 
 
 def separable_transposed_types(

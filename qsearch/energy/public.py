@@ -14,7 +14,8 @@ from qsearch.energy.report import EnergyReport
 from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.plan import QuantizationPlan
-from qsearch.quantizers.formats import SOURCE_FORMATS, Kind, NumberFormat, source_format
+from qsearch.quantizers.formats import SOURCE_FORMATS, source_format
+from qsearch.quantizers.number_types import Kind, NumberFormat
 
 _RULES = ("internal", "accumulator")
 _NORMS = ("accumulator", "fp32")

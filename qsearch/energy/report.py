@@ -8,7 +8,7 @@ from enum import Flag, auto
 from functools import cached_property
 from typing import Any
 
-from qsearch.quantizers.formats import NumberFormat
+from qsearch.quantizers.number_types import NumberFormat
 
 
 class Counted(Flag):

@@ -12,7 +12,7 @@ from qsearch.energy.charges import Charge, LayerTypes, Unquantized
 from qsearch.energy.counts import attention_macs, projection_macs, score_count
 from qsearch.energy.operators import Operator, multiply
 from qsearch.graph.model_graph import Affine, Attention, Node, Normalization
-from qsearch.quantizers.formats import NumberFormat
+from qsearch.quantizers.number_types import NumberFormat
 
 
 def affine_types(node: Node, inputs: tuple[NumberFormat, ...], rest: Unquantized) -> LayerTypes:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qsearch.graph.walk import core_of, layers_by_path
 from qsearch.layers.quantized import WeightPart
 from qsearch.quantizers.base import Quantizer
-from qsearch.quantizers.formats import Kind
+from qsearch.quantizers.number_types import Kind
 
 Array = NDArray[Any]
 

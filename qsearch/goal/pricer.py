@@ -14,7 +14,8 @@ from qsearch.goal import BitsGoal, CostReport, EnergyGoal, ForgivingFactor, Goal
 from qsearch.goal.price import Price
 from qsearch.graph.model_graph import ModelGraph
 from qsearch.plan import NO_QUANTIZERS, QuantizationPlan
-from qsearch.quantizers.formats import SOURCE_FORMATS, NumberFormat, source_format
+from qsearch.quantizers.formats import SOURCE_FORMATS, source_format
+from qsearch.quantizers.number_types import NumberFormat
 
 SEED_ENERGY = EnergyParams(
     parameters_on_memory=("sram", "sram"),

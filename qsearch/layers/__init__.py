@@ -60,36 +60,14 @@ _MODULES = {
     "QSimpleRNNCell": "cells",
 }
 
-__all__ = [
-    "QGRU",
-    "QLSTM",
-    "QActivation",
-    "QAdaptiveActivation",
-    "QAveragePooling2D",
-    "QBatchNormalization",
-    "QBidirectional",
-    "QConv1D",
-    "QConv2D",
-    "QConv2DBatchnorm",
-    "QConv2DTranspose",
-    "QDense",
-    "QDenseBatchnorm",
-    "QDepthwiseConv2D",
-    "QDepthwiseConv2DBatchnorm",
-    "QDepthwiseConv2DTranspose",
-    "QGRUCell",
-    "QGlobalAveragePooling2D",
-    "QLSTMCell",
-    "QScaleShift",
-    "QSeparableConv1D",
-    "QSeparableConv2D",
-    "QSeparableConv2DTranspose",
-    "QSimpleRNN",
-    "QSimpleRNNCell",
-]
+__all__ = [*_MODULES]
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return getattr(import_module(f"qsearch.layers.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'qsearch.layers' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -16,10 +16,10 @@ from qsearch.layers.positions import in_order
 from qsearch.layers.roles import plan_of
 from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers import get
-from qsearch.quantizers.activation_functions import leaky, leaky_slope, relu_levels
+from qsearch.quantizers.arithmetic.activations import leaky, leaky_slope, relu_levels
+from qsearch.quantizers.arithmetic.fixed_point import Grid, fixed_point
+from qsearch.quantizers.arithmetic.tensors import power_of_two, sign, straight_through, with_noise_factor
 from qsearch.quantizers.base import Quantizer
-from qsearch.quantizers.fixed_point import Grid, fixed_point
-from qsearch.quantizers.tensors import power_of_two, sign, straight_through, with_noise_factor
 
 _KINDS = ("quantized_bits", "quantized_relu")
 _OPTIONS = (

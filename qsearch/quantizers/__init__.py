@@ -1,20 +1,33 @@
-"""What a number may be: quantizer strings, number formats, the quantizers themselves."""
+"""What a number may be: quantizer strings, number formats, the quantizers themselves.
 
-from __future__ import annotations
+    from qsearch.quantizers import quantized_bits
+    quantized_bits(4, 0, alpha=1.0)(tensor)
 
-from typing import TYPE_CHECKING, Any
+Keras and TensorFlow are imported with the first quantizer. `__init__.pyi` shows editors the parameters of each
+(`scripts/quantizer_stub.py` writes it from the table).
+"""
 
-from qsearch.quantizers.signatures import SIGNATURES
+from importlib import import_module
+from typing import Any
+
 from qsearch.quantizers.spec import QuantizerSpec, parse
+from qsearch.quantizers.table import QUANTIZERS, SIGNATURES
 
-if TYPE_CHECKING:
-    from qsearch.quantizers.base import Quantizer
-
-__all__ = ["SIGNATURES", "QuantizerSpec", "get", "parse"]
+__all__ = ["SIGNATURES", "QuantizerSpec", "get", "parse", *QUANTIZERS]
 
 
-def get(identifier: Any) -> Quantizer | None:
+def get(identifier: Any) -> Any:
     """The quantizer named by `identifier`; see `qsearch.quantizers.lookup.get`."""
     from qsearch.quantizers.lookup import get as lookup  # imports Keras: only when a quantizer is really needed
 
     return lookup(identifier)
+
+
+def __getattr__(name: str) -> Any:
+    if name in QUANTIZERS:
+        return getattr(import_module(f"qsearch.quantizers.{QUANTIZERS[name].module}"), name)
+    raise AttributeError(f"module 'qsearch.quantizers' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

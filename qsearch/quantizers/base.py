@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
@@ -9,10 +10,12 @@ from typing import Any, ClassVar, Self
 import tensorflow as tf
 
 from qsearch.errors import ConfigError
-from qsearch.quantizers.formats import NumberFormat, number_format
-from qsearch.quantizers.signatures import SIGNATURES, Value
+from qsearch.quantizers.arithmetic.tensors import Number, Tensor
+from qsearch.quantizers.formats import number_format
+from qsearch.quantizers.number_types import NumberFormat
+from qsearch.quantizers.parameters import Value
 from qsearch.quantizers.spec import QuantizerSpec
-from qsearch.quantizers.tensors import Number, Tensor
+from qsearch.quantizers.table import SIGNATURES
 
 
 class Quantizer(ABC):
@@ -24,6 +27,15 @@ class Quantizer(ABC):
 
     WITHOUT_MEANING: ClassVar[frozenset[str]] = frozenset()
     """Keys that QKeras writes and that cannot differ."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """help() and notebooks show the parameters of the table."""
+        super().__init_subclass__(**kwargs)
+        if cls.__name__ in SIGNATURES:
+            kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+            cls.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+                [inspect.Parameter(p.name, kind, default=p.default) for p in SIGNATURES[cls.__name__]]
+            )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._spec = QuantizerSpec(

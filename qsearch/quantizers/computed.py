@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from qsearch.functions import HARD_SILU, IDENTITY, LINEAR, RELU, SIGMOID, TANH, Function
-from qsearch.quantizers.signatures import Value
+from qsearch.quantizers.parameters import Value
 from qsearch.quantizers.spec import QuantizerSpec
 
 _OWN: Mapping[str, str] = {

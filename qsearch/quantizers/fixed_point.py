@@ -1,122 +1,254 @@
-"""Fixed point: grids with a given or an automatic scale (QKeras, Coelho et al. 2021).
-
-A grid is a few numbers, so that they can be tensors: then one traced graph serves many quantizers.
-"""
+"""quantized_bits, quantized_linear and quantized_hswish."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
+import keras
+import numpy
 import tensorflow as tf
 
-from qsearch.quantizers.scales import Sharing
-from qsearch.quantizers.tensors import (
-    EPSILON,
-    Number,
-    Rounding,
-    Tensor,
-    divide_or_zero,
-    greatest,
-    nearest_power_of_two,
-    reduced_axes,
-    sign,
+from qsearch.quantizers.arithmetic.fixed_point import (
+    LinearGrid,
+    automatic_step,
+    fixed_grid,
+    fixed_point,
+    linear_codes,
+    linear_grid,
+    linear_scale,
+    scaled_fixed_point,
 )
+from qsearch.quantizers.arithmetic.scales import Sharing
+from qsearch.quantizers.arithmetic.tensors import (
+    Tensor,
+    round_half_away,
+    rounding_of,
+    sign,
+    straight_through,
+    with_noise_factor,
+)
+from qsearch.quantizers.base import Noisy, Quantizer
+from qsearch.quantizers.ranges import levels
+from qsearch.quantizers.self_scaling import SelfScaling, constant_scale, sharing_of
 
-SCALE_UPDATES = 5
-"""Least-squares steps of the power-of-two scale."""
+_register = keras.saving.register_keras_serializable(package="qsearch")
 
 
-class Grid(NamedTuple):
-    """The levels step · code, lowest <= code <= highest.
+class _FixedPoint(SelfScaling, Noisy):
+    """Fixed point of `bits` bits, `integer` of them before the point, with a given or an automatic scale."""
 
-    `inverse` is 1/step: for powers of two the product is exact, and cheaper than a division.
+    def _keeps_negative(self) -> bool:
+        return bool(self.argument("keep_negative"))
+
+    def _sharing(self) -> Sharing:
+        return Sharing(self.argument("scale_axis"))
+
+    def range(self) -> numpy.ndarray:
+        """Every level, in the order of two's complement codes (0 ... greatest, lowest ... below 0).
+
+        Raises:
+            ConfigError: levels that depend on the input or the channel, or too many to list.
+        """
+        step = self.step(tf.zeros((1, 1)))
+        assert step is not None
+        return levels(
+            self.spec, tf.reduce_max(step), max(self.max(), -self.min()), lambda x: self._levels(x, training=False)
+        )
+
+    def _given_step(self) -> Tensor | None:
+        """The step of a scale found after training, in place of an automatic one."""
+        return None
+
+    def _levels(self, x: Tensor, training: bool) -> Tensor:
+        bits, integer, alpha = self.argument("bits"), self.argument("integer"), self.argument("alpha")
+        mode = self.argument("rounding")
+        if isinstance(alpha, str):
+            # Ties of automatic scales go away from zero (QKeras); the option overrides that.
+            rounded = {None: None, "half_even": tf.round, "half_away": round_half_away}[mode]
+            return scaled_fixed_point(x, bits, integer, self._step(x, alpha == "auto_po2"), rounded)
+        if bits == 1 and self._keeps_negative():
+            return constant_scale(alpha) * sign(x)
+        grid = fixed_grid(bits, integer, bool(self.argument("symmetric")), self._keeps_negative())
+        stochastic = training and bool(self.argument("use_stochastic_rounding"))
+        levels = fixed_point(x, grid, rounding_of(mode, stochastic))
+        return levels if alpha is None or alpha == 1.0 else constant_scale(alpha) * levels
+
+    def step(self, x: Tensor) -> Tensor | None:
+        bits, integer, alpha = self.argument("bits"), self.argument("integer"), self.argument("alpha")
+        if isinstance(alpha, str):
+            return self._step(tf.cast(x, tf.float32), alpha == "auto_po2") * 2.0**integer
+        if bits == 1 and self._keeps_negative():
+            return constant_scale(alpha)
+        return constant_scale(alpha) * fixed_grid(bits, integer, False, self._keeps_negative()).step
+
+    def _step(self, x: Tensor, power_of_two: bool) -> Tensor:
+        given = self._given_step()
+        if given is not None:
+            return given
+        return automatic_step(x, self.argument("bits"), self.argument("integer"), power_of_two, self._sharing())
+
+    def _automatic_scale(self, x: Tensor, power_of_two: bool) -> Tensor:
+        # Relative to the grid of alpha 1: steps of 2^integer / 2^fraction, and plain signs for one signed bit.
+        fraction = self.argument("bits") - self._keeps_negative()
+        return self._step(x, power_of_two) * 2.0 ** (fraction if fraction else self.argument("integer"))
+
+    def for_weights(self) -> Quantizer:
+        self._refuse_without_gradient()
+        return self._with(alpha="auto_po2", symmetric=True) if self.argument("alpha") is None else self
+
+    def max(self) -> float:
+        one_bit = self.argument("bits") == 1 and self._keeps_negative()
+        return 1.0 if one_bit else max(1.0, 2.0 ** int(self.argument("integer")))
+
+
+@_register
+class quantized_bits(_FixedPoint):
+    """alpha · M · clip(round(x · m/M), k · (symmetric − m), m − 1)/m.
+
+    k = keep_negative, m = 2^(bits − k), M = 2^integer. The grid is chosen on x and multiplied by alpha afterwards;
+    one signed bit gives alpha · (+1 or −1). With alpha 'auto' or 'auto_po2' the scale comes from x
+    (`automatic_step`), and the levels are symmetric.
+    `elements_per_scale` entries of `scale_axis` share a scale, bounded by min/max_po2_exponent;
+    `post_training_scale` takes its place. Gradient: 1 everywhere, outside the range too.
+
+    Raises:
+        ConfigError: weights without a gradient.
     """
 
-    step: Number
-    inverse: Number
-    lowest: Number
-    highest: Number
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._shared = sharing_of(self)
+
+    def _sharing(self) -> Sharing:
+        return self._shared
+
+    def _given_step(self) -> Tensor | None:
+        given = self.argument("post_training_scale")
+        return (
+            None if given is None else constant_scale(given) / 2.0 ** (self.argument("bits") - self._keeps_negative())
+        )
+
+    def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
+        noise = self.noise()
+
+        def values(v: Tensor) -> Tensor:
+            return with_noise_factor(self._levels(v, bool(training)), v, noise)
+
+        return straight_through(x, values, self.surrogate_slope(None))
+
+    def min(self) -> float:
+        return -self.max() if self._keeps_negative() else 0.0
 
 
-def fixed_grid(bits: int, integer: int, symmetric: bool, keep_negative: bool) -> Grid:
-    """Codes k · (symmetric − m) to m − 1 in steps of M/m; k = keep_negative, m = 2^(bits − k), M = 2^integer."""
-    steps = 2.0 ** (bits - keep_negative)
-    step = 2.0**integer / steps
-    return Grid(step, 1.0 / step, float(symmetric) - steps if keep_negative else 0.0, steps - 1.0)
+@_register
+class quantized_linear(Noisy, SelfScaling):
+    """S · (round(clip(x/S, lo, hi) − h) + h), S = alpha · 2^(integer − bits + k): x is divided by alpha.
 
-
-def fixed_point(x: Tensor, grid: Grid, rounded: Rounding) -> Tensor:
-    """step · clip(round(x / step), lowest, highest)."""
-    return tf.clip_by_value(rounded(x * grid.inverse), grid.lowest, grid.highest) * grid.step
-
-
-def automatic_step(x: Tensor, bits: int, integer: int, power_of_two: bool, sharing: Sharing) -> Tensor:
-    """The step s of an automatic scale, in units of M = 2^integer.
-
-    Starts from 2 · max|x/M| / L, L the number of steps; a power of two is then refined by five
-    least-squares updates.
+    lo = k(symmetric − 2^(bits − k)), hi = 2^(bits − k) − 1, h = 0; one signed bit has lo, hi, h = −1/2, 1/2, 1/2.
+    An automatic S spans x (`linear_scale`). Gradient: 1 inside the range, 1 − qnoise_factor outside.
     """
-    v = x / 2.0**integer
-    half = 2.0 ** (bits - 1) - 1.0
-    if bits == 1:
-        # No magnitude levels: the levels are ±1 and the scale is the least-squares one.
-        return sharing.scale(v, sign(v), power_of_two)
-    step = greatest(v, reduced_axes(v, sharing.axis)) / half
-    if power_of_two:
-        step = nearest_power_of_two(step)
-        for _ in range(SCALE_UPDATES):
-            step = sharing.scale(v, _levels(v, step, half, None), power_of_two=True)
-    return step
+
+    def _grid(self) -> LinearGrid:
+        return linear_grid(
+            self.argument("bits"), bool(self.argument("symmetric")), bool(self.argument("keep_negative"))
+        )
+
+    def _data_type_scale(self) -> float:
+        fraction = int(self.argument("bits")) - bool(self.argument("keep_negative")) - int(self.argument("integer"))
+        return float(2.0**-fraction)
+
+    def _quantization_scale(self, x: Tensor) -> Tensor:
+        alpha = self.argument("alpha")
+        if not isinstance(alpha, str):
+            return constant_scale(alpha) * self._data_type_scale()
+        signed, sharing = bool(self.argument("keep_negative")), Sharing(self.argument("scale_axis"))
+        return linear_scale(x, self._grid(), signed, alpha == "auto_po2", sharing)
+
+    def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
+        noise, grid = self.noise(), self._grid()
+        stochastic = bool(training) and bool(self.argument("use_stochastic_rounding"))
+        rounded = rounding_of(self.argument("rounding"), stochastic)
+
+        def values(v: Tensor) -> Tensor:
+            scale = self._quantization_scale(v)
+            return with_noise_factor(scale * linear_codes(v, scale, grid, rounded)[0], v, noise)
+
+        def slope(v: Tensor) -> Tensor:
+            inside = linear_codes(v, self._quantization_scale(v), grid, rounded)[1]
+            return 1.0 + noise * (inside - 1.0)
+
+        return straight_through(x, values, slope)
+
+    def _automatic_scale(self, x: Tensor, power_of_two: bool) -> Tensor:
+        return self._quantization_scale(x) / self._data_type_scale()
+
+    def range(self) -> numpy.ndarray:
+        """Every level, in the order of two's complement codes (0 ... greatest, lowest ... below 0).
+
+        Raises:
+            ConfigError: levels that depend on the input or the channel, or too many to list.
+        """
+        step = self.step(tf.zeros((1, 1)))
+        assert step is not None
+        return levels(self.spec, tf.reduce_max(step), max(self.max(), -self.min()), lambda x: self(x, training=False))
+
+    def step(self, x: Tensor) -> Tensor | None:
+        scale = self._quantization_scale(tf.cast(x, tf.float32))
+        return scale / 2.0 if self._grid().shift else scale  # one signed bit: ±1/2 of the scale
+
+    def for_weights(self) -> Quantizer:
+        return self._with(alpha="auto_po2", symmetric=True) if self.argument("alpha") is None else self
+
+    def _extreme(self, code: float) -> float:
+        alpha = self.argument("alpha")
+        scale = constant_scale(None if isinstance(alpha, str) else alpha)
+        return code * self._data_type_scale() * float(tf.reduce_max(scale))
+
+    def max(self) -> float:
+        return self._extreme(self._grid().highest)
+
+    def min(self) -> float:
+        return self._extreme(self._grid().lowest)
 
 
-def scaled_fixed_point(x: Tensor, bits: int, integer: int, step: Tensor, rounded: Rounding | None) -> Tensor:
-    """step · M · levels, symmetric; ties go away from zero unless `rounded` says otherwise."""
-    reach = 2.0**integer
-    if bits == 1:
-        return step * reach * sign(x)
-    return step * (reach * _levels(x / reach, step, 2.0 ** (bits - 1) - 1.0, rounded))
+@_register
+class quantized_hswish(_FixedPoint):
+    """quantized_bits of x · min(relu(x + shift), bound)/bound, always signed.
 
+    Gradient: (R + x · 1[0 < x + shift <= bound])/bound, R the bounded relu. Howard et al. 2019
+    (doi:10.1109/ICCV.2019.00140) have shift 3 and bound 6.
+    """
 
-def _levels(v: Tensor, step: Tensor, half: float, rounded: Rounding | None) -> Tensor:
-    share = divide_or_zero(tf.abs(v), step)
-    # QKeras' floor(|v|/s + 1/2), which also carries the float just below a tie.
-    nearest = tf.floor(share + 0.5) if rounded is None else rounded(share)
-    return tf.sign(v) * tf.minimum(nearest, half)
+    WITHOUT_MEANING = frozenset({"keep_negative"})
 
+    def _keeps_negative(self) -> bool:
+        return True
 
-class LinearGrid(NamedTuple):
-    """quantized_linear's codes: round(clip(x/S, lowest, highest) − shift) + shift."""
+    def _bent(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(hswish(x), its slope)."""
+        bound = float(self.argument("relu_upper_bound"))
+        moved = x + float(self.argument("relu_shift"))
+        relu = tf.clip_by_value(moved, 0.0, bound)
+        rising = tf.cast(tf.logical_and(moved > 0.0, moved <= bound), tf.float32)
+        # multiply_no_nan: −inf times the relu's 0 is 0
+        return tf.math.multiply_no_nan(x, relu) / bound, (relu + tf.math.multiply_no_nan(x, rising)) / bound
 
-    lowest: float
-    highest: float
-    shift: float
+    def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
+        noise = self.noise()
 
+        def values(v: Tensor) -> Tensor:
+            bent = self._bent(v)[0]
+            return with_noise_factor(self._levels(bent, bool(training)), bent, noise)
 
-def linear_grid(bits: int, symmetric: bool, keep_negative: bool) -> LinearGrid:
-    """Whole codes, or ±1/2 for one signed bit."""
-    if bits == 1 and keep_negative:
-        return LinearGrid(-0.5, 0.5, 0.5)
-    steps = 2.0 ** (bits - keep_negative)
-    return LinearGrid(float(symmetric) - steps if keep_negative else 0.0, steps - 1.0, 0.0)
+        return straight_through(x, values, lambda v: self._bent(v)[1])
 
+    def scale(self, x: Tensor) -> Tensor:
+        return super().scale(self._bent(tf.cast(x, tf.float32))[0])
 
-def linear_codes(x: Tensor, scale: Tensor, grid: LinearGrid, rounded: Rounding) -> tuple[Tensor, Tensor]:
-    """(codes, whether x was within their range)."""
-    share = x / scale
-    inside = tf.cast(tf.logical_and(share >= grid.lowest, share <= grid.highest), tf.float32)
-    return rounded(tf.clip_by_value(share, grid.lowest, grid.highest) - grid.shift) + grid.shift, inside
+    def step(self, x: Tensor) -> Tensor | None:
+        return super().step(self._bent(tf.cast(x, tf.float32))[0])
 
-
-def linear_scale(x: Tensor, grid: LinearGrid, keep_negative: bool, power_of_two: bool, sharing: Sharing) -> Tensor:
-    """The scale that spans x; a power of two is then refined by least squares until it stays, at most five times."""
-    axes = reduced_axes(x, sharing.axis)
-    span = grid.highest - grid.lowest
-    reach = 2.0 * greatest(x, axes) if keep_negative else tf.reduce_max(x, axis=axes, keepdims=True)
-    scale = tf.maximum(reach / span, EPSILON)
-    if not power_of_two:
-        return scale
-    scale = nearest_power_of_two(scale)
-    # A scale that an update leaves alone stays in every further one: no need to look.
-    for _ in range(1 if grid.shift else SCALE_UPDATES):
-        scale = sharing.scale(x, linear_codes(x, scale, grid, tf.round)[0], power_of_two=True)
-    return scale
+    def min(self) -> float:
+        """The lowest point of the curve, −shift²/(4 · bound), or the grid's end where that is higher."""
+        shift, bound = float(self.argument("relu_shift")), float(self.argument("relu_upper_bound"))
+        return max(-self.max(), -shift * shift / (4.0 * bound))

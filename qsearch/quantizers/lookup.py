@@ -7,7 +7,7 @@ from typing import Any
 
 from qsearch.errors import ConfigError, did_you_mean
 from qsearch.quantizers.base import Quantizer
-from qsearch.quantizers.classes import QUANTIZERS
+from qsearch.quantizers.classes import CLASSES
 from qsearch.quantizers.spec import QuantizerSpec, parse
 
 
@@ -26,13 +26,13 @@ def get(identifier: Any) -> Quantizer | None:
     if isinstance(identifier, str):
         identifier = parse(identifier)
     if isinstance(identifier, QuantizerSpec):
-        return QUANTIZERS[identifier.name](*identifier.args, **dict(identifier.kwargs))
+        return CLASSES[identifier.name](*identifier.args, **dict(identifier.kwargs))
     if isinstance(identifier, Mapping):
         name = str(identifier.get("class_name", ""))
-        if name not in QUANTIZERS:
-            raise ConfigError(f"serialised quantizer of class {name!r}: unknown{did_you_mean(name, QUANTIZERS)}")
+        if name not in CLASSES:
+            raise ConfigError(f"serialised quantizer of class {name!r}: unknown{did_you_mean(name, CLASSES)}")
         config = identifier.get("config")
         if config is not None and not isinstance(config, Mapping):
             raise ConfigError(f"serialised quantizer {name!r}: config: found {config!r}, expected arguments by name")
-        return QUANTIZERS[name].from_config(config or {})
+        return CLASSES[name].from_config(config or {})
     raise ConfigError(f"found {identifier!r}, expected a quantizer, e.g. 'quantized_bits(4,0,1)'")

@@ -1,79 +1,78 @@
-"""quantized_po2 and quantized_relu_po2: magnitudes that are powers of two (QKeras, Coelho et al. 2021)."""
+"""quantized_po2 and quantized_relu_po2."""
 
 from __future__ import annotations
 
-import tensorflow as tf
+import keras
 
-from qsearch.quantizers.tensors import (
-    EPSILON,
-    GREATEST_EXPONENT,
-    LEAST_EXPONENT,
-    LN2,
-    Tensor,
-    power_of_two,
-    sign,
-)
+from qsearch.quantizers.arithmetic import power_of_two
+from qsearch.quantizers.arithmetic.activations import leaky, leaky_slope
+from qsearch.quantizers.arithmetic.tensors import Tensor, straight_through, with_noise_factor
+from qsearch.quantizers.base import Noisy, Quantizer
 
-
-def exponent_bounds(bits: int, max_value: float | None, signed: bool, quadratic: bool) -> tuple[float, float]:
-    """(lowest, highest) exponent. A limit of at most 1 frees the exponent's own sign bit."""
-    exponent_bits = bits - int(signed) - (0 if max_value is not None and max_value <= 1 else 1)
-    lowest, highest = -(2.0**exponent_bits), 2.0**exponent_bits - 1.0
-    return lowest, 2.0 * (highest // 2) if quadratic else highest
+_GREATEST = 1023.0
+"""Python's greatest power of two; float32's is far below."""
+_register = keras.saving.register_keras_serializable(package="qsearch")
 
 
-def power_of_two_magnitude(
-    v: Tensor, bounds: tuple[float, float], max_value: float | None, quadratic: bool, floor: bool, stochastic: bool
-) -> Tensor:
-    """2^E for magnitudes v >= 0, E = clip(round(log2 v)); below ε the smallest power, as there is no zero.
+class _PowerOfTwo(Noisy):
+    signed: bool
 
-    Quadratic: E is twice the rounded half exponent. Stochastic: of the two powers around v, each with the
-    probability that keeps the mean; `floor` takes precedence.
-    """
-    lowest, highest = bounds
-    filtered = tf.maximum(v, EPSILON)
-    if max_value is not None:
-        filtered = tf.where(filtered >= max_value, tf.constant(max_value, tf.float32), filtered)
-    if quadratic:
-        filtered = tf.sqrt(filtered)
-    exact = tf.math.log(filtered) / LN2
-    if floor:
-        exponent = tf.floor(exact)
-    elif stochastic:
-        below = tf.floor(exact)
-        power = tf.pow(2.0, below)
-        exponent = below + tf.cast(filtered >= power * (1.0 + tf.random.uniform(tf.shape(v))), tf.float32)
-    else:
-        exponent = tf.round(exact)
-    exponent = tf.clip_by_value(exponent, lowest, highest)
-    if quadratic:
-        exponent = 2.0 * exponent
-    exponent = tf.where(v < EPSILON, lowest, exponent)
-    factor = 2.0 if quadratic else 1.0
-    normal = factor * lowest >= LEAST_EXPONENT and factor * highest <= GREATEST_EXPONENT
-    # One bit gives the exponent -0.5, many bits exceed float32.
-    return power_of_two(exponent) if normal and lowest.is_integer() else tf.pow(2.0, exponent)
+    def _bounds(self) -> tuple[float, float]:
+        return power_of_two.exponent_bounds(
+            self.argument("bits"),
+            self.argument("max_value"),
+            self.signed,
+            bool(self.argument("quadratic_approximation")),
+        )
+
+    def _options(self, training: bool | None) -> tuple[bool, bool, bool]:
+        """(quadratic, floor, stochastic)."""
+        stochastic = bool(training) and bool(self.argument("use_stochastic_rounding"))
+        return bool(self.argument("quadratic_approximation")), self.argument("log2_rounding") == "floor", stochastic
+
+    def for_weights(self) -> Quantizer:
+        self._refuse_without_gradient()
+        return self
+
+    def max(self) -> float:
+        return max(1.0, float(self.argument("max_value") or 2.0 ** min(self._bounds()[1], _GREATEST)))
 
 
-def signed_power_of_two(
-    x: Tensor, bounds: tuple[float, float], max_value: float | None, quadratic: bool, floor: bool, stochastic: bool
-) -> Tensor:
-    """sign(x) · 2^E(|x|); zero becomes the smallest positive power."""
-    return sign(x) * power_of_two_magnitude(tf.abs(x), bounds, max_value, quadratic, floor, stochastic)
+@_register
+class quantized_po2(_PowerOfTwo):
+    """±2^E, never zero; see `signed_power_of_two`. Gradient 1 everywhere."""
+
+    signed = True
+
+    def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
+        bounds, limit = self._bounds(), self.argument("max_value")
+        options, noise = self._options(training), self.noise()
+
+        def values(v: Tensor) -> Tensor:
+            return with_noise_factor(power_of_two.signed_power_of_two(v, bounds, limit, *options), v, noise)
+
+        return straight_through(x, values, self.surrogate_slope(None))
+
+    def min(self) -> float:
+        return -self.max()
 
 
-def relu_power_of_two(
-    x: Tensor,
-    bounds: tuple[float, float],
-    max_value: float | None,
-    slope: float,
-    quadratic: bool,
-    floor: bool,
-    stochastic: bool,
-) -> Tensor:
-    """2^E(max(x, 0)); below zero the smallest power, or −2^E(slope · |x|) with a slope."""
-    positive = power_of_two_magnitude(tf.nn.relu(x), bounds, max_value, quadratic, floor, stochastic)
-    if not slope:
-        return positive
-    negative = power_of_two_magnitude(slope * tf.nn.relu(-x), bounds, max_value, quadratic, floor, stochastic)
-    return tf.where(x >= 0, positive, -negative)
+@_register
+class quantized_relu_po2(_PowerOfTwo):
+    """2^E for x > 0; see `relu_power_of_two`. Gradient 1 on 0 < x <= max_value, the slope below zero."""
+
+    signed = False
+
+    def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
+        bounds, limit = self._bounds(), self.argument("max_value")
+        slope = float(self.argument("negative_slope"))
+        options, noise = self._options(training), self.noise()
+
+        def values(v: Tensor) -> Tensor:
+            levels = power_of_two.relu_power_of_two(v, bounds, limit, slope, *options)
+            return with_noise_factor(levels, leaky(v, slope, limit), noise)
+
+        return straight_through(x, values, self.surrogate_slope(lambda v: leaky_slope(v, slope, limit)))
+
+    def min(self) -> float:
+        return -self.max() if self.argument("negative_slope") else float(2.0 ** self._bounds()[0])

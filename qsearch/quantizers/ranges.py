@@ -8,8 +8,8 @@ import numpy
 import tensorflow as tf
 
 from qsearch.errors import ConfigError
+from qsearch.quantizers.arithmetic.tensors import Tensor
 from qsearch.quantizers.spec import QuantizerSpec
-from qsearch.quantizers.tensors import Tensor
 
 _MOST_BITS = 24
 """More levels than float32 tells apart."""

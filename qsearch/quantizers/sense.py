@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qsearch.quantizers.signatures import Value
+from qsearch.quantizers.parameters import Value
 from qsearch.quantizers.spec import QuantizerSpec
 
 _LEAST, _GREATEST = -126, 127

@@ -1,110 +1,184 @@
-"""Binary and ternary quantizers, deterministic and stochastic (QKeras, Coelho et al. 2021)."""
+"""binary, ternary, their stochastic forms, and bernoulli."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
+import keras
 
-from qsearch.quantizers.tensors import (
-    EPSILON,
+from qsearch.quantizers.arithmetic import signs
+from qsearch.quantizers.arithmetic.sigmoids import SIGMOIDS
+from qsearch.quantizers.arithmetic.tensors import (
     Tensor,
-    deviation,
-    divide_or_zero,
-    greatest,
     least_squares,
-    nearest_power_of_two,
-    round_stochastically,
+    reduced_axes,
     sign,
+    straight_through,
+    tanh_slope,
 )
+from qsearch.quantizers.base import Quantizer
+from qsearch.quantizers.self_scaling import SelfScaling, constant_scale, sharing_of
 
-DEFAULT_THRESHOLD = 0.33
-
-Alpha = Any
-"""None, a number, nested lists of numbers, 'auto' or 'auto_po2'."""
-
-
-def is_automatic(alpha: Alpha) -> bool:
-    """Whether the scale is computed from the tensor."""
-    return isinstance(alpha, str)
+_register = keras.saving.register_keras_serializable(package="qsearch")
 
 
-def rounded_in_eighths(x: Tensor, axes: list[int]) -> Tensor:
-    """x rounded stochastically to eighths of f = 2 · min(max|x|, 1)."""
-    reach = 2.0 * tf.minimum(greatest(x, axes), 1.0)
-    return reach * (round_stochastically(8.0 * divide_or_zero(x, reach)) / 8.0)
+class _Signs(SelfScaling):
+    """Levels of at most 1 in magnitude, times a scale."""
+
+    def step(self, x: Tensor) -> Tensor | None:
+        return self.scale(x)
+
+    def max(self) -> float:
+        return self._reach()
+
+    def min(self) -> float:
+        return -self._reach()
+
+    def _sigmoid(self) -> Callable[[Tensor], Tensor]:
+        return SIGMOIDS["real" if self.argument("use_real_sigmoid") else self.argument("internal_sigmoid")]
 
 
-def signs_with_random_zeros(x: Tensor) -> Tensor:
-    """The signs of x, at random where it is 0.
+@_register
+class binary(_Signs):
+    """scale · (+1 or −1), or 0/1 with `use_01`. Gradient 1 − tanh² where alpha is None, else 1.
 
-    After `rounded_in_eighths`, +1 has the probability (1 + clip(8x/f, −1, 1))/2.
+    The sign of 0 is +1. With `use_stochastic_rounding`, x is rounded at random to eighths in training.
     """
-    return tf.where(tf.equal(x, 0.0), random_signs(tf.fill(tf.shape(x), 0.5)), sign(x))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._shared = sharing_of(self)
+
+    def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
+        alpha = self.argument("alpha")
+        stochastic = bool(training) and bool(self.argument("use_stochastic_rounding"))
+
+        def values(v: Tensor) -> Tensor:
+            axes = reduced_axes(v, self.argument("scale_axis"))
+            rounded = signs.rounded_in_eighths(v, axes) if stochastic else v
+            levels = self._levels(rounded, stochastic)
+            if isinstance(alpha, str):
+                return self._shared.scale(rounded, levels, alpha == "auto_po2") * levels
+            return constant_scale(alpha) * levels
+
+        return straight_through(x, values, tanh_slope if alpha is None else None)
+
+    def _levels(self, x: Tensor, stochastic: bool) -> Tensor:
+        levels = signs.signs_with_random_zeros(x) if stochastic else sign(x)
+        return (levels + 1.0) / 2.0 if self.argument("use_01") else levels
+
+    def _automatic_scale(self, x: Tensor, power_of_two: bool) -> Tensor:
+        return self._shared.scale(x, self._levels(x, stochastic=False), power_of_two)
+
+    def min(self) -> float:
+        return 0.0 if self.argument("use_01") else -self._reach()
 
 
-def random_signs(probability: Tensor) -> Tensor:
-    """+1 with a probability, else −1."""
-    return tf.where(tf.random.uniform(tf.shape(probability)) < probability, 1.0, -1.0)
+class _Sampled(_Signs):
+    """Levels drawn in training, with the scale of the levels that inference has; gradient 1."""
+
+    @abstractmethod
+    def _likeliest(self, x: Tensor) -> Tensor:
+        """The levels at inference."""
+
+    @abstractmethod
+    def _drawn(self, x: Tensor, probability: Tensor) -> Tensor:
+        """Levels that are high with a probability."""
+
+    def _sampled(self, x: Tensor) -> Tensor:
+        def values(v: Tensor) -> Tensor:
+            width = signs.width_of(v, self.argument("alpha"), reduced_axes(v))
+            probability = self._sigmoid()(float(self.argument("temperature")) * v / width)
+            # An automatic scale belongs to the weights, not to one draw of their signs.
+            return self.scale(v) * self._drawn(v, probability)
+
+        return straight_through(x, values, None)
+
+    def _automatic_scale(self, x: Tensor, power_of_two: bool) -> Tensor:
+        return least_squares(x, self._likeliest(x), reduced_axes(x), power_of_two)
 
 
-def width_of(x: Tensor, alpha: Alpha, axes: list[int]) -> Tensor:
-    """The deviation of the channel for an automatic scale, else 1."""
-    return deviation(x, axes) + EPSILON if is_automatic(alpha) else 1.0
+@_register
+class stochastic_binary(_Sampled):
+    """In training +1 with probability σ(T · x/w), w the deviation of the channel for an automatic alpha, else 1.
 
-
-def ternary_by_threshold(x: Tensor, threshold: float | None) -> Tensor:
-    """sign(x) where |x| >= threshold, else 0."""
-    return tf.sign(x) * tf.cast(tf.abs(x) >= (DEFAULT_THRESHOLD if threshold is None else threshold), tf.float32)
-
-
-def automatic_ternary(
-    x: Tensor, axes: list[int], power_of_two: bool, unrolls: int, stochastic: bool
-) -> tuple[Tensor, Tensor]:
-    """(levels, scale) from `unrolls` rounds of: levels by rounding x/scale, scale by least squares.
-
-    A value becomes ±1 where |x| / scale > 1/2. Stochastically, |x| / scale is rounded in thirds.
+    At inference `binary`.
     """
-    scale = _first_scale(x, axes, power_of_two)
-    levels = tf.zeros_like(x)
-    for _ in range(unrolls):
-        share = divide_or_zero(x, scale)
-        rounded = round_stochastically(3.0 * share) / 3.0 if stochastic else tf.round(share)
-        levels = tf.sign(x) * tf.cast(tf.logical_and(tf.abs(rounded) >= 0.5, scale > 0), tf.float32)
-        scale = least_squares(x, levels, axes, power_of_two)
-    return levels, scale
+
+    def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
+        return self._sampled(x) if training else binary(alpha=self.argument("alpha"))(x)
+
+    def _likeliest(self, x: Tensor) -> Tensor:
+        return sign(x)
+
+    def _drawn(self, x: Tensor, probability: Tensor) -> Tensor:
+        return signs.random_signs(probability)
 
 
-def stochastic_ternary_levels(
-    x: Tensor,
-    axes: list[int],
-    alpha: Alpha,
-    threshold: float | None,
-    temperature: float,
-    sigmoid: Callable[[Tensor], Tensor],
-    unrolls: int,
-) -> tuple[Tensor, Tensor]:
-    """(levels, scale): half the sum of two random signs with P(+1) = σ(T(x' ∓ θ)).
+@_register
+class bernoulli(_Sampled):
+    """In training 1 with probability σ(T · x/w), else 0, times the scale; at inference 1 where x >= 0."""
 
-    With an automatic scale s, x' = x / (w + ε) and θ = s / (2(w + ε)), w the deviation of the channel;
-    otherwise x' = x and θ is the threshold.
+    def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
+        if training:
+            return self._sampled(x)
+        return straight_through(x, lambda v: self.scale(v) * self._likeliest(v), None)
+
+    def _likeliest(self, x: Tensor) -> Tensor:
+        return (sign(x) + 1.0) / 2.0
+
+    def _drawn(self, x: Tensor, probability: Tensor) -> Tensor:
+        return (signs.random_signs(probability) + 1.0) / 2.0
+
+    def min(self) -> float:
+        return 0.0
+
+
+class _Ternary(_Signs):
+    def for_weights(self) -> Quantizer:
+        """A threshold that was asked for is kept: it goes with a fixed scale only."""
+        return self if self.argument("threshold") is not None else super().for_weights()
+
+    def _automatic_scale(self, x: Tensor, power_of_two: bool) -> Tensor:
+        unrolls = self.argument("number_of_unrolls")
+        return signs.automatic_ternary(x, reduced_axes(x), power_of_two, unrolls, stochastic=False)[1]
+
+
+@_register
+class ternary(_Ternary):
+    """scale · (−1, 0 or +1). With a fixed scale, 0 where |x| < threshold; with an automatic one, see
+    `automatic_ternary`. Gradient 1 − tanh² where alpha is None, else 1.
     """
-    if isinstance(alpha, str):
-        power_of_two = alpha == "auto_po2"
-        scale = _first_scale(x, axes, power_of_two)
-        for _ in range(unrolls):
-            levels = tf.sign(x) * tf.cast(tf.abs(x) >= scale / 2.0, tf.float32)
-            scale = least_squares(x, levels, axes, power_of_two)
-        width = deviation(x, axes) + EPSILON
-        x, theta = x / width, scale / (2.0 * width)
-    else:
-        scale = tf.constant(1.0 if alpha is None else alpha, tf.float32)
-        theta = DEFAULT_THRESHOLD if threshold is None else threshold
-    upper, lower = sigmoid(temperature * (x - theta)), sigmoid(temperature * (x + theta))
-    return 0.5 * (random_signs(upper) + random_signs(lower)), scale
+
+    def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
+        alpha = self.argument("alpha")
+        stochastic = bool(training) and bool(self.argument("use_stochastic_rounding"))
+
+        def values(v: Tensor) -> Tensor:
+            if isinstance(alpha, str):
+                unrolls = self.argument("number_of_unrolls")
+                levels, scale = signs.automatic_ternary(v, reduced_axes(v), alpha == "auto_po2", unrolls, stochastic)
+                return scale * levels
+            return constant_scale(alpha) * signs.ternary_by_threshold(v, self.argument("threshold"))
+
+        return straight_through(x, values, tanh_slope if alpha is None else None)
 
 
-def _first_scale(x: Tensor, axes: list[int], power_of_two: bool) -> Tensor:
-    scale = 2.0 * greatest(x, axes) / 3.0
-    return nearest_power_of_two(scale) if power_of_two else scale
+@_register
+class stochastic_ternary(_Ternary):
+    """In training half the sum of two random signs, gradient 1; see `stochastic_ternary_levels`. Else `ternary`."""
+
+    def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
+        alpha, threshold, unrolls = (self.argument(n) for n in ("alpha", "threshold", "number_of_unrolls"))
+        if not training:
+            return ternary(alpha, threshold, False, unrolls)(x)
+
+        def values(v: Tensor) -> Tensor:
+            levels, scale = signs.stochastic_ternary_levels(
+                v, reduced_axes(v), alpha, threshold, float(self.argument("temperature")), self._sigmoid(), unrolls
+            )
+            return scale * levels
+
+        return straight_through(x, values, None)

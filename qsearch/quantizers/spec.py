@@ -17,7 +17,8 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from qsearch.errors import ConfigError, did_you_mean, shown
-from qsearch.quantizers.signatures import SIGNATURES, Parameter, Value, check_together, check_value
+from qsearch.quantizers.parameters import Parameter, Value, check_together, check_value
+from qsearch.quantizers.table import SIGNATURES
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTEGER = re.compile(r"[+-]?\d+(?![\w.])", re.ASCII)

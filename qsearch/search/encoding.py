@@ -10,7 +10,8 @@ import numpy
 from numpy.typing import NDArray
 
 from qsearch.plan import Role
-from qsearch.quantizers.formats import Kind, number_format
+from qsearch.quantizers.formats import number_format
+from qsearch.quantizers.number_types import Kind
 from qsearch.quantizers.spec import QuantizerSpec
 from qsearch.search.space import LEARNING_RATE, Choice, SearchSpace, Values
 

@@ -14,7 +14,8 @@ from golden_models import energies, graph_of, out_of_scope, plan_of, row_of, sho
 from qsearch.energy.estimate import EnergySettings, price_plan, price_reference
 from qsearch.energy.report import EnergyReport, LayerEnergy
 from qsearch.graph.model_graph import AveragePooling, DepthwiseConvolution, ModelGraph
-from qsearch.quantizers.formats import SOURCE_FORMATS, NumberFormat, source_format
+from qsearch.quantizers.formats import SOURCE_FORMATS, source_format
+from qsearch.quantizers.number_types import NumberFormat
 
 RULES: dict[str, Literal["internal", "accumulator"]] = {"legacy": "internal", "head": "accumulator"}
 

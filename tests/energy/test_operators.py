@@ -20,7 +20,8 @@ from qsearch.energy.operators import (
     operation_energy,
 )
 from qsearch.energy.process import PROCESSES
-from qsearch.quantizers.formats import NumberFormat, source_format
+from qsearch.quantizers.formats import source_format
+from qsearch.quantizers.number_types import NumberFormat
 
 OPS = golden("golden_ops.json")
 FORMATS = [format_of(row) for row in OPS["rows"]]

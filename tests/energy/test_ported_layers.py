@@ -18,7 +18,7 @@ from qsearch.export.ebops import effective_bit_operations
 from qsearch.graph.from_keras import read_model
 from qsearch.graph.resize import with_filters
 from qsearch.plan import LayerPlan, QuantizationPlan
-from qsearch.quantizers.formats import fixed
+from qsearch.quantizers.number_types import fixed
 
 MUL8 = 0.002994791667 * 64 + 0.001041666667 * 8  # an 8 x 8 bit multiplier
 ADD32 = 0.003125 * 32  # an addition into a 32-bit accumulator

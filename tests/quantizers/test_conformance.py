@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from qsearch.errors import ConfigError
 from qsearch.quantizers import SIGNATURES, get, parse
+from qsearch.quantizers.arithmetic.tensors import power_of_two
 from qsearch.quantizers.base import Quantizer
-from qsearch.quantizers.classes import QUANTIZERS
-from qsearch.quantizers.formats import Kind, NumberFormat
-from qsearch.quantizers.signatures import (
+from qsearch.quantizers.classes import CLASSES
+from qsearch.quantizers.number_types import Kind, NumberFormat
+from qsearch.quantizers.parameters import (
     ALPHA,
     AXES,
     BINARY_POINT,
@@ -36,7 +37,6 @@ from qsearch.quantizers.signatures import (
     UNROLLS,
 )
 from qsearch.quantizers.spec import QuantizerSpec
-from qsearch.quantizers.tensors import power_of_two
 
 TEXTS = [
     "binary",
@@ -92,8 +92,8 @@ def quantizer(text: str) -> Quantizer:
 
 
 def test_every_signature_has_a_class_and_a_number_format() -> None:
-    assert set(QUANTIZERS) == set(SIGNATURES)
-    for name, kind in QUANTIZERS.items():
+    assert set(CLASSES) == set(SIGNATURES)
+    for name, kind in CLASSES.items():
         assert kind.__name__ == name
         assert isinstance(kind().number_format, NumberFormat)
 

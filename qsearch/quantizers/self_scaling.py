@@ -8,9 +8,9 @@ from typing import Any
 import numpy
 import tensorflow as tf
 
+from qsearch.quantizers.arithmetic.scales import Sharing
+from qsearch.quantizers.arithmetic.tensors import Tensor
 from qsearch.quantizers.base import Quantizer
-from qsearch.quantizers.scales import Sharing
-from qsearch.quantizers.tensors import Tensor
 
 
 class SelfScaling(Quantizer):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from qsearch.errors import ConfigError
-from qsearch.quantizers.tensors import Tensor, kept_axes, least_squares, reduced_axes
+from qsearch.quantizers.arithmetic.tensors import Tensor, kept_axes, least_squares, reduced_axes
 
 Axes = int | Sequence[int] | None
 

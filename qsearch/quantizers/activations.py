@@ -6,11 +6,11 @@ import keras
 import numpy
 import tensorflow as tf
 
-from qsearch.quantizers import activation_functions as functions
+from qsearch.quantizers.arithmetic import activations as functions
+from qsearch.quantizers.arithmetic.sigmoids import SIGMOIDS, Sigmoid, real_tanh, tanh_of
+from qsearch.quantizers.arithmetic.tensors import Rounding, Tensor, rounding_of, straight_through, with_noise_factor
 from qsearch.quantizers.base import Noisy, Quantizer
 from qsearch.quantizers.ranges import levels
-from qsearch.quantizers.sigmoids import SIGMOIDS, Sigmoid, real_tanh, tanh_of
-from qsearch.quantizers.tensors import Rounding, Tensor, rounding_of, straight_through, with_noise_factor
 
 _register = keras.saving.register_keras_serializable(package="qsearch")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from qsearch.quantizers.sigmoids import Sigmoid
-from qsearch.quantizers.tensors import Number, Rounding, Tensor
+from qsearch.quantizers.arithmetic.sigmoids import Sigmoid
+from qsearch.quantizers.arithmetic.tensors import Number, Rounding, Tensor
 
 _LEAST = 2.0**-126
 """The smallest normal float32: a lower end just above zero."""

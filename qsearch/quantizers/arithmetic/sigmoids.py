@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from qsearch.quantizers.tensors import Tensor
+from qsearch.quantizers.arithmetic.tensors import Tensor
 
 
 @dataclass(frozen=True)

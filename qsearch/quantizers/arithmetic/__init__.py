@@ -1,0 +1,1 @@
+"""What quantizers compute: pure functions of tensors and parameters."""
