@@ -26,15 +26,9 @@ from train_step import BITS_ACTIVATIONS, BITS_KERNELS, QKerasProcess, described,
 import qsearch
 from qsearch.energy.batch import PlanPricer
 from qsearch.energy.estimate import EnergySettings, price_plan
+from qsearch.graph import operations as ops
 from qsearch.graph.from_keras import read_model
-from qsearch.graph.model_graph import (
-    Activation,
-    BatchNormalization,
-    Convolution,
-    Dense,
-    DepthwiseConvolution,
-    ModelGraph,
-)
+from qsearch.graph.model_graph import ModelGraph
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers import parse
 
@@ -48,14 +42,14 @@ def random_plan(graph: ModelGraph, rng: random.Random) -> QuantizationPlan:
     layers: dict[str, LayerPlan] = {}
     for node in graph.nodes:
         match node.operation:
-            case Convolution(filters=filters):
+            case ops.Convolution(filters=filters):
                 kernel = {Role.KERNEL: parse(rng.choice(KERNELS)), Role.BIAS: parse("quantized_bits(8,3,1)")}
                 layers[node.layer] = LayerPlan(kernel, filters * rng.choice([2, 3, 4, 6, 8]) // 4)
-            case Dense() | DepthwiseConvolution():
+            case ops.Dense() | ops.DepthwiseConvolution():
                 layers[node.layer] = LayerPlan({Role.KERNEL: parse(rng.choice(KERNELS))})
-            case Activation(function="relu"):
+            case ops.Activation(function="relu"):
                 layers[node.layer] = LayerPlan({Role.ACTIVATION: parse(rng.choice(ACTIVATIONS))})
-            case BatchNormalization():
+            case ops.BatchNormalization():
                 layers[node.layer] = LayerPlan()
     return QuantizationPlan(layers)
 

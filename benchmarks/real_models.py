@@ -41,7 +41,7 @@ from graph_macs import graph_macs
 import qsearch
 from qsearch.blocks.lookahead import cost_in
 from qsearch.config import load_config
-from qsearch.energy.counts import mac_count
+from qsearch.energy.counts import counts
 from qsearch.goal.pricer import costs_of
 from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.plan import QuantizationPlan
@@ -175,7 +175,7 @@ def describe(outcome: Outcome, experiment: Experiment) -> None:
     costs = {name: cost for name, cost in experiment.layer_costs.items() if cost > 0}
     searched = {layer.name for layer in experiment.space.layers}
     total = sum(costs.values())
-    outcome.macs = sum(mac_count(node) for node in experiment.graph.nodes)
+    outcome.macs = sum(counts(node).macs for node in experiment.graph.nodes)
     outcome.reference = float(experiment.costs.reference_energy.total)
     outcome.searched, outcome.costed = len(searched & costs.keys()), len(costs)
     outcome.unsearched = sum(cost for name, cost in costs.items() if name not in searched) / total if total else 0.0

@@ -28,7 +28,8 @@ from qsearch.config.remarks import remarks
 from qsearch.errors import ConfigError
 from qsearch.functions import Function
 from qsearch.goal.pricer import costs_of
-from qsearch.graph.model_graph import Activation, Convolution, Dense, Input, ModelGraph, Node
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import ModelGraph, Node
 from qsearch.search.limits import search_space
 from qsearch.search.suited import check_suited
 
@@ -208,17 +209,19 @@ def _refused(message: str, path: Path) -> Outcome:
 def _graph() -> ModelGraph:
     """With the names of the layers of the shipped configurations' models."""
     map_ = (8, 8, 4)
-    nodes = [Node("input", "input", "InputLayer", Input(), (), (), map_)]
+    nodes = [Node("input", "input", "InputLayer", ops.Input(), (), (), map_)]
     for index in range(5):
         conv, act = f"conv2d_{index}", f"act_{index}"
         weights = {"kernel": (3, 3, 4, 4), "bias": (4,)}
         before = nodes[-1].name
-        layer = Convolution(4, (3, 3), True)
+        layer = ops.Convolution(filters=4, kernel_size=(3, 3), use_bias=True)
         nodes.append(Node(conv, conv, "Conv2D", layer, (before,), (map_,), map_, weights, ("Conv2D",)))
-        relu = Activation(Function("relu"))
+        relu = ops.Activation(Function("relu"))
         nodes.append(Node(act, act, "Activation", relu, (conv,), (map_,), map_, classes=("ReLU", "Activation")))
     weights = {"kernel": (4, 3), "bias": (3,)}
-    last = Node("dense", "dense", "Dense", Dense(3, True), (act,), (map_,), (8, 8, 3), weights, ("Dense",))
+    last = Node(
+        "dense", "dense", "Dense", ops.Dense(units=3, use_bias=True), (act,), (map_,), (8, 8, 3), weights, ("Dense",)
+    )
     return ModelGraph("small", (*nodes, last), ("dense",))
 
 

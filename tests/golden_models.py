@@ -9,24 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from qsearch.functions import Function
-from qsearch.graph.model_graph import (
-    Activation,
-    AveragePooling,
-    BatchNormalization,
-    Convolution,
-    DataMover,
-    Dense,
-    DepthwiseConvolution,
-    Idle,
-    Input,
-    Merge,
-    MergeKind,
-    ModelGraph,
-    Move,
-    Node,
-    Operation,
-    Shape,
-)
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import ModelGraph, Node, Shape
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers import SIGNATURES, parse
 from qsearch.quantizers.computed import computed
@@ -115,49 +99,59 @@ def _window(x: Shape, size: tuple[int, int], options: dict[str, Any], default: t
     return ((x[0] - reach[0]) // strides[0] + 1, (x[1] - reach[1]) // strides[1] + 1)
 
 
-def _layer(kind: str, options: dict[str, Any], shapes: tuple[Shape, ...]) -> tuple[Operation, Shape, dict[str, Shape]]:
+def _layer(
+    kind: str, options: dict[str, Any], shapes: tuple[Shape, ...]
+) -> tuple[ops.Operation, Shape, dict[str, Shape]]:
     x = shapes[0] if shapes else ()
     bias, function = options.get("use_bias", True), options.get("activation", "linear")
     function = computed(parse(function)) if "(" in function else Function(function)
     match kind.removeprefix("Q"):
         case "Input":
-            return Input(), tuple(options["shape"]), {}
+            return ops.Input(), tuple(options["shape"]), {}
         case "Dense":
             units = options["units"]
             weights = {"kernel": (x[-1], units)} | ({"bias": (units,)} if bias else {})
-            return Dense(units, bias, function), (*x[:-1], units), weights
+            return ops.Dense(units=units, use_bias=bias, activation=function), (*x[:-1], units), weights
         case "Conv2D":
             size, filters = _pair(options["kernel_size"]), options["filters"]
             weights = {"kernel": (*size, x[-1], filters)} | ({"bias": (filters,)} if bias else {})
-            return Convolution(filters, size, bias, function), (*_window(x, size, options, (1, 1)), filters), weights
+            return (
+                ops.Convolution(filters=filters, kernel_size=size, use_bias=bias, activation=function),
+                (*_window(x, size, options, (1, 1)), filters),
+                weights,
+            )
         case "DepthwiseConv2D":
             size = _pair(options["kernel_size"])
             weights = {"kernel": (*size, x[-1], 1)} | ({"bias": (x[-1],)} if bias else {})
-            return DepthwiseConvolution(size, bias, function), (*_window(x, size, options, (1, 1)), x[-1]), weights
+            return (
+                ops.DepthwiseConvolution(kernel_size=size, use_bias=bias, activation=function),
+                (*_window(x, size, options, (1, 1)), x[-1]),
+                weights,
+            )
         case "BatchNormalization":
             scale, center = options.get("scale", True), options.get("center", True)
             present = ["gamma"] * scale + ["beta"] * center + ["moving_mean", "moving_variance"]
-            return BatchNormalization(scale, center), x, dict.fromkeys(present, (x[-1],))
+            return ops.BatchNormalization(scale, center), x, dict.fromkeys(present, (x[-1],))
         case "Activation":
-            return Activation(function), x, {}
+            return ops.Activation(function), x, {}
         case "Dropout":
-            return Idle(), x, {}
+            return ops.Idle(), x, {}
         case "Add":
-            return Merge(MergeKind.ADD), x, {}
+            return ops.Merge(ops.MergeKind.ADD), x, {}
         case "Concatenate":
-            return Merge(MergeKind.CONCATENATE), (*x[:-1], sum(shape[-1] for shape in shapes)), {}
+            return ops.Merge(ops.MergeKind.CONCATENATE), (*x[:-1], sum(shape[-1] for shape in shapes)), {}
         case "MaxPooling2D":
             size = _pair(options["pool_size"])
-            return DataMover(Move(kind)), (*_window(x, size, options, size), x[-1]), {}
+            return ops.DataMover(ops.Move(kind)), (*_window(x, size, options, size), x[-1]), {}
         case "AveragePooling2D":
             size = _pair(options["pool_size"])
-            return AveragePooling(size), (*_window(x, size, options, size), x[-1]), {}
+            return ops.AveragePooling(size), (*_window(x, size, options, size), x[-1]), {}
         case "GlobalAveragePooling2D":
-            return AveragePooling(None), (x[-1],), {}
+            return ops.AveragePooling(None), (x[-1],), {}
         case "Flatten":
-            return DataMover(Move(kind)), (math.prod(x),), {}
+            return ops.DataMover(ops.Move(kind)), (math.prod(x),), {}
         case "Reshape":
             known = -math.prod(options["target_shape"])
             target = tuple(math.prod(x) // known if side == -1 else side for side in options["target_shape"])
-            return DataMover(Move(kind)), target, {}
+            return ops.DataMover(ops.Move(kind)), target, {}
     raise AssertionError(kind)

@@ -6,22 +6,14 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from qsearch.graph.model_graph import (
-    Convolution,
-    Dense,
-    DepthwiseConvolution,
-    ModelGraph,
-    Node,
-    Recurrent,
-    SeparableConvolution,
-    TransposedConvolution,
-)
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import ModelGraph, Node
 from qsearch.graph.residual import residual_blocks
 
 MAX_CONVOLUTIONS = 3
 """In a block that is no residual block: as many as VGG-16 has at one size (Simonyan and Zisserman 2015)."""
 
-_CONVOLUTIONS = (Convolution, TransposedConvolution, SeparableConvolution, DepthwiseConvolution)
+_CONVOLUTIONS = (ops.Convolution, ops.TransposedConvolution, ops.SeparableConvolution, ops.DepthwiseConvolution)
 _SEPARATORS = "_/.-"
 
 
@@ -104,14 +96,14 @@ class _Cut:
             return self.by_residual[residual]
         if isinstance(node.operation, _CONVOLUTIONS):
             return self._convolution(node, before)
-        if isinstance(node.operation, Dense | Recurrent):
+        if isinstance(node.operation, ops.Dense | ops.Recurrent):
             self.open = None
             return self._new()
         return before
 
     def _convolution(self, node: Node, before: int) -> int:
         size = node.input_shapes[0][:-1]
-        depthwise = isinstance(node.operation, DepthwiseConvolution)
+        depthwise = isinstance(node.operation, ops.DepthwiseConvolution)
         last = self.open
         if last is not None and last.group == before:
             if last.depthwise and not depthwise:

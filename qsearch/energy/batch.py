@@ -13,8 +13,9 @@ from qsearch.energy.estimate import (
     price_plan,
     source_formats,
 )
+from qsearch.graph import operations as ops
 from qsearch.graph.built import output_node
-from qsearch.graph.model_graph import Idle, Input, ModelGraph, Node, Shape
+from qsearch.graph.model_graph import ModelGraph, Node, Shape
 from qsearch.graph.resize import as_read, resize, with_folds
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers.number_types import NumberFormat
@@ -68,11 +69,11 @@ class PlanPricer:
         start: list[int] = []
         steps: list[_Step] = []
         for node in graph.nodes:
-            if isinstance(node.operation, Idle):
+            if isinstance(node.operation, ops.Idle):
                 places[node.name] = places[node.inputs[0]]
                 continue
             places[node.name] = len(start)
-            if isinstance(node.operation, Input):
+            if isinstance(node.operation, ops.Input):
                 start.append(self._signal(next(sources), node.output_shape))
                 continue
             start.append(-1)

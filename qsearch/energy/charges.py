@@ -8,13 +8,8 @@ from typing import Literal
 
 from qsearch.energy.operators import Operator
 from qsearch.functions import Function
-from qsearch.graph.model_graph import (
-    DepthwiseConvolution,
-    DepthwiseTransposed,
-    EinsumDense,
-    Node,
-    TransposedConvolution,
-)
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import Node
 from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers.formats import DEFAULT_FORMAT, number_format
 from qsearch.quantizers.number_types import NumberFormat
@@ -105,10 +100,10 @@ def terms(node: Node) -> int:
     """Products that one output value sums: the kernel's size without the axes of the output."""
     kernel = node.weights["kernel"]
     match node.operation:
-        case DepthwiseConvolution():
+        case ops.DepthwiseConvolution():
             return math.prod(kernel[:-2])
-        case TransposedConvolution() | DepthwiseTransposed():
+        case ops.TransposedConvolution() | ops.DepthwiseTransposed():
             return math.prod(kernel[:-2]) * kernel[-1]
-        case EinsumDense(terms=count):
+        case ops.EinsumDense(terms=count):
             return count
     return math.prod(kernel[:-1])

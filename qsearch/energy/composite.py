@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from qsearch.energy.charges import Charge, LayerTypes, Unquantized, format_of, handed_on, terms
 from qsearch.energy.operators import accumulate, add, multiply
-from qsearch.graph.model_graph import Convolution, Dense, DepthwiseConvolution, Node, Recurrent, SeparableConvolution
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import Node
 from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers.formats import number_format
 from qsearch.quantizers.number_types import Kind, NumberFormat
@@ -20,7 +21,7 @@ from qsearch.quantizers.number_types import Kind, NumberFormat
 def folded_types(node: Node, inputs: tuple[NumberFormat, ...], plan: LayerPlan | None, rest: Unquantized) -> LayerTypes:
     """A layer with a batch norm inside: the folded kernel and bias are what is stored and computed with."""
     operation = node.operation
-    assert isinstance(operation, Dense | Convolution | DepthwiseConvolution)
+    assert isinstance(operation, ops.Foldable)
     kernel = node.weights["kernel"]
     channels = node.output_shape[-1]
     weight = format_of(plan, Role.KERNEL, rest.internal)
@@ -30,7 +31,7 @@ def folded_types(node: Node, inputs: tuple[NumberFormat, ...], plan: LayerPlan |
         total, result = carried, carried
     else:
         spec = plan.quantizers.get(Role.BIAS)
-        summed = math.prod(kernel[:-1]) if isinstance(operation, DepthwiseConvolution) else terms(node)
+        summed = math.prod(kernel[:-1]) if isinstance(operation, ops.DepthwiseConvolution) else terms(node)
         total = accumulate(summed + (spec is not None), product.output)
         if spec is None:
             bias = total
@@ -49,7 +50,7 @@ def separable_types(
 ) -> LayerTypes:
     """Depthwise sums, which are not quantized in between, then sums over the channels."""
     operation = node.operation
-    assert isinstance(operation, SeparableConvolution)
+    assert isinstance(operation, ops.SeparableConvolution)
     window, points = node.weights["depthwise_kernel"], node.weights["pointwise_kernel"]
     first, second = (format_of(plan, role, rest.internal) for role in (Role.KERNEL, Role.POINTWISE))
     bias = format_of(plan, Role.BIAS, rest.internal) if operation.use_bias else None
@@ -83,7 +84,7 @@ def recurrent_types(
     charge a bias. Parameters are read once.
     """
     operation = node.operation
-    assert isinstance(operation, Recurrent)
+    assert isinstance(operation, ops.Recurrent)
     x, cell, units = inputs[0], operation.cell, operation.units
     *sequence, features = node.input_shapes[0]
     steps = math.prod(sequence)

@@ -8,37 +8,16 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from qsearch.energy.charges import Charge, LayerTypes, Unquantized
-from qsearch.energy.counts import operation_count, priced_share
+from qsearch.energy.counts import counts, priced_share
 from qsearch.energy.memory import Memory, MemoryModel
 from qsearch.energy.operators import addition_energy, operation_energy
 from qsearch.energy.process import PROCESSES, Process
 from qsearch.energy.report import Counted, EnergyReport, LayerEnergy
 from qsearch.energy.rules import layer_types
 from qsearch.errors import ConfigError, ModelError, did_you_mean, shown
+from qsearch.graph import operations as ops
 from qsearch.graph.built import built
-from qsearch.graph.model_graph import (
-    Activation,
-    AveragePooling,
-    BatchNormalization,
-    Convolution,
-    DataMover,
-    Dense,
-    DepthwiseConvolution,
-    DepthwiseTransposed,
-    EinsumDense,
-    Idle,
-    Input,
-    Merge,
-    MergeKind,
-    ModelGraph,
-    Move,
-    Node,
-    ScaleShift,
-    SeparableConvolution,
-    SeparableTransposed,
-    TransposedConvolution,
-    Unknown,
-)
+from qsearch.graph.model_graph import ModelGraph, Node
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers.formats import DEFAULT_FORMAT, SOURCE_FORMATS
 from qsearch.quantizers.number_types import Kind, NumberFormat
@@ -104,10 +83,6 @@ def price_plan(graph: ModelGraph, plan: QuantizationPlan, settings: EnergySettin
     return _Pricer(*built(graph, plan), settings, reference=False).report()
 
 
-_MULTIPLY_ADD = (Dense, Convolution, DepthwiseConvolution, TransposedConvolution, DepthwiseTransposed, EinsumDense)
-_WITH_ACTIVATION = (*_MULTIPLY_ADD, SeparableConvolution, SeparableTransposed, ScaleShift)
-
-
 class NodePricer:
     """The price of one call of a layer, for given formats of its inputs."""
 
@@ -132,7 +107,7 @@ class NodePricer:
             last: whether its output leaves the model.
         """
         types = layer_types(node, inputs, plan, self.rest, self.reference)
-        count = operation_count(node)
+        count = counts(node).operations
         return LayerEnergy(
             name=node.name,
             class_name=_class_name(node, plan is not None),
@@ -151,9 +126,13 @@ class NodePricer:
 
     def _counted(self, node: Node, plan: LayerPlan | None) -> Counted:
         found = _counted(node)
-        if isinstance(node.operation, Activation) and node.operation.function.is_linear and plan is None:
+        if isinstance(node.operation, ops.Activation) and node.operation.function.is_linear and plan is None:
             return Counted(0)  # it does nothing
-        if isinstance(node.operation, _WITH_ACTIVATION) and self.rest.fused == "separate":
+        if (
+            isinstance(node.operation, ops.Weighted)
+            and node.operation.ends_in_activation
+            and self.rest.fused == "separate"
+        ):
             quantized = plan is not None and Role.ACTIVATION in plan.quantizers
             if quantized or not node.operation.activation.is_linear:
                 found |= Counted.OUTPUTS
@@ -187,9 +166,9 @@ class NodePricer:
     def _operations(self, node: Node, types: LayerTypes, count: int) -> float:
         process = self.settings.process
         each = sum(operation_energy(operator, carried, process) for operator, carried in types.operators)
-        if isinstance(node.operation, (*_MULTIPLY_ADD, AveragePooling)) and types.accumulator is not None:
+        if isinstance(node.operation, ops.OneKernel | ops.AveragePooling) and types.accumulator is not None:
             each += addition_energy(types.accumulator, process)
-        if isinstance(node.operation, Merge):
+        if isinstance(node.operation, ops.Merge):
             each *= len(node.inputs) - 1
         return count * each + sum(_charged(charge, process) for charge in types.charges)
 
@@ -211,9 +190,9 @@ class _Pricer:
         layers: dict[str, LayerEnergy] = {}
         notes: list[str] = []
         for node in self.graph.nodes:
-            if isinstance(node.operation, Input):
+            if isinstance(node.operation, ops.Input):
                 self.formats[node.name] = next(sources)
-            elif isinstance(node.operation, Idle):
+            elif isinstance(node.operation, ops.Idle):
                 self.formats[node.name] = self.formats[node.inputs[0]]
             else:
                 plan = None if self.reference else self.plan.quantized(node.layer)
@@ -223,17 +202,19 @@ class _Pricer:
                 self.formats[node.name] = layer.output_format
                 layers[node.name] = layer
                 notes.extend(self._notes(node))
-        given = {node.name: self.formats[node.name] for node in self.graph.nodes if isinstance(node.operation, Input)}
+        given = {
+            node.name: self.formats[node.name] for node in self.graph.nodes if isinstance(node.operation, ops.Input)
+        }
         total = math.fsum(layer.total for layer in layers.values())  # whatever the order of branches
         return EnergyReport(layers, total, tuple(notes), given, priced_share(self.graph))
 
     def _notes(self, node: Node) -> Iterator[str]:
         operation, plan = node.operation, self.plan.quantized(node.layer)
-        if isinstance(operation, DataMover):
+        if isinstance(operation, ops.DataMover):
             yield f"{node.name}: passes its input's format through"
-        elif isinstance(operation, Unknown) and (plan is None or self.reference):
+        elif isinstance(operation, ops.Unknown) and (plan is None or self.reference):
             yield f"{node.name}: no rule for {operation.kind}; only the reading of its inputs is priced"
-        elif isinstance(operation, BatchNormalization) and plan is not None and not self.reference:
+        elif isinstance(operation, ops.BatchNormalization) and plan is not None and not self.reference:
             yield from self._norm_note(node)
 
     def _norm_note(self, node: Node) -> Iterator[str]:
@@ -250,18 +231,18 @@ def _charged(charge: Charge, process: Process) -> float:
 
 def _class_name(node: Node, quantized: bool) -> str:
     """The same for a plan on the reference model and for the quantized model that it makes."""
-    if quantized and isinstance(node.operation, Activation):
+    if quantized and isinstance(node.operation, ops.Activation):
         return "QActivation"
     return f"Q{node.class_name.removeprefix('Q')}" if quantized else node.class_name
 
 
 def _counted(node: Node) -> Counted:
     match node.operation:
-        case Activation():
+        case ops.Activation():
             return Counted.OUTPUTS
-        case BatchNormalization():
+        case ops.BatchNormalization():
             return Counted.PARAMETERS
-        case Merge(kind=MergeKind.ADD | MergeKind.SUBTRACT) | DataMover(move=Move.MAX_POOLING):
+        case ops.Merge(kind=ops.MergeKind.ADD | ops.MergeKind.SUBTRACT) | ops.DataMover(move=ops.Move.MAX_POOLING):
             return Counted.OPERATIONS
         case _:
             return Counted.INPUTS | Counted.PARAMETERS | Counted.OPERATIONS
@@ -273,7 +254,7 @@ def source_formats(graph: ModelGraph, settings: EnergySettings) -> tuple[NumberF
     Raises:
         ConfigError: their number is neither one nor that of the inputs.
     """
-    count = sum(isinstance(node.operation, Input) for node in graph.nodes)
+    count = sum(isinstance(node.operation, ops.Input) for node in graph.nodes)
     sources = settings.sources or (DEFAULT_FORMAT,)
     if len(sources) == 1:
         return sources * count
@@ -289,7 +270,7 @@ def from_outside(graph: ModelGraph) -> frozenset[str]:
     """Inputs of the model, and what dropout makes of them."""
     found: set[str] = set()
     for node in graph.nodes:
-        if isinstance(node.operation, Input) or (isinstance(node.operation, Idle) and node.inputs[0] in found):
+        if isinstance(node.operation, ops.Input) or (isinstance(node.operation, ops.Idle) and node.inputs[0] in found):
             found.add(node.name)
     return frozenset(found)
 
@@ -299,7 +280,7 @@ def last_nodes(graph: ModelGraph) -> frozenset[str]:
     nodes: Mapping[str, Node] = {node.name: node for node in graph.nodes}
     last = set()
     for name in graph.outputs:
-        while isinstance(nodes[name].operation, Idle):
+        while isinstance(nodes[name].operation, ops.Idle):
             name = nodes[name].inputs[0]
         last.add(name)
     return frozenset(last)

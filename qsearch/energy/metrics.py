@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from qsearch.energy.counts import mac_count
+from qsearch.energy.counts import counts
 from qsearch.energy.parameters import stored_parameters
 from qsearch.energy.report import EnergyReport, LayerEnergy
-from qsearch.graph.model_graph import Idle, Input, ModelGraph, Node
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import ModelGraph, Node
 from qsearch.plan import QuantizationPlan
 from qsearch.quantizers.formats import number_format
 from qsearch.quantizers.number_types import NumberFormat
@@ -56,14 +57,14 @@ def model_metrics(
             layer's parameter without a quantizer is a float of 32 bits.
     """
     layers = report.layers
-    macs = {node.name: mac_count(node) for node in graph.nodes}
+    macs = {node.name: counts(node).macs for node in graph.nodes}
     bops = sum(_bit_operations(node, macs[node.name], layers[node.name]) for node in graph.nodes if macs[node.name])
     stored = _parameter_bits(graph, plan, layers, internal_bits)
     sizes = _activation_sizes(graph, layers, report.source_formats)
     moved = stored + sum(
         sizes[node.name] + sum(sizes[name] for name in node.inputs)
         for node in graph.nodes
-        if not isinstance(node.operation, Input | Idle)
+        if not isinstance(node.operation, ops.Input | ops.Idle)
     )
     total = sum(macs.values())
     return ModelMetrics(
@@ -119,13 +120,13 @@ def _peak(graph: ModelGraph, sizes: Mapping[str, int]) -> int:
     last_use = dict.fromkeys(graph.outputs, end)
     for place, node in reversed(list(enumerate(graph.nodes))):
         # what dropout gives is what it got, so that stays as long
-        until = last_use.get(node.name, place) if isinstance(node.operation, Idle) else place
+        until = last_use.get(node.name, place) if isinstance(node.operation, ops.Idle) else place
         for name in node.inputs:
             last_use[name] = max(last_use.get(name, 0), until)
     alive: dict[str, int] = {}
     peak = 0
     for place, node in enumerate(graph.nodes):
-        if not isinstance(node.operation, Idle):
+        if not isinstance(node.operation, ops.Idle):
             alive[node.name] = sizes[node.name]
         peak = max(peak, sum(alive.values()))
         alive = {name: size for name, size in alive.items() if last_use.get(name, place) > place}

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import math
 
-from qsearch.graph.model_graph import (
-    BatchNormalization,
-    Convolution,
-    Dense,
-    DepthwiseConvolution,
-    DepthwiseTransposed,
-    Node,
-    Recurrent,
-)
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import Node
 from qsearch.plan import Role
 
 ROLES: dict[str, Role | None] = {
@@ -34,12 +27,12 @@ def stored_parameters(node: Node) -> list[tuple[int, Role | None]]:
     kernel and one bias per channel. Layers without a rule keep all they have, unquantized.
     """
     operation = node.operation
-    if isinstance(operation, BatchNormalization):
+    if isinstance(operation, ops.BatchNormalization):
         roles: dict[str, Role | None] = {"gamma": Role.GAMMA, "beta": Role.BETA}
         return [(math.prod(shape), roles[name]) for name, shape in node.weights.items() if name in roles]
-    if isinstance(operation, Dense | Convolution | DepthwiseConvolution) and operation.folded:
+    if isinstance(operation, ops.Foldable) and operation.folded:
         return [(math.prod(node.weights["kernel"]), Role.KERNEL), (node.output_shape[-1], Role.BIAS)]
-    if isinstance(operation, DepthwiseTransposed):
+    if isinstance(operation, ops.DepthwiseTransposed):
         return [(math.prod(node.weights["kernel"]), Role.KERNEL)]  # its bias is never used
-    sides = operation.directions if isinstance(operation, Recurrent) else 1
+    sides = operation.directions if isinstance(operation, ops.Recurrent) else 1
     return [(sides * math.prod(shape), ROLES.get(name)) for name, shape in node.weights.items()]

@@ -10,7 +10,8 @@ import math
 
 from qsearch.energy.charges import Charge, LayerTypes, Unquantized, format_of, handed_on
 from qsearch.energy.operators import accumulate, add, multiply
-from qsearch.graph.model_graph import Node, ScaleShift, SeparableTransposed
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import Node
 from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers.formats import number_format
 from qsearch.quantizers.number_types import NumberFormat
@@ -21,7 +22,7 @@ def separable_transposed_types(
 ) -> LayerTypes:
     """Depthwise products for every input position, an activation in between, then sums over the channels."""
     operation = node.operation
-    assert isinstance(operation, SeparableTransposed)
+    assert isinstance(operation, ops.SeparableTransposed)
     window, points = node.weights["depthwise_kernel"], node.weights["pointwise_kernel"]
     first, second = (format_of(plan, role, rest.internal) for role in (Role.KERNEL, Role.POINTWISE))
     bias = format_of(plan, Role.BIAS, rest.internal) if operation.use_bias else None
@@ -55,7 +56,7 @@ def scale_shift_types(
 ) -> LayerTypes:
     """One product and one sum for each value; each constant is one number."""
     operation = node.operation
-    assert isinstance(operation, ScaleShift)
+    assert isinstance(operation, ops.ScaleShift)
     weight = format_of(plan, Role.KERNEL, rest.internal)
     bias = format_of(plan, Role.BIAS, rest.internal) if operation.use_bias else None
     product = multiply(weight, inputs[0])

@@ -10,29 +10,8 @@ from qsearch.energy.counts import pooling_area
 from qsearch.energy.operators import Operator, accumulate, add, divide, merge_common, merge_sum, multiply
 from qsearch.energy.ported import scale_shift_types, separable_transposed_types
 from qsearch.energy.unquantized import affine_types, attention_types, normalization_types
-from qsearch.graph.model_graph import (
-    Activation,
-    Affine,
-    Attention,
-    AveragePooling,
-    BatchNormalization,
-    Convolution,
-    DataMover,
-    Dense,
-    DepthwiseConvolution,
-    DepthwiseTransposed,
-    EinsumDense,
-    Embedding,
-    Merge,
-    MergeKind,
-    Node,
-    Normalization,
-    Recurrent,
-    ScaleShift,
-    SeparableConvolution,
-    SeparableTransposed,
-    TransposedConvolution,
-)
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import Node
 from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers.formats import DEFAULT_FORMAT, number_format
 from qsearch.quantizers.number_types import Kind, NumberFormat
@@ -50,41 +29,39 @@ def layer_types(
         reference: whether the model is priced without any quantizer; `plan` is None then.
     """
     match node.operation:
-        case Dense(folded=True) | Convolution(folded=True) | DepthwiseConvolution(folded=True):
+        case ops.Foldable(folded=True):
             return folded_types(node, inputs, plan, rest)
-        case Dense() | Convolution() | DepthwiseConvolution():
-            return _weights(node, inputs, plan, rest)
-        case TransposedConvolution() | DepthwiseTransposed() | EinsumDense():
-            return _weights(node, inputs, plan, rest)
-        case SeparableConvolution():
+        case ops.OneKernel():
+            return _weights(node, node.operation, inputs, plan, rest)
+        case ops.SeparableConvolution():
             return separable_types(node, inputs, plan, rest)
-        case SeparableTransposed():
+        case ops.SeparableTransposed():
             return separable_transposed_types(node, inputs, plan, rest)
-        case ScaleShift():
+        case ops.ScaleShift():
             return scale_shift_types(node, inputs, plan, rest)
-        case Recurrent():
+        case ops.Recurrent():
             return recurrent_types(node, inputs, plan, rest)
-        case Embedding():
+        case ops.Embedding():
             row = format_of(plan, Role.KERNEL, rest.internal) if reference else DEFAULT_FORMAT
             return LayerTypes(inputs, row, weight=row, stored=((math.prod(node.output_shape), row),))
-        case BatchNormalization(scale=scale, center=center):
+        case ops.BatchNormalization(scale=scale, center=center):
             return _batch_norm(inputs, scale, center, plan, rest)
-        case Affine():
+        case ops.Affine():
             return affine_types(node, inputs, rest)
-        case Normalization():
+        case ops.Normalization():
             return normalization_types(node, inputs, rest)
-        case Attention():
+        case ops.Attention():
             return attention_types(node, inputs, rest)
-        case Activation(function=function):
+        case ops.Activation(function=function):
             own = None if plan is None else plan.quantizers.get(Role.ACTIVATION)
             if own is not None:
                 return LayerTypes(inputs, number_format(own))
             return LayerTypes(inputs, inputs[0] if function.is_linear else rest.activation)
-        case Merge():
+        case ops.Merge():
             return _merge(node, node.operation, inputs, rest, reference)
-        case AveragePooling():
+        case ops.AveragePooling():
             return _average(node, inputs, plan, rest, reference)
-        case DataMover():
+        case ops.DataMover():
             return LayerTypes(inputs, inputs[0])
         case _:
             return LayerTypes(inputs, rest.activation)
@@ -106,16 +83,12 @@ def _average(
     return LayerTypes(inputs, output, accumulator=total, charges=(charge,))
 
 
-def _weights(node: Node, inputs: tuple[NumberFormat, ...], plan: LayerPlan | None, rest: Unquantized) -> LayerTypes:
+def _weights(
+    node: Node, operation: ops.OneKernel, inputs: tuple[NumberFormat, ...], plan: LayerPlan | None, rest: Unquantized
+) -> LayerTypes:
     x = inputs[0]
-    operation = node.operation
-    assert isinstance(
-        operation,
-        Dense | Convolution | DepthwiseConvolution | TransposedConvolution | DepthwiseTransposed | EinsumDense,
-    )
     weight = format_of(plan, Role.KERNEL, rest.internal)
-    use_bias = not isinstance(operation, DepthwiseTransposed) and operation.use_bias
-    bias = format_of(plan, Role.BIAS, rest.internal) if use_bias else None
+    bias = format_of(plan, Role.BIAS, rest.internal) if operation.use_bias else None
     product = multiply(weight, x)
     if plan is None:
         carried = rest.accumulator
@@ -170,19 +143,19 @@ def _square_root(variance: NumberFormat) -> NumberFormat:
 
 
 def _merge(
-    node: Node, merge: Merge, inputs: tuple[NumberFormat, ...], rest: Unquantized, reference: bool
+    node: Node, merge: ops.Merge, inputs: tuple[NumberFormat, ...], rest: Unquantized, reference: bool
 ) -> LayerTypes:
     match merge.kind:
-        case MergeKind.DOT:
+        case ops.MergeKind.DOT:
             product = multiply(inputs[0], inputs[1])
             total = rest.accumulator if reference else accumulate(merge.terms, product.output)
             carried = rest.accumulator if reference else product.output
             charge = Charge(math.prod(node.output_shape) * merge.terms, (product, carried), total)
             return LayerTypes(inputs, total, accumulator=total, charges=(charge,))
-        case MergeKind.ADD | MergeKind.SUBTRACT:
+        case ops.MergeKind.ADD | ops.MergeKind.SUBTRACT:
             output = merge_sum(inputs)
             operator = Operator("add", output, 1.0, output.bits)
-        case MergeKind.MULTIPLY:
+        case ops.MergeKind.MULTIPLY:
             output, operator = inputs[0], Operator("add", inputs[0], 0.0, 0)
             for x in inputs[1:]:
                 operator = multiply(output, x)

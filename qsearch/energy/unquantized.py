@@ -11,14 +11,15 @@ import math
 from qsearch.energy.charges import Charge, LayerTypes, Unquantized
 from qsearch.energy.counts import attention_macs, projection_macs, score_count
 from qsearch.energy.operators import Operator, multiply
-from qsearch.graph.model_graph import Affine, Attention, Node, Normalization
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import Node
 from qsearch.quantizers.number_types import NumberFormat
 
 
 def affine_types(node: Node, inputs: tuple[NumberFormat, ...], rest: Unquantized) -> LayerTypes:
     """One product and one sum for each value. Only constants that differ by channel are read."""
     operation = node.operation
-    assert isinstance(operation, Affine)
+    assert isinstance(operation, ops.Affine)
     total = rest.accumulator
     operators: list[tuple[Operator, NumberFormat]] = []
     if operation.scales:
@@ -36,7 +37,7 @@ def normalization_types(node: Node, inputs: tuple[NumberFormat, ...], rest: Unqu
     Roots and divisions, one for each mean, are not charged.
     """
     operation = node.operation
-    assert isinstance(operation, Normalization)
+    assert isinstance(operation, ops.Normalization)
     x, total, values = inputs[0], rest.accumulator, math.prod(node.output_shape)
     square, scaled = multiply(x, x), multiply(rest.internal, x)
     charges = [Charge(values, (square, total), total), Charge(values, (scaled, total))]
@@ -56,7 +57,7 @@ def attention_types(node: Node, inputs: tuple[NumberFormat, ...], rest: Unquanti
     Dense layers hand on the accumulator's format, softmax an activation's, as the layers that do the same.
     """
     operation = node.operation
-    assert isinstance(operation, Attention)
+    assert isinstance(operation, ops.Attention)
     total, weight = rest.accumulator, rest.internal
     query, key, value = (inputs[place] for place in operation.places)
     charges: list[Charge] = []

@@ -8,21 +8,8 @@ from dataclasses import replace
 
 from qsearch.energy.parameters import ROLES, stored_parameters
 from qsearch.errors import ConfigError, did_you_mean, shown
-from qsearch.graph.model_graph import (
-    AveragePooling,
-    BatchNormalization,
-    Convolution,
-    DataMover,
-    Dense,
-    Idle,
-    Input,
-    Merge,
-    ModelGraph,
-    Node,
-    Recurrent,
-    SeparableConvolution,
-    TransposedConvolution,
-)
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import ModelGraph, Node
 from qsearch.graph.resize import with_filters
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers.sense import MOST_PRICED, senseless
@@ -30,7 +17,6 @@ from qsearch.quantizers.shapes import misfit
 from qsearch.quantizers.spec import parse
 
 _FILTERS = "filters"
-_WITH_FILTERS = (Dense, Convolution, TransposedConvolution, SeparableConvolution, Recurrent)
 
 
 def with_changes(
@@ -106,16 +92,16 @@ def _changed(layer: LayerPlan, part: str, value: str, text: str) -> LayerPlan:
 def _parts(node: Node) -> list[str]:
     """What of a layer can be changed."""
     operation = node.operation
-    if isinstance(operation, Input | Idle | DataMover):
+    if isinstance(operation, ops.Input | ops.Idle | ops.DataMover):
         return []
-    if isinstance(operation, Merge):
+    if isinstance(operation, ops.Merge):
         return [Role.OUTPUT.value]
     roles = [role.value for _, role in stored_parameters(node) if role is not None]
-    if isinstance(operation, BatchNormalization):
+    if isinstance(operation, ops.BatchNormalization):
         return [*roles, Role.MEAN.value, Role.VARIANCE.value]
-    if isinstance(operation, AveragePooling):
+    if isinstance(operation, ops.AveragePooling):
         roles.append(Role.AVERAGE.value)
-    if isinstance(operation, Recurrent):
+    if isinstance(operation, ops.Recurrent):
         roles += [Role.STATE.value, Role.RECURRENT_ACTIVATION.value]
     roles += [Role.ACTIVATION.value, Role.OUTPUT.value]
-    return [*roles, _FILTERS] if isinstance(operation, _WITH_FILTERS) else roles
+    return [*roles, _FILTERS] if ops.width_of(operation) is not None else roles

@@ -9,15 +9,8 @@ import numpy
 
 from qsearch.energy.report import EnergyReport
 from qsearch.export.weights import QuantizedWeight, quantized_weights
-from qsearch.graph.model_graph import (
-    DepthwiseTransposed,
-    ModelGraph,
-    Node,
-    Recurrent,
-    ScaleShift,
-    SeparableTransposed,
-    TransposedConvolution,
-)
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import ModelGraph, Node
 
 _KERNELS = ("kernel", "depthwise", "pointwise", "recurrent", "weight")
 
@@ -66,13 +59,13 @@ def _input_bits(node: Node, kind: str, report: EnergyReport) -> int:
 def _uses(node: Node, kind: str) -> int:
     """How many values each weight is multiplied with."""
     match node.operation:
-        case Recurrent():
+        case ops.Recurrent():
             return node.input_shapes[0][-2]
-        case ScaleShift():
+        case ops.ScaleShift():
             return math.prod(node.output_shape)
-        case SeparableTransposed() if kind == "pointwise":
+        case ops.SeparableTransposed() if kind == "pointwise":
             return math.prod(node.output_shape[:-1])
-        case TransposedConvolution() | DepthwiseTransposed() | SeparableTransposed():
+        case ops.TransposedConvolution() | ops.DepthwiseTransposed() | ops.SeparableTransposed():
             return math.prod(node.input_shapes[0][:-1])
         case _:
             return math.prod(node.output_shape[:-1])

@@ -10,23 +10,9 @@ from typing import Any, ClassVar
 from qsearch.energy.parameters import stored_parameters
 from qsearch.functions import SIGMOID, SOFTMAX, Function
 from qsearch.goal.forgiving_factor import ForgivingFactor
+from qsearch.graph import operations as ops
 from qsearch.graph.built import built
-from qsearch.graph.model_graph import (
-    Activation,
-    AveragePooling,
-    Convolution,
-    Dense,
-    DepthwiseConvolution,
-    DepthwiseTransposed,
-    Input,
-    ModelGraph,
-    Node,
-    Recurrent,
-    ScaleShift,
-    SeparableConvolution,
-    SeparableTransposed,
-    TransposedConvolution,
-)
+from qsearch.graph.model_graph import ModelGraph, Node
 from qsearch.plan import NO_QUANTIZERS, LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers.formats import number_format
 
@@ -112,21 +98,15 @@ class BitsGoal:
     def _activations(self, node: Node, plan: LayerPlan | None) -> int:
         values = math.prod(node.output_shape)
         match node.operation:
-            case Input():
+            case ops.Input():
                 return values * self.input_bits
-            case Dense(activation=function) | Convolution(activation=function):
+            case ops.EinsumDense():
+                return 0  # AutoQKeras knows no such layer
+            case ops.Weighted(activation=function):
                 return values * self._function_bits(function, plan)
-            case DepthwiseConvolution(activation=function) | TransposedConvolution(activation=function):
-                return values * self._function_bits(function, plan)
-            case DepthwiseTransposed(activation=function) | SeparableTransposed(activation=function):
-                return values * self._function_bits(function, plan)
-            case ScaleShift(activation=function):
-                return values * self._function_bits(function, plan)
-            case SeparableConvolution(activation=function) | Recurrent(activation=function):
-                return values * self._function_bits(function, plan)
-            case AveragePooling() if plan is not None and Role.ACTIVATION in plan.quantizers:
+            case ops.AveragePooling() if plan is not None and Role.ACTIVATION in plan.quantizers:
                 return values * number_format(plan.quantizers[Role.ACTIVATION]).bits
-            case Activation(function=function):
+            case ops.Activation(function=function):
                 short = function.name in (SOFTMAX, SIGMOID) and (plan is None or Role.ACTIVATION not in plan.quantizers)
                 return values * (self.output_bits if short else self._function_bits(function, plan))
             case _:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qsearch.functions import IDENTITY
-from qsearch.graph.model_graph import Activation, ModelGraph, Node
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import ModelGraph, Node
 from qsearch.graph.resize import with_filters, with_folds
 from qsearch.plan import LayerPlan, QuantizationPlan, Role, output_layer
 
@@ -42,7 +43,7 @@ def output_node(node: Node) -> Node:
         name=layer + node.name[len(node.layer) :],  # `:1` of a later call
         layer=layer,
         class_name="Activation",
-        operation=Activation(IDENTITY),
+        operation=ops.Activation(IDENTITY),
         inputs=(node.name,),
         input_shapes=(node.output_shape,),
         output_shape=node.output_shape,

@@ -14,31 +14,11 @@ from dataclasses import dataclass
 import numpy
 from numpy.typing import NDArray
 
-from qsearch.graph.model_graph import (
-    Attention,
-    AveragePooling,
-    Convolution,
-    DataMover,
-    Dense,
-    DepthwiseConvolution,
-    EinsumDense,
-    Merge,
-    MergeKind,
-    ModelGraph,
-    Move,
-    Node,
-    Recurrent,
-    SeparableConvolution,
-    SeparableTransposed,
-    TransposedConvolution,
-    Unknown,
-)
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import ModelGraph, Node
 
 Vector = NDArray[numpy.float64]
 Indexes = NDArray[numpy.int64]
-
-_MAKERS = (Dense, Convolution, TransposedConvolution, SeparableConvolution, Recurrent)
-"""Layers whose output channels are of their own making."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +69,7 @@ def channel_maps(before: ModelGraph, after: ModelGraph, usefulness: Mapping[str,
     maps: dict[str, ChannelMap] = {}
     for node in before.nodes:
         other = sizes.get(node.layer, node)  # an input may have another name in a copy
-        if isinstance(node.operation, _MAKERS):
+        if ops.width_of(node.operation) is not None:
             group = tied[node.layer]
             if group not in chosen:
                 chosen[group] = _choose(node, other, [usefulness[name] for name in groups[group] if name in usefulness])
@@ -103,7 +83,7 @@ def channel_maps(before: ModelGraph, after: ModelGraph, usefulness: Mapping[str,
 
 
 def _choose(node: Node, other: Node, scores: Sequence[Vector]) -> ChannelMap:
-    sides = node.operation.directions if isinstance(node.operation, Recurrent) else 1
+    sides = node.operation.directions if isinstance(node.operation, ops.Recurrent) else 1
     channels, wanted = node.output_shape[-1], other.output_shape[-1]
     if sides > 1 or channels == wanted:
         return _first(channels, wanted)
@@ -127,17 +107,19 @@ def _passed(node: Node, inputs: Sequence[ChannelMap]) -> ChannelMap:
     if not inputs:
         return ChannelMap.identity(node.output_shape[-1])
     match node.operation:
-        case DepthwiseConvolution(depth_multiplier=multiplier):
+        case ops.DepthwiseConvolution(depth_multiplier=multiplier):
             return inputs[0].multiplied(multiplier)
-        case DataMover(move=Move.FLATTEN | Move.RESHAPE, keeps_channels=keeps) if len(node.output_shape) == 1:
+        case ops.DataMover(move=ops.Move.FLATTEN | ops.Move.RESHAPE, keeps_channels=keeps) if (
+            len(node.output_shape) == 1
+        ):
             *positions, channels = node.input_shapes[0]
             times = math.prod(positions)
             return inputs[0].repeated(times, channels) if keeps else inputs[0].multiplied(times)
-        case Merge(kind=MergeKind.CONCATENATE, axis=axis) if axis in (-1, len(node.output_shape)):
+        case ops.Merge(kind=ops.MergeKind.CONCATENATE, axis=axis) if axis in (-1, len(node.output_shape)):
             starts = numpy.cumsum([0, *(shape[-1] for shape in node.input_shapes)])
             parts = [part.source + start for part, start in zip(inputs, starts, strict=False)]
             return ChannelMap(numpy.concatenate(parts), numpy.concatenate([part.share for part in inputs]))
-        case Merge():
+        case ops.Merge():
             return max(inputs, key=lambda part: len(part.source))  # the others are equal, or of one channel
     return inputs[0]
 
@@ -170,22 +152,27 @@ def _owners(graph: ModelGraph) -> dict[str, str]:
     for node in graph.nodes:
         before = [makers[name] for name in node.inputs]
         match node.operation:
-            case operation if isinstance(operation, _MAKERS):
+            case operation if ops.width_of(operation) is not None:
                 makers[node.name] = node.layer
                 parents.setdefault(node.layer, node.layer)
-            case Merge(kind=MergeKind.DOT | MergeKind.STACK) | Attention() | EinsumDense() | Unknown():
+            case (
+                ops.Merge(kind=ops.MergeKind.DOT | ops.MergeKind.STACK)
+                | ops.Attention()
+                | ops.EinsumDense()
+                | ops.Unknown()
+            ):
                 makers[node.name] = None
-            case SeparableTransposed():
+            case ops.SeparableTransposed():
                 makers[node.name] = None
-            case DataMover(keeps_channels=False) | AveragePooling(keeps_channels=False):
+            case ops.DataMover(keeps_channels=False) | ops.AveragePooling(keeps_channels=False):
                 makers[node.name] = None
-            case DataMover(move=Move.FLATTEN | Move.RESHAPE) if not keeps_last_axis(node):
+            case ops.DataMover(move=ops.Move.FLATTEN | ops.Move.RESHAPE) if not keeps_last_axis(node):
                 makers[node.name] = None
-            case Merge(kind=MergeKind.CONCATENATE, axis=axis) if axis in (-1, len(node.output_shape)):
+            case ops.Merge(kind=ops.MergeKind.CONCATENATE, axis=axis) if axis in (-1, len(node.output_shape)):
                 makers[node.name] = None
-            case DepthwiseConvolution(depth_multiplier=multiplier) if multiplier > 1:
+            case ops.DepthwiseConvolution(depth_multiplier=multiplier) if multiplier > 1:
                 makers[node.name] = None
-            case Merge():
+            case ops.Merge():
                 widest = max(shape[-1] for shape in node.input_shapes)
                 sides = [
                     name for name, shape in zip(before, node.input_shapes, strict=True) if name and shape[-1] == widest

@@ -13,23 +13,9 @@ from typing import Any
 
 import keras
 
+from qsearch.graph import operations as ops
 from qsearch.graph.call import Call, call_of, data_tensors
-from qsearch.graph.model_graph import (
-    Activation,
-    Affine,
-    AveragePooling,
-    BatchNormalization,
-    DataMover,
-    Idle,
-    Input,
-    Merge,
-    MergeKind,
-    Move,
-    Normalization,
-    Operation,
-    ScaleShift,
-    Shape,
-)
+from qsearch.graph.model_graph import Shape
 from qsearch.graph.walk import core_of, inner_model, time_axes
 
 ChannelAxes = Mapping[int, int]
@@ -38,7 +24,7 @@ ChannelAxes = Mapping[int, int]
 _Link = tuple[int, int, int]
 """Two tensors that have their channels at the same place, and how many axes the second has more in front."""
 
-_LAYOUTS = (Move.FLATTEN, Move.RESHAPE)
+_LAYOUTS = (ops.Move.FLATTEN, ops.Move.RESHAPE)
 
 
 def is_channels_first(operation: Any) -> bool:
@@ -50,7 +36,7 @@ def channel_axes(
     model: Any,
     calls: Callable[[Any], list[Any]],
     inner: Callable[[Any], Any],
-    operation_of: Callable[[Any, Call], Operation],
+    operation_of: Callable[[Any, Call], ops.Operation],
 ) -> ChannelAxes:
     """Where the tensors of a functional model have their channels, if not last.
 
@@ -109,30 +95,39 @@ def _needs_channels_last(operation: Any) -> bool:
     return getattr(core, "data_format", None) == "channels_last" and not isinstance(core, keras.layers.Flatten)
 
 
-def _keeps_places(operation: Operation) -> bool:
+def _keeps_places(operation: ops.Operation) -> bool:
     """Whether all its tensors of one rank have their channels at one place."""
     match operation:
-        case Merge(kind=MergeKind.DOT | MergeKind.STACK) | DataMover(move=Move.FLATTEN | Move.RESHAPE | Move.REORDER):
+        case (
+            ops.Merge(kind=ops.MergeKind.DOT | ops.MergeKind.STACK)
+            | ops.DataMover(move=ops.Move.FLATTEN | ops.Move.RESHAPE | ops.Move.REORDER)
+        ):
             return False
         case _:
             return _follows(operation)
 
 
-def _follows(operation: Operation) -> bool:
+def _follows(operation: ops.Operation) -> bool:
     """Whether it is read with the channels of its tensors last; others work on the last axis, whatever it is."""
-    match operation:
-        case Merge(kind=MergeKind.DOT | MergeKind.STACK):
-            return False
-        case (
-            Input() | Activation() | Affine() | ScaleShift() | Idle() | BatchNormalization() | Normalization()
-            | Merge() | AveragePooling() | DataMover()
-        ):  # fmt: skip
-            return True
-        case _:
-            return False
+    if isinstance(operation, ops.Merge):
+        return operation.kind not in (ops.MergeKind.DOT, ops.MergeKind.STACK)
+    return isinstance(operation, _FOLLOWING)
 
 
-def with_channels_last(call: Call, axes: ChannelAxes, operation: Operation) -> Call:
+_FOLLOWING = (
+    ops.Input,
+    ops.Activation,
+    ops.Affine,
+    ops.ScaleShift,
+    ops.Idle,
+    ops.BatchNormalization,
+    ops.Normalization,
+    ops.AveragePooling,
+    ops.DataMover,
+)
+
+
+def with_channels_last(call: Call, axes: ChannelAxes, operation: ops.Operation) -> Call:
     """The call with its shapes in the order of channels last, where what it does is read in that order."""
     tensors = (*call.tensors, *call.outputs[:1])
     if not any(id(one) in axes for one in tensors):
@@ -155,9 +150,9 @@ def _last(shape: Shape, place: int) -> Shape:
     return (*shape[: place - 1], *shape[place:], shape[place - 1])
 
 
-def laid_out(operation: Operation, call: Call) -> Operation:
+def laid_out(operation: ops.Operation, call: Call) -> ops.Operation:
     """What joins the axes of a tensor with channels first lays its channels out one after the other."""
-    if not isinstance(operation, DataMover) or operation.move not in _LAYOUTS or is_channels_first(call.operation):
+    if not isinstance(operation, ops.DataMover) or operation.move not in _LAYOUTS or is_channels_first(call.operation):
         return operation
     moved = [
         (call.channel_axis, call.rank, call.shapes[0]),

@@ -10,20 +10,12 @@ import keras
 
 from qsearch.config.bounds import WHOLE
 from qsearch.errors import ModelError, shown
+from qsearch.graph import operations as ops
 from qsearch.graph.call import Call, call_of, data_tensors, shape_of
 from qsearch.graph.channels_first import ChannelAxes, channel_axes, is_channels_first, laid_out, with_channels_last
 from qsearch.graph.layer_readers import layer_operation
 from qsearch.graph.limit_classes import limit_classes
-from qsearch.graph.model_graph import (
-    Attention,
-    Merge,
-    MergeKind,
-    ModelGraph,
-    Node,
-    Operation,
-    Shape,
-    Unknown,
-)
+from qsearch.graph.model_graph import ModelGraph, Node, Shape
 from qsearch.graph.over_time import over_time
 from qsearch.graph.twins import twin_operation
 from qsearch.graph.walk import core_of, inner_model, layers_by_path, operations_by_path, time_axes
@@ -116,7 +108,7 @@ class _Reader:
         steps = call.shapes[0][: time_axes(layer)] if call.shapes else ()
         operation = over_time(read, call.without(len(steps)), (*time, *steps))
         # a square is a product of a tensor with itself
-        times = 2 if operation == Merge(MergeKind.MULTIPLY) and len(call.tensors) == 1 else 1
+        times = 2 if operation == ops.Merge(ops.MergeKind.MULTIPLY) and len(call.tensors) == 1 else 1
         node = Node(
             name=name,
             layer=path,
@@ -134,7 +126,7 @@ class _Reader:
         for tensor in call.outputs:
             self.produced[id(tensor)] = name
 
-    def _read(self, call: Call) -> tuple[Call, Operation]:
+    def _read(self, call: Call) -> tuple[Call, ops.Operation]:
         """The call with channels last, and what is done in one step of it."""
         core, steps = core_of(call.operation), time_axes(call.operation)
         operation = _operation(core, call.without(steps))
@@ -144,20 +136,20 @@ class _Reader:
         return last, laid_out(_operation(core, last.without(steps)), last.without(steps))
 
 
-def _operation(layer: Any, call: Call) -> Operation:
+def _operation(layer: Any, call: Call) -> ops.Operation:
     return layer_operation(layer, call) if isinstance(layer, keras.layers.Layer) else twin_operation(call)
 
 
-def _weights(layer: Any, operation: Operation) -> dict[str, Shape]:
+def _weights(layer: Any, operation: ops.Operation) -> dict[str, Shape]:
     """Shapes by name; by a longer name where layers inside have weights of one name each."""
     variables = getattr(layer, "weights", ())
-    parts = 2 if isinstance(operation, Attention | Unknown) else 1
+    parts = 2 if isinstance(operation, ops.Attention | ops.Unknown) else 1
     return {"/".join(str(weight.path).split("/")[-parts:]): tuple(weight.shape) for weight in variables}
 
 
-def _constants(call: Call, operation: Operation) -> dict[str, Shape]:
+def _constants(call: Call, operation: ops.Operation) -> dict[str, Shape]:
     """Matrices that an operation without a rule is given as constants: it stores and multiplies them."""
-    if not isinstance(operation, Unknown):
+    if not isinstance(operation, ops.Unknown):
         return {}
     given = keras.tree.flatten((call.args, dict(call.kwargs)))
     arrays = [one for one in given if hasattr(one, "shape") and not isinstance(one, keras.KerasTensor)]

@@ -8,12 +8,12 @@ from keras import layers
 
 from qsearch.config.limits import ACTIVATION
 from qsearch.functions import RELU, SOFTMAX
+from qsearch.graph import operations as ops
 from qsearch.graph.einsum import dense_units
-from qsearch.graph.model_graph import Activation, Operation
 from qsearch.graph.walk import core_of
 
 
-def limit_classes(layer: Any, operation: Operation) -> tuple[str, ...]:
+def limit_classes(layer: Any, operation: ops.Operation) -> tuple[str, ...]:
     """The nearest first: (TimeDistributed, Dense), (Bidirectional, LSTM), (ReLU, Activation), (Conv2D,) of QConv2D."""
     inner = core_of(layer)
     if isinstance(inner, layers.Layer) and type(inner).__module__.partition(".")[0] not in ("keras", "qsearch"):
@@ -26,12 +26,12 @@ def limit_classes(layer: Any, operation: Operation) -> tuple[str, ...]:
     if isinstance(inner, layers.EinsumDense) and dense_units(inner) is not None:
         found.append("Dense")
     found += [name.removesuffix("Batchnorm") for name in found if name.endswith("Batchnorm")]
-    if isinstance(operation, Activation):
+    if isinstance(operation, ops.Activation):
         found += [*_spelt(operation), ACTIVATION]
     return tuple(dict.fromkeys(found))
 
 
-def _spelt(activation: Activation) -> list[str]:
+def _spelt(activation: ops.Activation) -> list[str]:
     """The layer class that computes the same."""
     function = activation.function
     if function.name == RELU:

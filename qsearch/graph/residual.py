@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qsearch.graph.model_graph import Merge, MergeKind, ModelGraph, Node
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import ModelGraph, Node
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ def residual_blocks(graph: ModelGraph) -> tuple[ResidualBlock, ...]:
 
 
 def _joins(node: Node) -> bool:
-    if not isinstance(node.operation, Merge) or len(set(node.inputs)) < 2:
+    if not isinstance(node.operation, ops.Merge) or len(set(node.inputs)) < 2:
         return False
-    return node.operation.kind not in (MergeKind.CONCATENATE, MergeKind.STACK, MergeKind.DOT)
+    return node.operation.kind not in (ops.MergeKind.CONCATENATE, ops.MergeKind.STACK, ops.MergeKind.DOT)
 
 
 def _between(graph: ModelGraph, merge: Node, above: Mapping[str, frozenset[str]]) -> tuple[str, ...]:

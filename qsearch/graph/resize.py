@@ -8,37 +8,9 @@ from dataclasses import replace
 from functools import lru_cache
 
 from qsearch.errors import ModelError
+from qsearch.graph import operations as ops
 from qsearch.graph.channels import keeps_last_axis
-from qsearch.graph.model_graph import (
-    Activation,
-    Affine,
-    Attention,
-    AveragePooling,
-    BatchNormalization,
-    Convolution,
-    DataMover,
-    Dense,
-    DepthwiseConvolution,
-    DepthwiseTransposed,
-    EinsumDense,
-    Embedding,
-    Idle,
-    Input,
-    Merge,
-    MergeKind,
-    ModelGraph,
-    Move,
-    Node,
-    Normalization,
-    Operation,
-    Recurrent,
-    ScaleShift,
-    SeparableConvolution,
-    SeparableTransposed,
-    Shape,
-    TransposedConvolution,
-    Unknown,
-)
+from qsearch.graph.model_graph import ModelGraph, Node, Shape
 from qsearch.plan import QuantizationPlan, beside
 
 
@@ -58,12 +30,12 @@ def with_folds(graph: ModelGraph, plan: QuantizationPlan) -> ModelGraph:
     for node in graph.nodes:
         before = norms.get(node.layer)
         if before is not None:
-            if not isinstance(node.operation, BatchNormalization) or layers[node.inputs[0]] != before:
+            if not isinstance(node.operation, ops.BatchNormalization) or layers[node.inputs[0]] != before:
                 raise ModelError(f"plan: {node.layer} cannot be folded into {before}: it is not directly behind it")
             renamed[node.name] = node.inputs[0]  # of several calls the one that it is behind
             continue
         operation = node.operation
-        if folds.get(node.layer) is not None and isinstance(operation, Dense | Convolution | DepthwiseConvolution):
+        if folds.get(node.layer) is not None and isinstance(operation, ops.Foldable):
             operation = replace(operation, folded=True)
         inputs = tuple(renamed.get(name, name) for name in node.inputs)
         nodes.append(replace(node, operation=operation, inputs=inputs))
@@ -116,25 +88,25 @@ def resize(node: Node, inputs: tuple[Shape, ...], filters: int | None) -> Node:
     weights = dict(node.weights)
     channels = inputs[0][-1] if inputs else 0
     match operation:
-        case Dense(units=units):
+        case ops.Dense(units=units):
             output: Shape = (*inputs[0][:-1], units)
             weights["kernel"] = (channels, units)
-        case Convolution(filters=filters, groups=groups):
+        case ops.Convolution(filters=filters, groups=groups):
             if channels % groups or filters % groups:
                 raise _error(
                     node, f"{channels} input channels and {filters} filters are not multiples of its {groups} groups"
                 )
             output = (*node.output_shape[:-1], filters)
             weights["kernel"] = (*operation.kernel_size, channels // groups, filters)
-        case TransposedConvolution(filters=filters):
+        case ops.TransposedConvolution(filters=filters):
             output = (*node.output_shape[:-1], filters)
             weights["kernel"] = (*operation.kernel_size, filters, channels)
-        case SeparableConvolution(filters=filters):
+        case ops.SeparableConvolution(filters=filters):
             output = (*node.output_shape[:-1], filters)
             multiplier = node.weights["depthwise_kernel"][-1]
             weights["depthwise_kernel"] = (*operation.kernel_size, channels, multiplier)
             weights["pointwise_kernel"] = (*(1,) * len(operation.kernel_size), channels * multiplier, filters)
-        case Recurrent(units=units, cell=cell):
+        case ops.Recurrent(units=units, cell=cell):
             if any(state[-1] != units for state in inputs[1:]):
                 raise _error(node, f"has {units} units, and is given a state of another width")
             output = (*node.output_shape[:-1], node.output_shape[-1] // node.operation.units * units)  # type: ignore[union-attr]
@@ -142,38 +114,35 @@ def resize(node: Node, inputs: tuple[Shape, ...], filters: int | None) -> Node:
             weights["recurrent_kernel"] = (units, cell.gates * units)
             if "bias" in weights:
                 weights["bias"] = (*weights["bias"][:-1], cell.gates * units)
-        case DepthwiseConvolution(depth_multiplier=multiplier):
+        case ops.DepthwiseConvolution(depth_multiplier=multiplier):
             output = (*node.output_shape[:-1], channels * multiplier)
             weights["kernel"] = (*operation.kernel_size, channels, multiplier)
-        case BatchNormalization(by_channel=by_channel):
+        case ops.BatchNormalization(by_channel=by_channel):
             output = inputs[0]
             weights = dict.fromkeys(weights, (channels,)) if by_channel else weights
-        case Activation() if not any(node.weights.values()):
+        case ops.Activation() if not any(node.weights.values()):
             output = inputs[0]
-        case Idle() | Input() | Affine(constants=1) | ScaleShift():
+        case ops.Idle() | ops.Input() | ops.Affine(constants=1) | ops.ScaleShift():
             output = inputs[0]
-        case Normalization(groups=groups) if _by_channel(node) and (groups is None or channels % groups == 0):
+        case ops.Normalization(groups=groups) if _by_channel(node) and (groups is None or channels % groups == 0):
             output = inputs[0]
             weights = dict.fromkeys(weights, (channels,))
-        case Merge():
+        case ops.Merge():
             output = _merged(node, operation, inputs)
-        case AveragePooling(keeps_channels=True):
+        case ops.AveragePooling(keeps_channels=True):
             output = (*node.output_shape[:-1], channels)
-        case DataMover(move=Move.FLATTEN | Move.RESHAPE) if len(node.output_shape) == 1:
+        case ops.DataMover(move=ops.Move.FLATTEN | ops.Move.RESHAPE) if len(node.output_shape) == 1:
             output = (math.prod(inputs[0]),)
-        case DataMover(move=Move.RESHAPE) if not keeps_last_axis(node):
+        case ops.DataMover(move=ops.Move.RESHAPE) if not keeps_last_axis(node):
             raise _error(node, f"cannot reshape {inputs[0]} as it did {node.input_shapes[0]}")
-        case DataMover(keeps_channels=True):
+        case ops.DataMover(keeps_channels=True):
             output = (*node.output_shape[:-1], channels)
-        case (
-            Unknown() | Embedding() | Activation() | Affine() | Normalization() | Attention() | EinsumDense()
-            | AveragePooling() | DataMover() | DepthwiseTransposed() | SeparableTransposed()
-        ):  # fmt: skip
+        case _:
             kind = node.class_name
             raise _error(
                 node, f"what a {kind} layer does with {inputs[0]} in place of {node.input_shapes[0]} is not known"
             )
-    if not isinstance(operation, BatchNormalization | Recurrent):
+    if not isinstance(operation, ops.BatchNormalization | ops.Recurrent):
         # biases, and what a folded batch normalization has for each channel
         weights |= {name: (output[-1],) for name, shape in weights.items() if len(shape) == 1}
     return replace(node, operation=operation, input_shapes=inputs, output_shape=output, weights=weights)
@@ -184,27 +153,19 @@ def _by_channel(node: Node) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _operation(operation: Operation, filters: int | None) -> Operation:
-    match operation:
-        case Dense() if filters is not None:
-            return replace(operation, units=filters)
-        case Convolution() | TransposedConvolution() | SeparableConvolution() if filters is not None:
-            return replace(operation, filters=filters)
-        case Recurrent() if filters is not None:
-            return replace(operation, units=filters)
-        case _:
-            return operation
+def _operation(operation: ops.Operation, filters: int | None) -> ops.Operation:
+    return operation.with_width(filters) if isinstance(operation, ops.Weighted) else operation
 
 
-def _merged(node: Node, merge: Merge, inputs: tuple[Shape, ...]) -> Shape:
-    if merge.kind is MergeKind.CONCATENATE:
+def _merged(node: Node, merge: ops.Merge, inputs: tuple[Shape, ...]) -> Shape:
+    if merge.kind is ops.MergeKind.CONCATENATE:
         axis = merge.axis - 1 if merge.axis > 0 else merge.axis  # Keras counts the batch axis
         joined = list(inputs[0])
         joined[axis] = sum(shape[axis] for shape in inputs)
         if any([*shape[:axis], joined[axis], *shape[axis:][1:]] != joined for shape in inputs):
             raise _error(node, f"{merge.kind.value} needs equal widths, but got {_shown(node, inputs)}")
         return tuple(joined)
-    if merge.kind in (MergeKind.DOT, MergeKind.STACK) or len(set(map(len, inputs))) > 1:
+    if merge.kind in (ops.MergeKind.DOT, ops.MergeKind.STACK) or len(set(map(len, inputs))) > 1:
         raise _error(node, "inputs of this kind cannot change their width")
     sides = []
     for sizes in zip(*inputs, strict=True):

@@ -10,42 +10,29 @@ from typing import Any
 import keras
 from keras.src.ops import core, nn, numpy  # the classes behind keras.ops, which Keras exports as functions only
 
+from qsearch.graph import operations as ops
 from qsearch.graph.activations import recognised
 from qsearch.graph.call import Call
-from qsearch.graph.model_graph import (
-    Activation,
-    Affine,
-    Attention,
-    AveragePooling,
-    DataMover,
-    Idle,
-    Merge,
-    MergeKind,
-    Move,
-    Normalization,
-    Operation,
-    Unknown,
-)
 
-Twin = Callable[[Call], Operation]
+Twin = Callable[[Call], ops.Operation]
 
 
-def twin_operation(call: Call) -> Operation:
+def twin_operation(call: Call) -> ops.Operation:
     """The operation of the layer that does the same as a raw operation."""
     reader = _TWINS.get(type(call.operation))
     return _unknown(call) if reader is None else reader(call)
 
 
-def _unknown(call: Call) -> Operation:
-    return Unknown(type(call.operation).__name__)
+def _unknown(call: Call) -> ops.Operation:
+    return ops.Unknown(type(call.operation).__name__)
 
 
-def _elementwise(call: Call) -> Operation:
+def _elementwise(call: Call) -> ops.Operation:
     """A function of single values, with constants as they stand in the call."""
     function = None
     if len(call.tensors) == 1 and call.shapes[0] == call.output_shape:
         function = recognised(_of_tensor(call), call.rank)
-    return _unknown(call) if function is None else Activation(function)
+    return _unknown(call) if function is None else ops.Activation(function)
 
 
 def _of_tensor(call: Call) -> Callable[[Any], Any]:
@@ -62,13 +49,13 @@ def _of_tensor(call: Call) -> Callable[[Any], Any]:
     return run
 
 
-def _arithmetic(kind: MergeKind, scales: bool) -> Twin:
+def _arithmetic(kind: ops.MergeKind, scales: bool) -> Twin:
     """+, − and · of two tensors, or of a tensor and constants."""
 
-    def read(call: Call) -> Operation:
+    def read(call: Call) -> ops.Operation:
         if len(call.tensors) == 2:
-            return Merge(kind)
-        return Affine(scales, not scales, _constants(call))
+            return ops.Merge(kind)
+        return ops.Affine(scales, not scales, _constants(call))
 
     return read
 
@@ -82,22 +69,22 @@ def _constants(call: Call) -> int:
     return max(sizes, default=1)
 
 
-def _division(call: Call) -> Operation:
+def _division(call: Call) -> ops.Operation:
     """By a constant: a product with its inverse."""
     by_constant = len(call.tensors) == 1 and call.argument(0, "x1") is call.tensors[0]
-    return Affine(True, False, _constants(call)) if by_constant else _unknown(call)
+    return ops.Affine(True, False, _constants(call)) if by_constant else _unknown(call)
 
 
-def _extreme(kind: MergeKind) -> Twin:
-    return lambda call: Merge(kind) if len(call.tensors) == 2 else _elementwise(call)
+def _extreme(kind: ops.MergeKind) -> Twin:
+    return lambda call: ops.Merge(kind) if len(call.tensors) == 2 else _elementwise(call)
 
 
-def _power(call: Call) -> Operation:
+def _power(call: Call) -> ops.Operation:
     """A square is a product with itself."""
-    return Merge(MergeKind.MULTIPLY) if call.argument(1, "x2") == 2 else _unknown(call)
+    return ops.Merge(ops.MergeKind.MULTIPLY) if call.argument(1, "x2") == 2 else _unknown(call)
 
 
-def _item(call: Call) -> Operation:
+def _item(call: Call) -> ops.Operation:
     """x[...]: the channels stay what they are where nothing, or a whole slice, is asked of them."""
     key = call.argument(1, "key")
     keys = [part for part in (key if isinstance(key, tuple | list) else (key,)) if part is not None]
@@ -105,66 +92,68 @@ def _item(call: Call) -> Operation:
     open_axes = call.rank - len([part for part in keys if part is not Ellipsis])
     asked = [*keys[:open_at], *[slice(None)] * open_axes, *keys[open_at + 1 :]]
     of_channels = asked[call.channel_axis]
-    return DataMover(Move.CROPPING, isinstance(of_channels, slice) and of_channels == slice(None))
+    return ops.DataMover(ops.Move.CROPPING, isinstance(of_channels, slice) and of_channels == slice(None))
 
 
-def _along(move: Move) -> Twin:
+def _along(move: ops.Move) -> Twin:
     """Operations along one axis, or along all."""
 
-    def read(call: Call) -> Operation:
+    def read(call: Call) -> ops.Operation:
         keeps = bool(call.output_shape) and call.shapes[0][-1:] == call.output_shape[-1:]
-        return DataMover(move, keeps and not call.on_channels(getattr(call.operation, "axis", None)))
+        return ops.DataMover(move, keeps and not call.on_channels(getattr(call.operation, "axis", None)))
 
     return read
 
 
-def _joined(call: Call) -> Operation:
-    return Merge(MergeKind.CONCATENATE, call.in_order(call.operation.axis))
+def _joined(call: Call) -> ops.Operation:
+    return ops.Merge(ops.MergeKind.CONCATENATE, call.in_order(call.operation.axis))
 
 
-def _stacked(call: Call) -> Operation:
-    return Merge(MergeKind.STACK)
+def _stacked(call: Call) -> ops.Operation:
+    return ops.Merge(ops.MergeKind.STACK)
 
 
-def _mover(move: Move) -> Twin:
-    def read(call: Call) -> Operation:
+def _mover(move: ops.Move) -> Twin:
+    def read(call: Call) -> ops.Operation:
         keeps = bool(call.output_shape) and call.shapes[0][-1:] == call.output_shape[-1:]
-        return DataMover(move, keeps)
+        return ops.DataMover(move, keeps)
 
     return read
 
 
-def _moved_axes(call: Call) -> Operation:
+def _moved_axes(call: Call) -> ops.Operation:
     """Permutations: the channels stay where the operation leaves them."""
     axes = getattr(call.operation, "axes", None)
     stays = axes is not None and axes[call.output_channel_axis] % call.rank == call.channel_axis
-    return DataMover(Move.REORDER, stays)
+    return ops.DataMover(ops.Move.REORDER, stays)
 
 
-def _reduced(call: Call) -> Operation:
+def _reduced(call: Call) -> ops.Operation:
     """Means and sums: additions, as in average pooling."""
     area = math.ceil(math.prod(call.shapes[0]) / math.prod(call.output_shape))
-    return AveragePooling((area,), not call.on_channels(call.operation.axis))
+    return ops.AveragePooling((area,), not call.on_channels(call.operation.axis))
 
 
-def _greatest(call: Call) -> Operation:
-    return DataMover(Move.GLOBAL_MAX_POOLING, not call.on_channels(call.operation.axis))
+def _greatest(call: Call) -> ops.Operation:
+    return ops.DataMover(ops.Move.GLOBAL_MAX_POOLING, not call.on_channels(call.operation.axis))
 
 
-def _window(call: Call) -> Operation:
+def _window(call: Call) -> ops.Operation:
     size = call.operation.pool_size
     rank = call.rank - 2
-    return AveragePooling(tuple(size) if isinstance(size, list | tuple) else (size,) * rank)
+    return ops.AveragePooling(tuple(size) if isinstance(size, list | tuple) else (size,) * rank)
 
 
-def _product(call: Call) -> Operation:
+def _product(call: Call) -> ops.Operation:
     """Matrix product of two tensors."""
     return (
-        Merge(MergeKind.DOT, terms=call.shapes[0][-1]) if len(call.tensors) == 2 and call.shapes[0] else _unknown(call)
+        ops.Merge(ops.MergeKind.DOT, terms=call.shapes[0][-1])
+        if len(call.tensors) == 2 and call.shapes[0]
+        else _unknown(call)
     )
 
 
-def _einsum(call: Call) -> Operation:
+def _einsum(call: Call) -> ops.Operation:
     given, _, output = call.operation.subscripts.replace(" ", "").partition("->")
     names = given.split(",")
     if len(call.tensors) != 2 or len(names) != 2 or "." in given or not output:
@@ -172,17 +161,25 @@ def _einsum(call: Call) -> Operation:
     sides: dict[str, int] = {}
     for axes, shape in zip(names, call.shapes, strict=True):
         sides |= zip(axes[1:], shape, strict=True)  # the batch axis comes first
-    return Merge(MergeKind.DOT, terms=math.prod(side for axis, side in sides.items() if axis not in output))
+    return ops.Merge(ops.MergeKind.DOT, terms=math.prod(side for axis, side in sides.items() if axis not in output))
 
 
-def _attention(call: Call) -> Operation:
+def _attention(call: Call) -> ops.Operation:
     """keras.ops.dot_product_attention(query, key, value) of (batch, time, heads, size)."""
     query, key, value = call.shapes[:3]
-    return Attention(query[-2], key[-2], query[-1], value[-1], (0, 1, 2), key[0], projected=False)
+    return ops.Attention(
+        heads=query[-2],
+        key_heads=key[-2],
+        key_dim=query[-1],
+        value_dim=value[-1],
+        places=(0, 1, 2),
+        attended=key[0],
+        projected=False,
+    )
 
 
-def _idle(call: Call) -> Operation:
-    return Idle()
+def _idle(call: Call) -> ops.Operation:
+    return ops.Idle()
 
 
 _FUNCTIONS = (
@@ -218,39 +215,39 @@ _FUNCTIONS = (
 )
 _TWINS: Mapping[type[Any], Twin] = {
     **dict.fromkeys(_FUNCTIONS, _elementwise),
-    numpy.Add: _arithmetic(MergeKind.ADD, scales=False),
-    numpy.Subtract: _arithmetic(MergeKind.SUBTRACT, scales=False),
-    numpy.Multiply: _arithmetic(MergeKind.MULTIPLY, scales=True),
-    numpy.Negative: lambda call: Affine(False, True),
-    numpy.Square: lambda call: Merge(MergeKind.MULTIPLY),
+    numpy.Add: _arithmetic(ops.MergeKind.ADD, scales=False),
+    numpy.Subtract: _arithmetic(ops.MergeKind.SUBTRACT, scales=False),
+    numpy.Multiply: _arithmetic(ops.MergeKind.MULTIPLY, scales=True),
+    numpy.Negative: lambda call: ops.Affine(False, True),
+    numpy.Square: lambda call: ops.Merge(ops.MergeKind.MULTIPLY),
     numpy.Power: _power,
     numpy.Divide: _division,
     numpy.TrueDivide: _division,
-    numpy.Maximum: _extreme(MergeKind.MAXIMUM),
-    numpy.Minimum: _extreme(MergeKind.MINIMUM),
+    numpy.Maximum: _extreme(ops.MergeKind.MAXIMUM),
+    numpy.Minimum: _extreme(ops.MergeKind.MINIMUM),
     numpy.Concatenate: _joined,
     **dict.fromkeys((numpy.Stack, numpy.Hstack, numpy.Vstack, numpy.Dstack), _stacked),
-    **dict.fromkeys((numpy.Reshape, numpy.Ravel, numpy.ExpandDims, numpy.Squeeze), _mover(Move.RESHAPE)),
+    **dict.fromkeys((numpy.Reshape, numpy.Ravel, numpy.ExpandDims, numpy.Squeeze), _mover(ops.Move.RESHAPE)),
     **dict.fromkeys((numpy.Transpose, numpy.Swapaxes, numpy.Moveaxis), _moved_axes),
     **dict.fromkeys(
         (numpy.Tile, numpy.BroadcastTo, nn.DepthToSpace, nn.SpaceToDepth),
-        _mover(Move.REORDER),
+        _mover(ops.Move.REORDER),
     ),
-    **dict.fromkeys((numpy.Flip, numpy.Roll, numpy.Repeat), _along(Move.REORDER)),
-    numpy.Pad: _mover(Move.PADDING),
+    **dict.fromkeys((numpy.Flip, numpy.Roll, numpy.Repeat), _along(ops.Move.REORDER)),
+    numpy.Pad: _mover(ops.Move.PADDING),
     numpy.GetItem: _item,
-    **dict.fromkeys((numpy.Take, numpy.Split, core.Unstack), _along(Move.CROPPING)),
-    core.Slice: lambda call: DataMover(Move.CROPPING, keeps_channels=False),
+    **dict.fromkeys((numpy.Take, numpy.Split, core.Unstack), _along(ops.Move.CROPPING)),
+    core.Slice: lambda call: ops.DataMover(ops.Move.CROPPING, keeps_channels=False),
     numpy.Mean: _reduced,
     numpy.Sum: _reduced,
     **dict.fromkeys((numpy.Max, numpy.Min, numpy.Amax, numpy.Amin), _greatest),
-    nn.MaxPool: _mover(Move.MAX_POOLING),
+    nn.MaxPool: _mover(ops.Move.MAX_POOLING),
     nn.AveragePool: _window,
     numpy.Matmul: _product,
     numpy.Dot: _product,
     numpy.Einsum: _einsum,
     nn.DotProductAttention: _attention,
-    nn.Normalize: lambda call: Normalization(False, False, False),
+    nn.Normalize: lambda call: ops.Normalization(False, False, False),
     **dict.fromkeys((core.Cast, core.SaturateCast, core.StopGradient, core.ConvertToTensor, numpy.Copy), _idle),
 }
 """By operation class."""

@@ -11,21 +11,10 @@ import keras
 import numpy
 
 from qsearch.errors import ModelError
+from qsearch.graph import operations as ops
 from qsearch.graph.channels import ChannelMap, Vector, channel_maps
 from qsearch.graph.from_keras import read_model
-from qsearch.graph.model_graph import (
-    BatchNormalization,
-    Convolution,
-    Dense,
-    DepthwiseConvolution,
-    Input,
-    ModelGraph,
-    Node,
-    Recurrent,
-    SeparableConvolution,
-    Shape,
-    TransposedConvolution,
-)
+from qsearch.graph.model_graph import ModelGraph, Node, Shape
 from qsearch.graph.resize import with_folds
 from qsearch.graph.walk import layers_by_path, variable_name
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, beside
@@ -156,19 +145,19 @@ def _folds(source: keras.Model, target: keras.Model) -> QuantizationPlan:
 
 def _shapes(graph: ModelGraph) -> dict[str, Shape]:
     """Of all nodes but the inputs, whose names a copy may not have kept."""
-    return {node.name: node.output_shape for node in graph.nodes if not isinstance(node.operation, Input)}
+    return {node.name: node.output_shape for node in graph.nodes if not isinstance(node.operation, ops.Input)}
 
 
 def _usefulness(layer: Any, node: Node) -> Vector | None:
     arrays, operation = _arrays(layer), node.operation
     match operation:
-        case Dense() | Convolution():
+        case ops.Dense() | ops.Convolution():
             kernel, axis = arrays["kernel"], -1
-        case TransposedConvolution():
+        case ops.TransposedConvolution():
             kernel, axis = arrays["kernel"], -2
-        case SeparableConvolution():
+        case ops.SeparableConvolution():
             kernel, axis = arrays["pointwise_kernel"], -1
-        case Recurrent(directions=1, units=units):
+        case ops.Recurrent(directions=1, units=units):
             return _sums(arrays["kernel"].reshape(-1, units))
         case _:
             return None
@@ -186,27 +175,31 @@ def _unchanged(node: Node, maps: Mapping[str, ChannelMap]) -> bool:
 def _mapped(node: Node, name: str, value: Any, inputs: ChannelMap, outputs: ChannelMap) -> Any:
     """A weight with its channels followed; None where no rule says how."""
     match node.operation:
-        case Dense() if name == "kernel":
+        case ops.Dense() | ops.Convolution(groups=1) if name == "kernel":
             return _output(_input(value, inputs, -2), outputs, -1)
-        case Convolution(groups=1) if name == "kernel":
-            return _output(_input(value, inputs, -2), outputs, -1)
-        case TransposedConvolution() if name == "kernel":
+        case ops.TransposedConvolution() if name == "kernel":
             return _output(_input(value, inputs, -1), outputs, -2)
-        case DepthwiseConvolution() if name == "kernel":
+        case ops.DepthwiseConvolution() if name == "kernel":
             return _output(value, inputs, -2)
-        case SeparableConvolution() if name == "depthwise_kernel":
+        case ops.SeparableConvolution() if name == "depthwise_kernel":
             return _output(value, inputs, -2)
-        case SeparableConvolution() if name == "pointwise_kernel":
+        case ops.SeparableConvolution() if name == "pointwise_kernel":
             multiplier = node.weights["depthwise_kernel"][-1]
             return _output(_input(value, inputs.multiplied(multiplier), -2), outputs, -1)
-        case Recurrent(directions=1, cell=cell, units=units):
+        case ops.Recurrent(directions=1, cell=cell, units=units):
             gates = outputs.repeated(cell.gates, units)
             if name == "kernel":
                 return _output(_input(value, inputs, -2), gates, -1)
             return _output(_input(value, outputs, -2) if name == "recurrent_kernel" else value, gates, -1)
-        case BatchNormalization() | Dense() | DepthwiseConvolution() | SeparableConvolution() | TransposedConvolution():
+        case (
+            ops.BatchNormalization()
+            | ops.Dense()
+            | ops.DepthwiseConvolution()
+            | ops.SeparableConvolution()
+            | ops.TransposedConvolution()
+        ):
             return _output(value, outputs, -1) if value.ndim else value
-        case Convolution(groups=1):
+        case ops.Convolution(groups=1):
             return _output(value, outputs, -1) if value.ndim else value
     return value
 

@@ -10,17 +10,8 @@ import numpy
 
 from qsearch.config.chosen import Chosen
 from qsearch.functions import RELU, SIGMOID, SOFTMAX, Function
-from qsearch.graph.model_graph import (
-    Activation,
-    Convolution,
-    DataMover,
-    Dense,
-    EinsumDense,
-    Idle,
-    ModelGraph,
-    SeparableConvolution,
-    TransposedConvolution,
-)
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import ModelGraph
 from qsearch.graph.walk import head_names, layers_by_path
 
 _BINARY = ("binary_crossentropy", "binary_focal_crossentropy")
@@ -97,11 +88,11 @@ def _last(model: keras.Model, graph: ModelGraph, name: str) -> Function | None:
     while name in nodes:
         node = nodes[name]
         match node.operation:
-            case DataMover() | Idle() if len(node.inputs) == 1:
+            case ops.DataMover() | ops.Idle() if len(node.inputs) == 1:
                 name = node.inputs[0]
-            case Activation():
+            case ops.Activation():
                 return node.operation.function
-            case Dense() | Convolution() | TransposedConvolution() | SeparableConvolution() | EinsumDense():
+            case ops.Weighted(ends_in_activation=True):
                 function = node.operation.activation
                 # a layer that is held in bounds, or not trained, may well mix probabilities
                 layer = layers_by_path(model).get(node.layer)

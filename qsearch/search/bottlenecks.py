@@ -5,44 +5,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from qsearch.graph.model_graph import (
-    Affine,
-    Attention,
-    AveragePooling,
-    BatchNormalization,
-    Convolution,
-    DataMover,
-    Dense,
-    DepthwiseConvolution,
-    DepthwiseTransposed,
-    EinsumDense,
-    Idle,
-    Merge,
-    MergeKind,
-    ModelGraph,
-    Node,
-    Normalization,
-    Recurrent,
-    ScaleShift,
-    SeparableConvolution,
-    SeparableTransposed,
-    TransposedConvolution,
-)
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import ModelGraph, Node
 
-_WITH_ACTIVATION = (
-    Dense,
-    Convolution,
-    DepthwiseConvolution,
-    TransposedConvolution,
-    SeparableConvolution,
-    DepthwiseTransposed,
-    SeparableTransposed,
-    ScaleShift,
-    EinsumDense,
+_SUMS = (ops.MergeKind.ADD, ops.MergeKind.SUBTRACT, ops.MergeKind.MULTIPLY, ops.MergeKind.AVERAGE)
+_JOINS = (ops.MergeKind.CONCATENATE, ops.MergeKind.STACK)
+_ARITHMETIC = (
+    ops.Weighted,
+    ops.Merge,
+    ops.AveragePooling,
+    ops.Attention,
+    ops.Normalization,
+    ops.Affine,
 )
-_SUMS = (MergeKind.ADD, MergeKind.SUBTRACT, MergeKind.MULTIPLY, MergeKind.AVERAGE)
-_JOINS = (MergeKind.CONCATENATE, MergeKind.STACK)
-_ARITHMETIC = (*_WITH_ACTIVATION, Merge, AveragePooling, Recurrent, Attention, Normalization, Affine)
 
 
 def linear_outputs(graph: ModelGraph) -> tuple[str, ...]:
@@ -61,12 +36,12 @@ def linear_outputs(graph: ModelGraph) -> tuple[str, ...]:
 
 def _is_sum(node: Node) -> bool:
     match node.operation:
-        case BatchNormalization() | Affine() | Normalization() | Attention():
+        case ops.BatchNormalization() | ops.Affine() | ops.Normalization() | ops.Attention():
             return True
-        case Merge(kind=kind):
+        case ops.Merge(kind=kind):
             return kind in _SUMS
-        case operation if isinstance(operation, _WITH_ACTIVATION):
-            return operation.activation.is_linear
+        case ops.Weighted(ends_in_activation=True, activation=function):
+            return function.is_linear
     return False
 
 
@@ -78,9 +53,9 @@ def _feeds_arithmetic(node: Node, consumers: dict[str, list[Node]]) -> bool:
             continue
         seen.add(reader.name)
         match reader.operation:
-            case Idle() | DataMover():
+            case ops.Idle() | ops.DataMover():
                 waiting += consumers[reader.name]
-            case Merge(kind=kind) if kind in _JOINS:
+            case ops.Merge(kind=kind) if kind in _JOINS:
                 waiting += consumers[reader.name]
             case operation if isinstance(operation, _ARITHMETIC):
                 return True

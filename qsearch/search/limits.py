@@ -11,21 +11,8 @@ from qsearch.config.names import LIMIT_CLASSES, QUANTIZED_CLASSES
 from qsearch.config.schema import IndexRange
 from qsearch.config.yaml_source import Path
 from qsearch.errors import ConfigError, did_you_mean, shown
-from qsearch.graph.model_graph import (
-    Activation,
-    BatchNormalization,
-    Convolution,
-    DataMover,
-    Dense,
-    DepthwiseConvolution,
-    Idle,
-    Input,
-    ModelGraph,
-    Node,
-    Recurrent,
-    SeparableConvolution,
-    TransposedConvolution,
-)
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import ModelGraph, Node
 from qsearch.plan import NO_QUANTIZERS, Fold, QuantizationPlan, Role, beside, output_layer
 from qsearch.search.bottlenecks import linear_outputs
 from qsearch.search.choices import Choices, Part
@@ -226,7 +213,7 @@ class _Builder:
             output = Part(name, node.class_name, LINEAR)
             self.choices.role(output, Role.OUTPUT, "linear", activation_limit(self.config.limit, LINEAR))
             part.dimensions |= output.dimensions
-        if part.is_empty and not (name in self.searched and isinstance(node.operation, BatchNormalization)):
+        if part.is_empty and not (name in self.searched and isinstance(node.operation, ops.BatchNormalization)):
             return
         fold = Fold(self.folds[name]) if name in self.folds else None
         filters, tied = filters_of(node) if width is not None else None, self.widths.tied.get(name, ())
@@ -234,7 +221,7 @@ class _Builder:
 
     def _left(self, part: Part, node: Node) -> None:
         """Say why a layer is not searched; what only hands numbers on has nothing to quantize."""
-        if isinstance(node.operation, Input | Idle | DataMover):
+        if isinstance(node.operation, ops.Input | ops.Idle | ops.DataMover):
             return
         reason = self.reasons.get(part.name)
         if reason is None and part.name in self.base:
@@ -245,23 +232,27 @@ class _Builder:
         """Fill in the roles of a layer; returns the dimension of its width."""
         limits, operation = self.config.limit, node.operation
         match operation:
-            case Activation(function=function):
+            case ops.Activation(function=function):
                 self.choices.function(part, Role.ACTIVATION, function, activation_limit(limits, part.key))
                 return None
-            case Dense() | Convolution() | DepthwiseConvolution() | TransposedConvolution() | SeparableConvolution():
+            case ops.Recurrent():
+                self._recurrent(part, operation)
+            case ops.Weighted():
                 self.choices.role(part, Role.KERNEL, "kernel", weight_limit(limits, part.key, 0))
-                if isinstance(operation, SeparableConvolution):
+                if isinstance(operation, ops.SeparableConvolution):
                     self.choices.like(part, Role.POINTWISE, Role.KERNEL, "pointwise")
-                if operation.use_bias or part.name in self.folds or getattr(operation, "folded", False):
+                if (
+                    operation.use_bias
+                    or part.name in self.folds
+                    or (isinstance(operation, ops.Foldable) and operation.folded)
+                ):
                     self.choices.role(part, Role.BIAS, "bias", weight_limit(limits, part.key, 1))
                 if not operation.activation.is_linear:
                     limit = weight_limit(limits, part.key, 2)
                     self.choices.function(part, Role.ACTIVATION, operation.activation, limit)
-            case Recurrent():
-                self._recurrent(part, operation)
         return self._width(part.name)
 
-    def _recurrent(self, part: Part, operation: Recurrent) -> None:
+    def _recurrent(self, part: Part, operation: ops.Recurrent) -> None:
         """Kernels, bias and both activations; the state takes the quantizers of `linear`, as it has a sign."""
         limits = self.config.limit
         self.choices.role(part, Role.KERNEL, "kernel", weight_limit(limits, part.key, 0))

@@ -6,15 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from qsearch.errors import ModelError
+from qsearch.graph import operations as ops
 from qsearch.graph.channels import tied_layers
-from qsearch.graph.model_graph import (
-    Convolution,
-    Dense,
-    ModelGraph,
-    Node,
-    SeparableConvolution,
-    TransposedConvolution,
-)
+from qsearch.graph.model_graph import ModelGraph, Node
 from qsearch.graph.resize import with_filters
 from qsearch.plan import LayerPlan, QuantizationPlan
 from qsearch.search.space import FILTER_FACTORS
@@ -34,15 +28,8 @@ class Widths:
 
 
 def filters_of(node: Node) -> int | None:
-    """The number of filters or units of a layer whose width can be searched."""
-    match node.operation:
-        case Dense(units=filters):
-            return filters
-        case Convolution(filters=filters) | TransposedConvolution(filters=filters):
-            return filters
-        case SeparableConvolution(filters=filters):
-            return filters
-    return None
+    """The number of filters or units of a layer whose width can be searched; recurrent layers keep theirs."""
+    return None if isinstance(node.operation, ops.Recurrent) else ops.width_of(node.operation)
 
 
 def tunable_widths(graph: ModelGraph, wanted: Collection[str]) -> Widths:

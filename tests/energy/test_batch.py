@@ -12,8 +12,9 @@ import qsearch
 from qsearch.energy.batch import PlanPricer
 from qsearch.energy.estimate import EnergySettings, price_plan
 from qsearch.errors import ModelError
+from qsearch.graph import operations as ops
 from qsearch.graph.from_keras import read_model, read_plan
-from qsearch.graph.model_graph import Convolution, DepthwiseConvolution, ModelGraph
+from qsearch.graph.model_graph import ModelGraph
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantizers import parse
@@ -31,7 +32,7 @@ def random_plan(graph: ModelGraph, rng: random.Random) -> QuantizationPlan:
         if kind in ("Conv2D", "Dense", "DepthwiseConv2D"):
             quantizers = {Role.KERNEL: parse(rng.choice(KERNELS)), Role.BIAS: parse("quantized_bits(8,3,1)")}
             operation = node.operation
-            wide = isinstance(operation, Convolution) and not isinstance(operation, DepthwiseConvolution)
+            wide = isinstance(operation, ops.Convolution) and not isinstance(operation, ops.DepthwiseConvolution)
             filters = operation.filters * rng.choice([1, 2, 3]) // 2 if wide else None  # type: ignore[union-attr]
             layers[node.layer] = LayerPlan(quantizers, filters)
         elif kind == "Activation" and node.layer != "softmax":

@@ -11,7 +11,7 @@ import pytest
 import qsearch
 from qsearch import layers
 from qsearch.errors import ConfigError
-from qsearch.quantizers.classes import quantized_bits
+from qsearch.quantizers import quantized_bits
 
 K4 = "quantized_bits(4,0,1)"
 RNG = numpy.random.default_rng(2)

@@ -13,21 +13,8 @@ from golden_models import graph_of
 from qsearch.energy.estimate import EnergySettings, price_plan, price_reference
 from qsearch.energy.report import EnergyReport
 from qsearch.errors import ConfigError, ModelError
-from qsearch.graph.model_graph import (
-    AveragePooling,
-    BatchNormalization,
-    Convolution,
-    Dense,
-    DepthwiseConvolution,
-    Input,
-    Merge,
-    MergeKind,
-    ModelGraph,
-    Node,
-    Operation,
-    Shape,
-    Unknown,
-)
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import ModelGraph, Node, Shape
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers import parse
 from qsearch.quantizers.formats import SOURCE_FORMATS, source_format
@@ -42,7 +29,11 @@ def sram(bits: int) -> float:
 
 
 def node(
-    name: str, operation: Operation, inputs: tuple[Node, ...], output: Shape, weights: dict[str, Shape] | None = None
+    name: str,
+    operation: ops.Operation,
+    inputs: tuple[Node, ...],
+    output: Shape,
+    weights: dict[str, Shape] | None = None,
 ) -> Node:
     shapes = tuple(source.output_shape for source in inputs)
     names = tuple(source.name for source in inputs)
@@ -51,7 +42,7 @@ def node(
 
 
 def source(*shape: int, name: str = "in") -> Node:
-    return node(name, Input(), (), shape)
+    return node(name, ops.Input(), (), shape)
 
 
 def graph(*nodes: Node, outputs: tuple[str, ...] = ()) -> ModelGraph:
@@ -59,7 +50,13 @@ def graph(*nodes: Node, outputs: tuple[str, ...] = ()) -> ModelGraph:
 
 
 def dense(name: str, x: Node, units: int) -> Node:
-    return node(name, Dense(units, False), (x,), (*x.output_shape[:-1], units), {"kernel": (x.output_shape[-1], units)})
+    return node(
+        name,
+        ops.Dense(units=units, use_bias=False),
+        (x,),
+        (*x.output_shape[:-1], units),
+        {"kernel": (x.output_shape[-1], units)},
+    )
 
 
 def price(*nodes: Node, outputs: tuple[str, ...] = ()) -> EnergyReport:
@@ -86,7 +83,7 @@ def test_dense_on_sequences() -> None:
 def test_grouped_convolution() -> None:
     """Oddity 7: groups divide the products."""
     x = source(6, 6, 8)
-    operation = Convolution(16, (3, 3), False, groups=4)
+    operation = ops.Convolution(filters=16, kernel_size=(3, 3), use_bias=False, groups=4)
     layer = price(x, node("c", operation, (x,), (4, 4, 16), {"kernel": (3, 3, 2, 16)})).layers["c"]
     assert layer.operations == 4 * 4 * 16 * 3 * 3 * 2
 
@@ -94,7 +91,7 @@ def test_grouped_convolution() -> None:
 def test_depth_multiplier() -> None:
     """Oddity 7: a depth multiplier multiplies products and biases."""
     x = source(6, 6, 5)
-    operation = DepthwiseConvolution((3, 3), True, depth_multiplier=2)
+    operation = ops.DepthwiseConvolution(kernel_size=(3, 3), use_bias=True, depth_multiplier=2)
     weights: dict[str, Shape] = {"kernel": (3, 3, 5, 2), "bias": (10,)}
     layer = price(x, node("dw", operation, (x,), (4, 4, 10), weights)).layers["dw"]
     assert layer.operations == 4 * 4 * 10 * 3 * 3
@@ -104,24 +101,26 @@ def test_depth_multiplier() -> None:
 def test_conv1d() -> None:
     """Oddity 27."""
     x = source(20, 3)
-    layer = price(x, node("c", Convolution(6, (5,), False), (x,), (16, 6), {"kernel": (5, 3, 6)})).layers["c"]
+    layer = price(
+        x, node("c", ops.Convolution(filters=6, kernel_size=(5,), use_bias=False), (x,), (16, 6), {"kernel": (5, 3, 6)})
+    ).layers["c"]
     assert layer.operations == 16 * 6 * 5 * 3
 
 
 def test_average_pooling() -> None:
     """Oddity 5: QTools counts channels x area, whatever the image's size."""
     x = source(8, 8, 4)
-    layer = price(x, node("ap", AveragePooling((2, 2)), (x,), (4, 4, 4))).layers["ap"]
+    layer = price(x, node("ap", ops.AveragePooling((2, 2)), (x,), (4, 4, 4))).layers["ap"]
     assert layer.operations == 4 * 4 * 4 * 4
     assert layer.op_cost == pytest.approx(256 * 0.1)
-    whole = price(x, node("gap", AveragePooling(None), (x,), (4,))).layers["gap"]
+    whole = price(x, node("gap", ops.AveragePooling(None), (x,), (4,))).layers["gap"]
     assert whole.operations == 8 * 8 * 4, "directly behind an input too, where QTools takes the area for 1"
 
 
 def test_adding_a_tensor_to_itself() -> None:
     """Oddity 20: QTools prices Add([x, x]) at nothing."""
     x = source(64)
-    layer = price(x, node("add", Merge(MergeKind.ADD), (x, x), (64,))).layers["add"]
+    layer = price(x, node("add", ops.Merge(ops.MergeKind.ADD), (x, x), (64,))).layers["add"]
     assert layer.operations == 64
     assert layer.op_cost == pytest.approx(64 * 9 * 0.003125, abs=0.005), "one 9-bit addition a value"
     assert layer.inputs == pytest.approx(2 * sram(512), abs=0.011)
@@ -131,21 +130,21 @@ def test_adding_a_tensor_to_itself() -> None:
 def test_several_inputs_of_one_merge() -> None:
     """Oddity 20: each model input is read."""
     first, second, third = source(64, name="a"), source(64, name="b"), source(64, name="c")
-    report = price(first, second, third, node("add", Merge(MergeKind.ADD), (first, second, third), (64,)))
+    report = price(first, second, third, node("add", ops.Merge(ops.MergeKind.ADD), (first, second, third), (64,)))
     assert report.layers["add"].op_cost == pytest.approx(2 * 64 * 9 * 0.003125, abs=0.005)
 
 
 def test_multiplying_a_tensor_by_itself() -> None:
     """Oddity 20: QTools stops."""
     x = source(64)
-    layer = price(x, node("m", Merge(MergeKind.MULTIPLY), (x, x), (64,))).layers["m"]
+    layer = price(x, node("m", ops.Merge(ops.MergeKind.MULTIPLY), (x, x), (64,))).layers["m"]
     assert layer.op_cost == pytest.approx(64 * 0.2)
 
 
 def test_subtract() -> None:
     """Oddity 25: QTools stops; here as Add."""
     first, second = source(64, name="a"), source(64, name="b")
-    layer = price(first, second, node("s", Merge(MergeKind.SUBTRACT), (first, second), (64,))).layers["s"]
+    layer = price(first, second, node("s", ops.Merge(ops.MergeKind.SUBTRACT), (first, second), (64,))).layers["s"]
     assert layer.total == layer.op_cost == pytest.approx(64 * 9 * 0.003125, abs=0.005)
 
 
@@ -175,7 +174,7 @@ def test_batch_norm_fed_by_the_model_input() -> None:
     """Oddity 28: it writes all its values, not one."""
     x = source(8, 8, 3)
     weights: dict[str, Shape] = dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), (3,))
-    layer = price(x, node("bn", BatchNormalization(), (x,), (8, 8, 3), weights)).layers["bn"]
+    layer = price(x, node("bn", ops.BatchNormalization(), (x,), (8, 8, 3), weights)).layers["bn"]
     assert layer.operations == 192
     assert layer.outputs == round(sram(192 * 32), 2)
     assert layer.total == layer.parameters == round(4 * sram(24), 2)
@@ -199,7 +198,7 @@ def test_any_quantizer_may_be_a_source() -> None:
 
 def test_unknown_layers_pay_for_reading_and_are_named() -> None:
     x = source(16)
-    report = price(x, node("odd", Unknown("Stranger"), (x,), (16,)))
+    report = price(x, node("odd", ops.Unknown("Stranger"), (x,), (16,)))
     assert report.layers["odd"].total == round(sram(128), 2)
     assert any(note.startswith("odd: no rule for Stranger") for note in report.notes)
 

@@ -13,7 +13,8 @@ from golden_models import energies, graph_of, out_of_scope, plan_of, row_of, sho
 
 from qsearch.energy.estimate import EnergySettings, price_plan, price_reference
 from qsearch.energy.report import EnergyReport, LayerEnergy
-from qsearch.graph.model_graph import AveragePooling, DepthwiseConvolution, ModelGraph
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import ModelGraph
 from qsearch.quantizers.formats import SOURCE_FORMATS, source_format
 from qsearch.quantizers.number_types import NumberFormat
 
@@ -47,7 +48,7 @@ def pooled(graph: ModelGraph) -> dict[str, int]:
     return {
         node.name: math.prod(node.output_shape) * math.prod(node.operation.pool_size or node.input_shapes[0][:-1])
         for node in graph.nodes
-        if isinstance(node.operation, AveragePooling)
+        if isinstance(node.operation, ops.AveragePooling)
     }
 
 
@@ -56,7 +57,7 @@ def depthwise_biases(graph: ModelGraph) -> dict[str, int]:
     return {
         node.name: node.output_shape[-1]
         for node in graph.nodes
-        if isinstance(node.operation, DepthwiseConvolution) and node.operation.use_bias
+        if isinstance(node.operation, ops.DepthwiseConvolution) and node.operation.use_bias
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import qsearch
 from qsearch import layers
-from qsearch.energy.counts import mac_count
+from qsearch.energy.counts import counts
 from qsearch.energy.operators import addition_energy, multiply, operation_energy
 from qsearch.energy.process import PROCESSES
 from qsearch.energy.report import LayerEnergy
@@ -35,7 +35,7 @@ def of(layer: Any, reference: str | None = "int8") -> tuple[keras.Model, LayerEn
 def test_depthwise_transposed(group: int) -> None:
     model, found = of(layers.QDepthwiseConv2DTranspose(6, 3, group, 2))
     products = 4 * 5 * 6 * 9 * group  # zeros that strides put in are not multiplied
-    assert mac_count(read_model(model).nodes[1]) == found.operations == products
+    assert counts(read_model(model).nodes[1]).macs == found.operations == products
     assert found.op_cost == pytest.approx(products * (MUL8 + ADD32), abs=0.01)
 
 
@@ -58,7 +58,7 @@ def test_separable_transposed() -> None:
         None,
     )
     first, second = 4 * 5 * 6 * 9, 8 * 10 * 2 * 6
-    assert mac_count(read_model(model).nodes[1]) == found.operations == first + second
+    assert counts(read_model(model).nodes[1]).macs == found.operations == first + second
     process = PROCESSES["horowitz"]
     before = multiply(fixed(4, 0), fixed(8, 0))
     after = multiply(fixed(4, 1), fixed(6, 2))  # the activation in between is what the second one reads

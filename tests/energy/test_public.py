@@ -15,15 +15,9 @@ from keras_models import build
 import qsearch
 from qsearch.energy.estimate import EnergySettings, price_plan
 from qsearch.errors import ConfigError
+from qsearch.graph import operations as ops
 from qsearch.graph.from_keras import read_model, read_plan
-from qsearch.graph.model_graph import (
-    Activation,
-    BatchNormalization,
-    Convolution,
-    Dense,
-    DepthwiseConvolution,
-    ModelGraph,
-)
+from qsearch.graph.model_graph import ModelGraph
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantizers import QuantizerSpec, parse
@@ -111,20 +105,20 @@ def random_plan(graph: ModelGraph, draw: random.Random, widths: tuple[str, ...])
     for node in graph.nodes:
         chosen: dict[Role, QuantizerSpec] = {}
         match node.operation:
-            case Dense(use_bias=bias) | Convolution(use_bias=bias) | DepthwiseConvolution(use_bias=bias):
+            case ops.Dense(use_bias=bias) | ops.Convolution(use_bias=bias) | ops.DepthwiseConvolution(use_bias=bias):
                 chosen[Role.KERNEL] = pick(WEIGHTS)
                 if bias and draw.random() < 0.8:
                     chosen[Role.BIAS] = pick(BIASES)
                 if draw.random() < 0.3 and node.operation.activation != "softmax":
                     chosen[Role.ACTIVATION] = pick(ACTIVATIONS)
-            case BatchNormalization(scale=scale, center=center):
+            case ops.BatchNormalization(scale=scale, center=center):
                 wanted = [*([Role.GAMMA] * scale), *([Role.BETA] * center), Role.MEAN, Role.VARIANCE]
                 chosen = {role: pick(NORMS) for role in wanted if draw.random() < 0.5}
-            case Activation(function="relu"):
+            case ops.Activation(function="relu"):
                 chosen[Role.ACTIVATION] = pick(ACTIVATIONS)
             case _:
                 continue
-        if isinstance(node.operation, Activation) and not chosen:
+        if isinstance(node.operation, ops.Activation) and not chosen:
             continue
         if draw.random() < 0.8:
             filters = draw.randint(2, 12) if node.name in widths else None

@@ -12,7 +12,8 @@ from golden_models import energies, graph_of, out_of_scope, plan_of
 from qsearch.energy.estimate import EnergySettings
 from qsearch.functions import Function
 from qsearch.goal import BitsGoal, CostReport, EnergyGoal, ForgivingFactor, Goal
-from qsearch.graph.model_graph import BatchNormalization, Dense, Input, ModelGraph, Node
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import ModelGraph, Node
 from qsearch.plan import LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers import parse
 from qsearch.quantizers.formats import SOURCE_FORMATS, number_format, source_format
@@ -125,7 +126,7 @@ def expected_bits(
 ) -> dict[str, list[float]]:
     corrected = {name: list(figures[:2]) for name, figures in golden.items()}
     for node in graph.nodes:
-        if isinstance(node.operation, BatchNormalization):
+        if isinstance(node.operation, ops.BatchNormalization):
             corrected[node.name] = [real_norm_bits(node, plan.get(node.layer), params["ref_bits"]), 0.0]
         elif node.class_name == "Input" and node.name not in corrected:
             corrected[node.name] = [0.0, float(params["input_bits"] * math.prod(node.output_shape))]  # Sequential
@@ -173,9 +174,18 @@ def test_a_class_without_entry_is_left_out() -> None:
 
 
 def test_a_shared_layer_stores_its_parameters_once() -> None:
-    source = Node("in", "in", "InputLayer", Input(), (), (), (8,))
+    source = Node("in", "in", "InputLayer", ops.Input(), (), (), (8,))
     calls = [
-        Node(name, "d", "Dense", Dense(8, False, Function("relu")), (x,), ((8,),), (8,), {"kernel": (8, 8)})
+        Node(
+            name,
+            "d",
+            "Dense",
+            ops.Dense(units=8, use_bias=False, activation=Function("relu")),
+            (x,),
+            ((8,),),
+            (8,),
+            {"kernel": (8, 8)},
+        )
         for name, x in (("d", "in"), ("d:1", "d"))
     ]
     goal = BitsGoal(ForgivingFactor(8, 8, 2), {"Dense": ("parameters", "activations")}, ref_bits=4)

@@ -13,9 +13,9 @@ import qsearch
 from qsearch.energy.batch import PlanPricer
 from qsearch.energy.counts import pooling_area, priced_share
 from qsearch.energy.estimate import EnergySettings, price_plan
+from qsearch.graph import operations
 from qsearch.graph.activations import recognised
 from qsearch.graph.from_keras import read_model, read_plan
-from qsearch.graph.model_graph import Activation, DataMover, Unknown
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantizers import parse
@@ -58,7 +58,7 @@ def test_trying_an_activation_leaves_no_trace() -> None:
 def test_functions_along_another_axis_are_no_activations(function: Any) -> None:
     assert recognised(function, 3) is None
     graph = read_model(model(lambda x: layers.Lambda(function)(layers.Dense(8)(x))))
-    assert isinstance(graph.nodes[-1].operation, Unknown)
+    assert isinstance(graph.nodes[-1].operation, operations.Unknown)
 
 
 def test_folds_in_a_model_that_is_used_twice() -> None:
@@ -76,7 +76,7 @@ def test_operations_of_a_model_that_is_reached_by_two_paths() -> None:
         [layers.TimeDistributed(inner, name="td")(inputs), layers.TimeDistributed(inner, name="te")(inputs)]
     )
     built = keras.Model(inputs, x)
-    name = next(node.layer for node in read_model(built).nodes if isinstance(node.operation, Activation))
+    name = next(node.layer for node in read_model(built).nodes if isinstance(node.operation, operations.Activation))
     same_price(built, {name: LayerPlan({Role.ACTIVATION: parse("quantized_relu(4,2)")})})
 
 
@@ -122,7 +122,7 @@ def test_layers_with_several_outputs_get_no_output_quantizer() -> None:
 )
 def test_what_keeps_channels_is_not_told_by_sizes(take: Any, keeps: bool) -> None:
     node = read_model(model(lambda x: take(layers.Dense(6)(x)), 6, 6)).nodes[-1]
-    assert isinstance(node.operation, DataMover)
+    assert isinstance(node.operation, operations.DataMover)
     assert node.operation.keeps_channels is keeps
 
 

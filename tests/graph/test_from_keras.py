@@ -12,16 +12,9 @@ from keras import layers
 from keras_models import FLOAT_ARCHITECTURES, build
 
 from qsearch.errors import ModelError
+from qsearch.graph import operations as ops
 from qsearch.graph.from_keras import read_model, read_plan
-from qsearch.graph.model_graph import (
-    Activation,
-    BatchNormalization,
-    Convolution,
-    DepthwiseConvolution,
-    Idle,
-    Node,
-    Unknown,
-)
+from qsearch.graph.model_graph import Node
 from qsearch.layers import QActivation, QBatchNormalization, QConv2D, QDense, QDepthwiseConv2D
 from qsearch.plan import Role
 from qsearch.quantizers import parse
@@ -56,10 +49,10 @@ def quantized() -> keras.Model:
 
 def test_quantized_layers_are_the_same_operations() -> None:
     kinds = {node.name: type(node.operation) for node in read_model(quantized()).nodes}
-    assert kinds["c"] is Convolution
-    assert kinds["bn"] is BatchNormalization
-    assert kinds["a"] is Activation
-    assert kinds["dw"] is DepthwiseConvolution
+    assert kinds["c"] is ops.Convolution
+    assert kinds["bn"] is ops.BatchNormalization
+    assert kinds["a"] is ops.Activation
+    assert kinds["dw"] is ops.DepthwiseConvolution
     weights = {node.name: dict(node.weights) for node in read_model(quantized()).nodes}
     assert weights["c"] == {"kernel": (3, 3, 3, 4), "bias": (4,)}
     assert weights["dw"] == {"kernel": (3, 3, 4, 1)}
@@ -108,7 +101,7 @@ def test_a_sequential_model_with_its_input_told_late() -> None:
     model = keras.Sequential([layers.Dense(3, name="d"), layers.Dropout(0.5, name="r")])
     model.build((None, 4))
     graph = read_model(model)
-    assert [type(node.operation) for node in graph.nodes][-1] is Idle
+    assert [type(node.operation) for node in graph.nodes][-1] is ops.Idle
     assert graph.nodes[1].weights == {"kernel": (4, 3), "bias": (3,)}
 
 
@@ -122,8 +115,8 @@ def test_custom_subclasses_are_read_by_type_and_strangers_are_unknown() -> None:
 
     inputs = keras.Input((6, 6, 1))
     graph = read_model(keras.Model(inputs, Stranger(name="debias_0")(KernelBias(2, 3, name="k")(inputs))))
-    assert isinstance(graph.nodes[1].operation, Convolution)
-    assert graph.nodes[2].operation == Unknown("Stranger")
+    assert isinstance(graph.nodes[1].operation, ops.Convolution)
+    assert graph.nodes[2].operation == ops.Unknown("Stranger")
 
 
 class Subclassed(keras.Model):

@@ -11,8 +11,9 @@ from golden_models import graph_of
 from keras_models import build
 
 from qsearch.errors import ModelError
+from qsearch.graph import operations as ops
 from qsearch.graph.from_keras import read_model
-from qsearch.graph.model_graph import Convolution, Input, ModelGraph, Node, Unknown
+from qsearch.graph.model_graph import ModelGraph, Node
 from qsearch.graph.resize import with_filters
 from qsearch.plan import LayerPlan, QuantizationPlan
 
@@ -89,20 +90,20 @@ def test_widths_that_do_not_fit(name: str, widths: dict[str, int], words: str) -
 
 
 def chain(last: Node) -> ModelGraph:
-    source = Node("in", "in", "InputLayer", Input(), (), (), (8, 8, 4))
-    first = Convolution(4, (1, 1), False)
+    source = Node("in", "in", "InputLayer", ops.Input(), (), (), (8, 8, 4))
+    first = ops.Convolution(filters=4, kernel_size=(1, 1), use_bias=False)
     conv = Node("c", "c", "Conv2D", first, ("in",), ((8, 8, 4),), (8, 8, 4), {"kernel": (1, 1, 4, 4)})
     return ModelGraph("chain", (source, conv, last), (last.name,))
 
 
 def test_an_unknown_layer_does_not_follow() -> None:
-    stranger = Node("s", "s", "Stranger", Unknown("Stranger"), ("c",), ((8, 8, 4),), (8, 8, 4))
+    stranger = Node("s", "s", "Stranger", ops.Unknown("Stranger"), ("c",), ((8, 8, 4),), (8, 8, 4))
     with pytest.raises(ModelError, match=r"layer 's': what a Stranger layer does.*tune_filters_exceptions"):
         with_filters(chain(stranger), plan({"c": 6}))
 
 
 def test_groups_must_divide_channels() -> None:
-    grouped = Convolution(4, (1, 1), False, groups=4)
+    grouped = ops.Convolution(filters=4, kernel_size=(1, 1), use_bias=False, groups=4)
     node = Node("g", "g", "Conv2D", grouped, ("c",), ((8, 8, 4),), (8, 8, 4), {"kernel": (1, 1, 1, 4)})
     assert dict(with_filters(chain(node), plan({"c": 8, "g": 4})).nodes[2].weights) == {"kernel": (1, 1, 2, 4)}
     with pytest.raises(

@@ -1,7 +1,7 @@
 """Model files of earlier commits load, wherever the classes have moved since.
 
-The file is of commit 08a1043: quantize_model of a convolution (quantized_po2, bias quantized_bits), batch normalization,
-quantized_relu, a depthwise convolution (ternary), quantized_tanh and a dense layer (stochastic_ternary).
+The file is of commit 08a1043: quantize_model of a convolution (quantized_po2, bias quantized_bits), batch
+normalization, quantized_relu, a depthwise convolution (ternary), quantized_tanh and a dense layer (stochastic_ternary).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import pytest
 
 from qsearch.blocks.lookahead import cost_in
 from qsearch.config import load_config
-from qsearch.energy.counts import mac_count, priced_share
+from qsearch.energy.counts import counts, priced_share
 from qsearch.energy.estimate import price_plan
 from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.models import load_model
@@ -87,6 +87,6 @@ def test_mlperf_tiny(tmp_path: Path, name: str, macs: int | None) -> None:
     path = SHARED / f"{name}.h5"
     experiment = experiment_of(tmp_path, f"{{path: {path}}}")
     if macs is not None:
-        assert sum(mac_count(node) for node in experiment.graph.nodes) == macs
+        assert sum(counts(node).macs for node in experiment.graph.nodes) == macs
     cheapest_costs_less(experiment).save(tmp_path / "q.keras")
     assert read_plan(load_model(tmp_path / "q.keras")).layers

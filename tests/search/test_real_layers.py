@@ -12,7 +12,7 @@ import pytest
 from keras import layers, ops
 
 from qsearch.config import load_config
-from qsearch.energy.counts import mac_count, pooling_area
+from qsearch.energy.counts import counts, pooling_area
 from qsearch.energy.estimate import EnergySettings, price_plan
 from qsearch.errors import ConfigError
 from qsearch.graph.from_keras import read_model, read_plan
@@ -231,7 +231,7 @@ def test_a_model_applied_to_every_time_step(tmp_path: Path) -> None:
     graph = read_model(model)
     nodes = {node.layer: node for node in graph.nodes}
     assert nodes["frames/c"].output_shape == (5, 6, 6, 4)
-    assert mac_count(nodes["frames/c"]) == 5 * 36 * 4 * 9
+    assert counts(nodes["frames/c"]).macs == 5 * 36 * 4 * 9
     assert pooling_area(nodes["frames/p"]) == 36
     limit = "Conv2D: [4]\nActivation: [8]\nLSTM: [4, 4, 8]"
     space = space_of(tmp_path, model, limit, "{tune_filters: layer, fold_batch_norm: true}")
