@@ -8,9 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 NAMES = "qsearch/config/names.py"
 DATASETS, MODELS = "qsearch/datasets/load.py", "qsearch/models/presets.py"
@@ -61,6 +64,25 @@ EDITS: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {
         ),
         MODES: (('    "random": _random,\n', '    "random": _random,\n    "plain": _random,\n'),),
     },
+    "a layer": {
+        "qsearch/layers/weights.py": (
+            (
+                "@_register\nclass QConv1D",
+                '@_register\nclass QConv3D(_OneKernel, keras.layers.Conv3D):\n    """Conv3D with quantizers."""\n\n'
+                "    def __init__(self, filters, kernel_size, activation=None, kernel_quantizer=None, "
+                "bias_quantizer=None, **kwargs):\n"
+                "        self._start((filters, kernel_size), activation, kernel_quantizer, bias_quantizer, kwargs)\n\n"
+                "    def _operation(self, inputs, kernel):\n        return self.convolution_op(inputs, kernel)\n\n\n"
+                "@_register\nclass QConv1D",
+            ),
+        ),
+        "qsearch/layers/table.py": (
+            (
+                '    "QConv1D": replace(',
+                '    "QConv3D": replace(_KERNEL, replaces=("Conv3D",), width="filters"),\n    "QConv1D": replace(',
+            ),
+        ),
+    },
     "a quantizer": {
         f"{ROOM}fixed_point.py": (
             (
@@ -88,6 +110,26 @@ quantization_config: {kernel: {"quantized_steps(4,0,alpha=1.0)": 4, "quantized_s
 limit: {Dense: [8, 8, 8], Conv2D: [8, 8, 8], Activation: [8]}
 goal: {type: energy, params: {process: measured}}
 run: {output_dir: out, mode: plain, max_trials: 2, epochs: 1}
+"""
+
+
+VOLUMES = """
+import keras
+
+
+def build():
+    x = inputs = keras.Input((4, 4, 1))
+    x = keras.layers.Conv3D(4, 2, activation="relu", name="volume")(keras.layers.Reshape((4, 2, 2, 1))(x))
+    return keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(keras.layers.Flatten()(x)))
+"""
+
+VOLUMES_CONFIG = """
+dataset: {name: halved_digits, train_samples: 300, test_samples: 100, validation: 0.2}
+model: {factory: "volumes:build"}
+reference: {epochs: 1}
+limit: {Dense: [8, 8, 8], Conv3D: [2, 8, 4]}
+goal: {type: energy}
+run: {output_dir: volumes, mode: random, max_trials: 1, epochs: 1, tune_filters: layer}
 """
 
 
@@ -134,16 +176,29 @@ def edited(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_what_is_added_there_is_searched_with(edited: Path) -> None:
-    (edited / "added.yaml").write_text(CONFIG, encoding="utf-8")
+def searched(edited: Path, config: str) -> list[dict[str, Any]]:
+    """The journal of a run of the copy."""
+    (edited / "added.yaml").write_text(config, encoding="utf-8")
     command = [sys.executable, "-m", "qsearch", "run", "added.yaml", "--plain"]
-    done = subprocess.run(
-        command, cwd=edited, env={**os.environ, "PYTHONPATH": str(edited)}, capture_output=True, text=True, check=False
-    )
+    environment = {**os.environ, "PYTHONPATH": str(edited)}
+    done = subprocess.run(command, cwd=edited, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    trials = [json.loads(line) for line in (edited / "out" / "trials.jsonl").read_text(encoding="utf-8").splitlines()]
+    folder = edited / yaml.safe_load(config)["run"]["output_dir"]
+    return [json.loads(line) for line in (folder / "trials.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_what_is_added_there_is_searched_with(edited: Path) -> None:
+    trials = searched(edited, CONFIG)
     assert [trial["status"] for trial in trials] == ["completed"] * 2
     assert "quantized_steps(" in json.dumps(trials)
     result = json.loads((edited / "out" / "result.json").read_text(encoding="utf-8"))
     assert result["mode"] == "plain"
     assert result["reference"]["energy"] > 0
+
+
+def test_a_layer_that_is_added_there_is_searched(edited: Path) -> None:
+    (edited / "volumes.py").write_text(VOLUMES, encoding="utf-8")
+    trial = searched(edited, VOLUMES_CONFIG)[0]
+    assert trial["status"] == "completed"
+    assert {"kernel", "bias", "activation", "filters"} == trial["plan"]["volume"].keys()
+    assert zipfile.is_zipfile(edited / "volumes" / "best" / "model.keras")

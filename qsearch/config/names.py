@@ -7,28 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from qsearch.layers.table import QUANTIZED_CLASSES
+
 DATASETS = ("mnist", "fashion_mnist", "cifar10", "cifar100", "digits")
 MODELS = ("mnist", "fashion_mnist", "cifar10", "cifar100", "digits", "resnet8", "digits_resnet")
 MEMORIES = ("fixed", "sram", "dram")
 PROCESSES = ("horowitz", "jouppi_7nm")
 NUMBER_TYPES = ("int8", "int16", "int32", "fp16", "fp32")
 STRATEGIES = ("auto", "none", "mirrored", "tpu")
-
-QUANTIZED_CLASSES = (
-    "Dense",
-    "Conv1D",
-    "Conv2D",
-    "Conv2DTranspose",
-    "DepthwiseConv2D",
-    "SeparableConv1D",
-    "SeparableConv2D",
-    "SimpleRNN",
-    "LSTM",
-    "GRU",
-    "Activation",
-    "BatchNormalization",
-)
-"""Keras classes that have a quantized form."""
 
 LIMIT_CLASSES = (
     *QUANTIZED_CLASSES,

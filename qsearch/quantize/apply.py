@@ -145,11 +145,11 @@ def quantized_layer(layer: Any, plan: LayerPlan, norm: Any = None) -> Any:
     if core_of(layer) is not layer:
         return keras.layers.TimeDistributed(quantized_layer(layer.layer, plan), **base_config(layer))
     if not plan.quantizes:
-        if kind.width is None or plan.filters is None:
+        if kind.entry.width is None or plan.filters is None:
             raise ModelError(f"layer {layer.name!r}: {type(layer).__name__} has no width of its own")
         if dense_units(layer) is not None:
             return copied(layer, {"output_shape": (*layer.partial_output_shape[:-1], plan.filters)})
-        return copied(layer, {kind.width: plan.filters})
+        return copied(layer, {kind.entry.width: plan.filters})
     if kind.quantized is QActivation:
         own = live_config(layer) if plan.adaptive and isinstance(layer, QAdaptiveActivation) else {}
         return _activation({**own, **base_config(layer)}, plan)
@@ -174,8 +174,8 @@ def _configured(layer: Any, kind: LayerKind, plan: LayerPlan) -> Config:
     if units is not None:
         config = {key: value for key, value in config.items() if key in _OF_EINSUM}
         config |= {"units": units, "use_bias": layer.bias_axes is not None}
-    config |= {name: _spec(plan, role) for role, name in kind.arguments.items()}
-    for name, role in kind.functions.items():
+    config |= {name: _spec(plan, role) for role, name in kind.entry.arguments.items()}
+    for name, role in kind.entry.functions.items():
         if hasattr(layer, name):
             function = getattr(layer, name)
             # Written as Q layers read it: the field's hard_sigmoid is not Keras'.
@@ -183,8 +183,8 @@ def _configured(layer: Any, kind: LayerKind, plan: LayerPlan) -> Config:
             config[name] = _spec(plan, role) or kept
         elif role in plan.quantizers:
             config[name] = _spec(plan, role)
-    if kind.width is not None and plan.filters is not None:
-        config[kind.width] = plan.filters
+    if kind.entry.width is not None and plan.filters is not None:
+        config[kind.entry.width] = plan.filters
     return config
 
 

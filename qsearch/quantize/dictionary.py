@@ -147,15 +147,15 @@ class _Entry:
         if self.kind.quantized is QActivation:
             return self._activation()
         roles = self._roles()
-        if self.kind.needed and not any(role in roles for role in self.kind.needed):
-            wanted = " or ".join(key for key, role in self.kind.keys.items() if role in self.kind.needed)
+        if self.kind.entry.needed and not any(role in roles for role in self.kind.entry.needed):
+            wanted = " or ".join(key for key, role in self.kind.entry.keys.items() if role in self.kind.entry.needed)
             raise _StaysError(f"its entry {self.key} has no {wanted}")
         if Role.BIAS in roles and not self._has_bias():
             del roles[Role.BIAS]
-        if Role.POINTWISE in self.kind.needed and "kernel_quantizer" in self.entry:
+        if Role.POINTWISE in self.kind.entry.needed and "kernel_quantizer" in self.entry:
             roles.setdefault(Role.POINTWISE, roles[Role.KERNEL])
         asked = Role.ACTIVATION in roles
-        if Role.ACTIVATION in self.kind.keys.values() and not asked:
+        if Role.ACTIVATION in self.kind.entry.keys.values() and not asked:
             core = core_of(self.layer)
             owner = getattr(core, "forward_layer", core)
             spec = automatic(computed_by(getattr(owner, "activation", None)), self.options.activation_bits)
@@ -203,7 +203,7 @@ class _Entry:
         return LayerPlan({Role.ACTIVATION: spec}, adaptive=adaptive)
 
     def _roles(self) -> dict[Role, QuantizerSpec]:
-        keys, key = self.kind.keys, str(self.key)
+        keys, key = self.kind.entry.keys, str(self.key)
         if not isinstance(self.entry, Mapping):
             raise ConfigError(f"{key}: found {self.entry!r}, expected a dictionary with keys such as {', '.join(keys)}")
         roles: dict[Role, QuantizerSpec] = {}

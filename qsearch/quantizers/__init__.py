@@ -4,7 +4,7 @@
     quantized_bits(4, 0, alpha=1.0)(tensor)
 
 Keras and TensorFlow are imported with the first quantizer. `__init__.pyi` shows editors the parameters of each
-(`scripts/quantizer_stub.py` writes it from the table).
+(`scripts/stubs.py` writes it from the table).
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-# Written by scripts/quantizer_stub.py from qsearch/quantizers/table.py.
+# Written by scripts/stubs.py from qsearch/quantizers/table.py.
 from collections.abc import Mapping, Sequence
 from typing import Any
 

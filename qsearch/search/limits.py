@@ -7,12 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 from qsearch.config import Config, LoadedConfig
 from qsearch.config.limits import ACTIVATION, LINEAR, activation_limit, key_for, patterns, weight_limit
-from qsearch.config.names import LIMIT_CLASSES, QUANTIZED_CLASSES
+from qsearch.config.names import LIMIT_CLASSES
 from qsearch.config.schema import IndexRange
 from qsearch.config.yaml_source import Path
 from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.graph import operations as ops
 from qsearch.graph.model_graph import ModelGraph, Node
+from qsearch.layers.table import QUANTIZED_CLASSES
 from qsearch.plan import NO_QUANTIZERS, Fold, QuantizationPlan, Role, beside, output_layer
 from qsearch.search.bottlenecks import linear_outputs
 from qsearch.search.choices import Choices, Part

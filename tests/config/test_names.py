@@ -17,6 +17,7 @@ from qsearch.config.schema import RunConfig
 from qsearch.config.search_modes import SEARCH_MODES
 from qsearch.datasets import DATASETS
 from qsearch.energy.process import PROCESSES
+from qsearch.layers.table import QUANTIZED_CLASSES
 from qsearch.models import MODELS
 from qsearch.quantize.apply import can_quantize
 from qsearch.quantizers.formats import SOURCE_FORMATS
@@ -49,7 +50,7 @@ def test_layer_classes() -> None:
         "Activation": keras.layers.Activation("relu"),
         "BatchNormalization": keras.layers.BatchNormalization(),
     }
-    assert set(names.QUANTIZED_CLASSES) == set(made)
+    assert set(QUANTIZED_CLASSES) == set(made)
     assert all(can_quantize(layer) for layer in made.values())
     for name in names.LIMIT_CLASSES:
         assert hasattr(keras.layers, name)

@@ -6,11 +6,15 @@ import inspect
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
+import keras
 import pytest
-import quantizer_stub
+import stubs
 
+import qsearch.layers
 import qsearch.quantizers
+from qsearch.layers.table import CELLS, LAYERS
 from qsearch.quantizers.parameters import Parameter
 from qsearch.quantizers.table import QUANTIZERS
 
@@ -25,8 +29,17 @@ def test_a_quantizer_shows_its_parameters(name: str) -> None:
     assert quantizer is getattr(import_module(f"qsearch.quantizers.{QUANTIZERS[name].module}"), name)
 
 
-def test_editors_see_the_same() -> None:
-    assert quantizer_stub.STUB.read_text(encoding="utf-8") == quantizer_stub.stub(), "run scripts/quantizer_stub.py"
+@pytest.mark.parametrize("path", stubs.stubs(), ids=lambda path: path.parent.name)
+def test_editors_see_the_same(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == stubs.stubs()[path], "run scripts/stubs.py"
+
+
+def test_layers_are_where_the_table_says() -> None:
+    assert {*LAYERS, *CELLS} == {*qsearch.layers.__all__} <= {*dir(qsearch.layers)}
+    for name, entry in LAYERS.items():
+        layer = getattr(qsearch.layers, name)
+        assert layer is getattr(import_module(f"qsearch.layers.{entry.module}"), name)
+        assert issubclass(layer, keras.layers.Layer)
 
 
 def test_names_are_listed_and_others_are_refused() -> None:
