@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
+from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -121,41 +122,38 @@ def _check_across(source: Source) -> list[Problem]:
 
 
 def _lift(source: Source, problems: list[Problem]) -> Source:
-    """Move `run.goal` and its like to where the schema has them, places included."""
-    run = source.data.get("run")
-    moved = [key for key in _MOVED if isinstance(run, dict) and key in run]
-    if not moved:
-        return source
-    data = {**source.data, "run": {key: value for key, value in run.items() if key not in _MOVED}}
-    places, keys = dict(source.places), dict(source.keys)
-    for key in moved:
-        if key in source.data:
-            problems.append(
-                source.key_problem(("run", key), f"given twice; the other at {source.keys.get((key,), '--set')}")
-            )
-            continue
-        data[key] = run[key]
-        places.update({path[1:]: place for path, place in source.places.items() if path[:2] == ("run", key)})
-        keys.update({path[1:]: place for path, place in source.keys.items() if path[:2] == ("run", key)})
-    return replace(source, data=data, places=places, keys=keys)
+    """Move `run.goal` and its like to where the schema has them."""
+    return _moved(source, problems, _MOVED, ("run",), ())
 
 
 def _sink(source: Source, problems: list[Problem]) -> Source:
-    """Move constraints that stand beside `run:` into it, places included."""
-    run = source.data.get("run", {})
-    moved = [key for key in _SUNK if key in source.data]
-    if not moved or not isinstance(run, dict):
+    """Move constraints that stand beside `run:` into it."""
+    return _moved(source, problems, _SUNK, (), ("run",))
+
+
+def _moved(source: Source, problems: list[Problem], names: Sequence[str], here: Path, there: Path) -> Source:
+    """Move keys of one section to another one, places included; one that is there already is a problem."""
+    before, after = (_section(source.data, path) for path in (here, there))
+    moved = [key for key in names if before is not None and after is not None and key in before]
+    if not moved or before is None or after is None:
         return source
-    data = {key: value for key, value in source.data.items() if key not in moved}
-    data["run"] = dict(run)
     places, keys = dict(source.places), dict(source.keys)
+    taken = dict(after)
     for key in moved:
-        if key in run:
-            problems.append(
-                source.key_problem((key,), f"given twice; the other at {source.keys.get(('run', key), '--set')}")
-            )
+        if key in after:
+            other = source.keys.get((*there, key), "--set")
+            problems.append(source.key_problem((*here, key), f"given twice; the other at {other}"))
             continue
-        data["run"][key] = source.data[key]
-        places.update({("run", *path): place for path, place in source.places.items() if path[:1] == (key,)})
-        keys.update({("run", *path): place for path, place in source.keys.items() if path[:1] == (key,)})
+        taken[key] = before[key]
+        for found, known in ((places, source.places), (keys, source.keys)):
+            end = len(here) + 1
+            found.update({(*there, key, *path[end:]): at for path, at in known.items() if path[:end] == (*here, key)})
+    left = {key: value for key, value in before.items() if key not in moved}
+    data = {**taken, "run": left} if there == () else {**left, "run": taken}
     return replace(source, data=data, places=places, keys=keys)
+
+
+def _section(data: Mapping[str, Any], path: Path) -> Mapping[str, Any] | None:
+    """The section at a path, empty where it is not given; None where something else stands there."""
+    found = data.get(str(path[0]), {}) if path else data
+    return found if isinstance(found, dict) else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import re
 import socket
 import warnings
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from urllib.request import getproxies
 import numpy
 from numpy.typing import NDArray
 
-from qsearch.errors import DatasetError
+from qsearch.errors import DatasetError, reason_of
 from qsearch.paths import expanded
 
 DIGITS_TEST_SAMPLES = 360
@@ -72,7 +71,7 @@ def from_tfds(name: str) -> Raw:
         raise
     except Exception as error:  # tfds, its downloader and TensorFlow's file system raise errors of many kinds
         raise DatasetError(
-            f"data set {name!r}: not in {folder}, and it could not be downloaded ({_first_line(error)}); "
+            f"data set {name!r}: not in {folder}, and it could not be downloaded ({_said(error)}); "
             f"point TFDS_DATA_DIR at a folder with a prepared copy, which holds {name}/<version>/dataset_info.json"
         ) from None
     return Raw(train_x, train_y, test_x, test_y, 256.0)
@@ -90,7 +89,7 @@ def _load(name: str, folder: Path) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         return [_arrays(builder, split) for split in ("train", "test")]
     except Exception as error:
         raise DatasetError(
-            f"data set {name!r}: the copy in {builder.data_dir} cannot be read ({_first_line(error)}); "
+            f"data set {name!r}: the copy in {builder.data_dir} cannot be read ({_said(error)}); "
             "remove that folder to prepare it again, or point TFDS_DATA_DIR at a whole copy"
         ) from None
 
@@ -123,6 +122,5 @@ def _silent() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _first_line(error: Exception) -> str:
-    text = re.sub(r"\{\{.*?\}\}\s*", "", str(error)).strip().partition("\n")[0]  # without TensorFlow's graph nodes
-    return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {reason_of(error)}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -38,20 +38,20 @@ class Weights(NamedTuple):
 class QuantizedCell(QuantizedLayer):
     """What the three cells share."""
 
-    GATES: ClassVar[int] = 1
     ROLES = MappingProxyType(
         {"kernel": Role.KERNEL, "recurrent": Role.RECURRENT, "bias": Role.BIAS, "state": Role.STATE}
     )
 
-    def _start(self, units: int, functions: Mapping[str, Any], quantizers: Mapping[str, Any], rest: Config) -> None:
-        kernels = {name: quantizers[name] for name in ("kernel", "recurrent")}
-        others = {name: quantizers[name] for name in ("bias", "state")}
+    def _start(self, units: int, functions: Mapping[str, Any], quantizers: tuple[Any, ...], rest: Config) -> None:
+        """Quantizers: of kernel, recurrent kernel, bias and state."""
+        kernel, recurrent, bias, state = quantizers
+        kernels, others = {"kernel": kernel, "recurrent": recurrent}, {"bias": bias, "state": state}
         initializers = {"kernel": "glorot_uniform", "recurrent": "orthogonal", "bias": "zeros"}
         if rest.get("implementation") == 0:
             rest = {**rest, "implementation": 1}  # old files have the first one's number, which Keras 2 dropped
         found = suited(kernels, others, rest, initializers)
         read = {name: activation_of(identifier) for name, identifier in functions.items()}
-        super().__init__(units, **read, **found.arguments)  # type: ignore[call-arg]
+        super().__init__(units, **read, **found.arguments)
         self._take(found)
         self._prepared: Weights | None = None
 
@@ -76,19 +76,19 @@ class QuantizedCell(QuantizedLayer):
         if self._prepared is not None:
             return self._prepared
         return Weights(
-            self._quantized("kernel", self.kernel, training),  # type: ignore[attr-defined]
-            self._quantized("recurrent", self.recurrent_kernel, training),  # type: ignore[attr-defined]
-            self._quantized("bias", self.bias, training),  # type: ignore[attr-defined]
+            self._quantized("kernel", self.kernel, training),
+            self._quantized("recurrent", self.recurrent_kernel, training),
+            self._quantized("bias", self.bias, training),
         )
 
     def _input_part(self, x: Any, weights: Weights, bias: Any, training: bool | None) -> Any:
         """x · W + b, with the cell's dropout."""
-        mask = self.get_dropout_mask(x) if training else None  # type: ignore[attr-defined]
+        mask = self.get_dropout_mask(x) if training else None
         product = self._product(x, mask, weights.kernel)
         return product if bias is None else ops.add(product, bias)
 
     def _recurrent_mask(self, h: Any, training: bool | None) -> Any:
-        return self.get_recurrent_dropout_mask(h) if training else None  # type: ignore[attr-defined]
+        return self.get_recurrent_dropout_mask(h) if training else None
 
     def _product(self, x: Any, mask: Any, matrix: Any) -> Any:
         """x · matrix; a list of masks has one for each gate."""
@@ -103,10 +103,10 @@ class QuantizedCell(QuantizedLayer):
         return self._quantized("state", state, training)
 
     def _act(self, x: Any, training: bool | None) -> Any:
-        return apply_activation(self.activation, x, training)  # type: ignore[attr-defined]
+        return apply_activation(self.activation, x, training)
 
     def _gate(self, x: Any, training: bool | None) -> Any:
-        return apply_activation(self.recurrent_activation, x, training)  # type: ignore[attr-defined]
+        return apply_activation(self.recurrent_activation, x, training)
 
     @property
     def plan(self) -> LayerPlan:
@@ -115,10 +115,10 @@ class QuantizedCell(QuantizedLayer):
         return LayerPlan({**own.quantizers, **plan_of({Role.RECURRENT_ACTIVATION: recurrent}).quantizers})
 
     def get_config(self) -> Config:
-        config = self._config(super().get_config())  # type: ignore[misc]
+        config = self._config(super().get_config())
         config.pop("state_initializer", None)
         if "recurrent_activation" in config:
-            config["recurrent_activation"] = serialized_activation(self.recurrent_activation)  # type: ignore[attr-defined]
+            config["recurrent_activation"] = serialized_activation(self.recurrent_activation)
         return config
 
 
@@ -137,12 +137,7 @@ class QSimpleRNNCell(QuantizedCell, keras.layers.SimpleRNNCell):  # type: ignore
         state_quantizer: Any = None,
         **kwargs: Any,
     ) -> None:
-        quantizers = {
-            "kernel": kernel_quantizer,
-            "recurrent": recurrent_quantizer,
-            "bias": bias_quantizer,
-            "state": state_quantizer,
-        }
+        quantizers = (kernel_quantizer, recurrent_quantizer, bias_quantizer, state_quantizer)
         kwargs.pop("implementation", None)
         self._start(units, {"activation": activation}, quantizers, kwargs)
 
@@ -161,8 +156,6 @@ class QLSTMCell(QuantizedCell, keras.layers.LSTMCell):  # type: ignore[misc]
     c = R(f) · Q_s(c) + R(i) · A(g), h = R(o) · A(c); A the activation, R the recurrent one.
     """
 
-    GATES = 4
-
     @in_order(*_FUNCTIONS, *cell_order("unit_forget_bias"), *CELL_QUANTIZERS, *_DROPOUT, "implementation")
     def __init__(
         self,
@@ -175,12 +168,7 @@ class QLSTMCell(QuantizedCell, keras.layers.LSTMCell):  # type: ignore[misc]
         state_quantizer: Any = None,
         **kwargs: Any,
     ) -> None:
-        quantizers = {
-            "kernel": kernel_quantizer,
-            "recurrent": recurrent_quantizer,
-            "bias": bias_quantizer,
-            "state": state_quantizer,
-        }
+        quantizers = (kernel_quantizer, recurrent_quantizer, bias_quantizer, state_quantizer)
         functions = {"activation": activation, "recurrent_activation": recurrent_activation}
         self._start(units, functions, quantizers, kwargs)
 
@@ -203,8 +191,6 @@ class QGRUCell(QuantizedCell, keras.layers.GRUCell):  # type: ignore[misc]
     shape (2, 3 · units). QKeras' default, `reset_after=False`, is not Keras'.
     """
 
-    GATES = 3
-
     @in_order(*_FUNCTIONS, *cell_order(), *CELL_QUANTIZERS, *_DROPOUT, "implementation", "reset_after")
     def __init__(
         self,
@@ -218,12 +204,7 @@ class QGRUCell(QuantizedCell, keras.layers.GRUCell):  # type: ignore[misc]
         reset_after: bool = False,
         **kwargs: Any,
     ) -> None:
-        quantizers = {
-            "kernel": kernel_quantizer,
-            "recurrent": recurrent_quantizer,
-            "bias": bias_quantizer,
-            "state": state_quantizer,
-        }
+        quantizers = (kernel_quantizer, recurrent_quantizer, bias_quantizer, state_quantizer)
         functions = {"activation": activation, "recurrent_activation": recurrent_activation}
         self._start(units, functions, quantizers, {**kwargs, "reset_after": reset_after})
 

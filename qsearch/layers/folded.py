@@ -13,7 +13,7 @@ Jacob et al. 2018 (doi:10.1109/CVPR.2018.00286); modes and order are QKeras'.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -55,7 +55,13 @@ def _float(variable: Any) -> Any:
     return tf.cast(ops.convert_to_tensor(variable), tf.float32)
 
 
-class _Folded:
+if TYPE_CHECKING:
+    _InFrontOf = QConv2D
+else:
+    _InFrontOf = object
+
+
+class _Folded(_InFrontOf):
     """Mixin in front of a Q layer."""
 
     UNBIASED: ClassVar[bool] = True
@@ -80,11 +86,11 @@ class _Folded:
             setattr(self, key, value if module is None else module.get(value))
 
     def build(self, input_shape: Any) -> None:
-        super().build(input_shape)  # type: ignore[misc]
+        super().build(input_shape)
         channels = self._channels()
         self.gamma = self._parameter("gamma", channels) if self.norm["scale"] else None
         self.beta = self._parameter("beta", channels) if self.norm["center"] else None
-        add = self.add_weight  # type: ignore[attr-defined]
+        add = self.add_weight
         self.iteration = add(
             name="iteration", shape=(), dtype="int64", initializer=keras.initializers.Constant(-1), trainable=False
         )
@@ -100,7 +106,7 @@ class _Folded:
         )
 
     def _parameter(self, name: str, channels: int) -> Any:
-        return self.add_weight(  # type: ignore[attr-defined]
+        return self.add_weight(
             name=name,
             shape=(channels,),
             initializer=getattr(self, f"{name}_initializer"),
@@ -119,30 +125,30 @@ class _Folded:
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         # Statistics and folded weights of half precision would not be those of the layers that fold.
         output = self._call(tf.cast(inputs, tf.float32), training)
-        return tf.cast(output, self.compute_dtype)  # type: ignore[attr-defined]
+        return tf.cast(output, self.compute_dtype)
 
     def _call(self, inputs: Any, training: bool | None) -> Any:
         mean, variance = _float(self.moving_mean), _float(self.moving_variance)
-        if not training or not self.trainable:  # type: ignore[attr-defined]
+        if not training or not self.trainable:
             kernel, bias = self._fold(variance, mean, variance, training)
-            return self._finish(self._operation(inputs, kernel), bias, training)  # type: ignore[attr-defined]
+            return self._finish(self._operation(inputs, kernel), bias, training)
         batch_mean, batch_variance, adapts = self._follow(inputs)
         mean, variance = _float(self.moving_mean), _float(self.moving_variance)
         now_mean = tf.where(adapts, batch_mean, mean)
         now_variance = tf.where(adapts, batch_variance, variance)
         if self.norm["folding_mode"] == "batch_stats_folding":
             kernel, bias = self._fold(now_variance, now_mean, now_variance, training)
-            return self._finish(self._operation(inputs, kernel), bias, training)  # type: ignore[attr-defined]
+            return self._finish(self._operation(inputs, kernel), bias, training)
         kernel, bias = self._fold(variance, now_mean, now_variance, training)
         ratio = tf.sqrt(variance + self.norm["epsilon"]) / tf.sqrt(now_variance + self.norm["epsilon"])
-        product = self._operation(inputs, kernel) * self._along_channels(ratio)  # type: ignore[attr-defined]
-        return self._finish(product, bias, training)  # type: ignore[attr-defined]
+        product = self._operation(inputs, kernel) * self._along_channels(ratio)
+        return self._finish(product, bias, training)
 
     def _follow(self, inputs: Any) -> tuple[Any, Any, Any]:
         """(mean and variance of the batch, whether the layer still adapts); moves the averages and the count."""
-        z = self._operation(inputs, _float(self.kernel))  # type: ignore[attr-defined]
-        if self.bias is not None:  # type: ignore[attr-defined]
-            z = z + self._along_channels(_float(self.bias))  # type: ignore[attr-defined]
+        z = self._operation(inputs, _float(self.kernel))
+        if self.bias is not None:
+            z = z + self._along_channels(_float(self.bias))
         axes = [axis for axis in range(len(z.shape)) if axis != self._channel_axis(len(z.shape))]
         mean, variance = tf.nn.moments(z, axes)
         delay = self.norm["ema_freeze_delay"]
@@ -162,13 +168,13 @@ class _Folded:
         """(Q_k(i(kernel_variance) · W), Q_b(i(variance)(b − mean) + β))."""
         kernel, bias = self._unquantized(kernel_variance, mean, variance)
         return (
-            self._quantized(self.KERNEL, kernel, training),  # type: ignore[attr-defined]
-            self._quantized("bias", bias, training),  # type: ignore[attr-defined]
+            self._quantized(self.KERNEL, kernel, training),
+            self._quantized("bias", bias, training),
         )
 
     def _unquantized(self, kernel_variance: Any, mean: Any, variance: Any) -> tuple[Any, Any]:
-        kernel, inverse = _float(self.kernel), self._inverse(variance)  # type: ignore[attr-defined]
-        shift = -mean if self.bias is None else _float(self.bias) - mean  # type: ignore[attr-defined]
+        kernel, inverse = _float(self.kernel), self._inverse(variance)
+        shift = -mean if self.bias is None else _float(self.bias) - mean
         folded = inverse * shift
         if self.beta is not None:
             folded = folded + _float(self.beta)
@@ -182,16 +188,11 @@ class _Folded:
         """The folded kernel and bias, each with its quantizer."""
         mean, variance = _float(self.moving_mean), _float(self.moving_variance)
         kernel, bias = self._unquantized(variance, mean, variance)
-        in_use = self.suited.in_use  # type: ignore[attr-defined]
+        in_use = self.suited.in_use
         return {
-            self.KERNEL: WeightPart(None, kernel, in_use[self.KERNEL]),  # type: ignore[attr-defined]
+            self.KERNEL: WeightPart(None, kernel, in_use[self.KERNEL]),
             "bias": WeightPart(None, bias, in_use["bias"]),
         }
-
-    def folded_weights(self) -> tuple[Any, Any]:
-        """(kernel, bias) with the moving statistics folded in, quantized as at inference."""
-        mean, variance = _float(self.moving_mean), _float(self.moving_variance)
-        return self._fold(variance, mean, variance, training=False)
 
     def _channel_axis(self, rank: int) -> int:
         return 1 if getattr(self, "data_format", None) == "channels_first" else rank - 1
@@ -209,7 +210,7 @@ class _Folded:
         keras.layers.Layer.load_own_variables(self, store)
 
     def get_config(self) -> Config:
-        config = {**super().get_config(), **self.norm}  # type: ignore[misc]
+        config = {**super().get_config(), **self.norm}
         for key in self.norm:
             module = _OBJECTS.get(key.rpartition("_")[2])
             if module is not None:

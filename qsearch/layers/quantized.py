@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 from keras import ops
@@ -87,7 +87,16 @@ class WeightPart:
     quantizer: Quantizer | None
 
 
-class QuantizedLayer:
+if TYPE_CHECKING:
+
+    class _InFrontOf(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+        """What the mixin is put in front of."""
+
+else:
+    _InFrontOf = object
+
+
+class QuantizedLayer(_InFrontOf):
     """Mixin: keeps what `suited` found, applies it, and writes it into configs and plans."""
 
     ROLES: ClassVar[Mapping[str, Role]] = MappingProxyType({"kernel": Role.KERNEL, "bias": Role.BIAS})
@@ -141,14 +150,14 @@ class QuantizedLayer:
             if getattr(self, "data_format", None) == "channels_first":
                 bias = ops.reshape(bias, (1, -1) + (1,) * (len(x.shape) - 2))
             x = ops.add(x, bias)
-        return apply_activation(self.activation, x, training)  # type: ignore[attr-defined]
+        return apply_activation(self.activation, x, training)
 
     def _config(self, config: Config) -> Config:
         """A config with the initializers and constraints that were asked for, not those derived from quantizers."""
         return {
             **config,
             **self.suited.asked,
-            "activation": serialized_activation(self.activation),  # type: ignore[attr-defined]
+            "activation": serialized_activation(self.activation),
             **{f"{name}_quantizer": text(item) for name, item in self.suited.given.items()},
         }
 
@@ -156,4 +165,4 @@ class QuantizedLayer:
     def plan(self) -> LayerPlan:
         """The layer's quantizers as they were given."""
         quantizers: dict[Role, Any] = {self.ROLES[name]: item for name, item in self.suited.given.items()}
-        return plan_of({**quantizers, Role.ACTIVATION: self.activation})  # type: ignore[attr-defined]
+        return plan_of({**quantizers, Role.ACTIVATION: self.activation})

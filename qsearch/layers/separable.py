@@ -42,9 +42,7 @@ class _Separable(QuantizedLayer):
         kernels = {"depthwise": depthwise_quantizer, "pointwise": pointwise_quantizer}
         initializers = {"depthwise": "glorot_uniform", "pointwise": "glorot_uniform", "bias": "zeros"}
         found = suited(kernels, {"bias": bias_quantizer}, kwargs, initializers)
-        super().__init__(  # type: ignore[call-arg]
-            filters, kernel_size, activation=activation_of(activation), **found.arguments
-        )
+        super().__init__(filters, kernel_size, activation=activation_of(activation), **found.arguments)
         self._take(found)
 
     @property
@@ -56,9 +54,9 @@ class _Separable(QuantizedLayer):
         return self._given("pointwise")
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        depthwise = self._quantized("depthwise", self.depthwise_kernel, training)  # type: ignore[attr-defined]
-        pointwise = self._quantized("pointwise", self.pointwise_kernel, training)  # type: ignore[attr-defined]
-        bias = self._quantized("bias", self.bias, training)  # type: ignore[attr-defined]
+        depthwise = self._quantized("depthwise", self.depthwise_kernel, training)
+        pointwise = self._quantized("pointwise", self.pointwise_kernel, training)
+        bias = self._quantized("bias", self.bias, training)
         return self._finish(self._convolve(inputs, depthwise, pointwise), bias, training)
 
     def _convolve(self, inputs: Any, depthwise: Any, pointwise: Any) -> Any:
@@ -66,14 +64,14 @@ class _Separable(QuantizedLayer):
             inputs,
             depthwise,
             pointwise,
-            strides=self.strides,  # type: ignore[attr-defined]
-            padding=self.padding,  # type: ignore[attr-defined]
-            dilation_rate=self.dilation_rate,  # type: ignore[attr-defined]
-            data_format=self.data_format,  # type: ignore[attr-defined]
+            strides=self.strides,
+            padding=self.padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
         )
 
     def get_config(self) -> Config:
-        return self._config(super().get_config())  # type: ignore[misc]
+        return self._config(super().get_config())
 
 
 @_register

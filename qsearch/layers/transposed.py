@@ -36,7 +36,7 @@ class _GroupedTranspose(QuantizedLayer):
                     f"{type(self).__name__}: {key} has no effect, here and in QKeras", DeprecationWarning, stacklevel=4
                 )
         found = suited(kernels, {"bias": bias}, arguments, {})
-        super().__init__(filters, kernel_size, **found.arguments)  # type: ignore[call-arg]
+        super().__init__(filters, kernel_size, **found.arguments)
         self._take(found)
 
     @property
@@ -44,7 +44,7 @@ class _GroupedTranspose(QuantizedLayer):
         return self._given("depthwise_kernel")
 
     def _channel_axis(self) -> int:
-        return 1 if self.data_format == "channels_first" else -1  # type: ignore[attr-defined]
+        return 1 if self.data_format == "channels_first" else -1
 
     def _channels_of(self, input_shape: Any) -> int:
         """The channels of an input, which from now on every input must have."""
@@ -55,7 +55,7 @@ class _GroupedTranspose(QuantizedLayer):
 
     def _weight(self, name: str, shape: tuple[int, ...], trainable: bool = True) -> Any:
         kind = "bias" if name == "bias" else "kernel"
-        return self.add_weight(  # type: ignore[attr-defined]
+        return self.add_weight(
             name=name,
             shape=shape,
             initializer=getattr(self, f"{kind}_initializer"),
@@ -68,17 +68,17 @@ class _GroupedTranspose(QuantizedLayer):
         return ops.conv_transpose(
             inputs,
             kernel,
-            strides=list(self.strides),  # type: ignore[attr-defined]
-            padding=self.padding,  # type: ignore[attr-defined]
-            output_padding=self.output_padding,  # type: ignore[attr-defined]
-            dilation_rate=self.dilation_rate,  # type: ignore[attr-defined]
-            data_format=self.data_format,  # type: ignore[attr-defined]
+            strides=list(self.strides),
+            padding=self.padding,
+            output_padding=self.output_padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
         )
 
     def get_config(self) -> Config:
-        config = self._config(super().get_config())  # type: ignore[misc]
+        config = self._config(super().get_config())
         del config["activation"]
-        return {**config, "depthwise_activation": serialized_activation(self.depthwise_activation)}  # type: ignore[attr-defined]
+        return {**config, "depthwise_activation": serialized_activation(self.depthwise_activation)}
 
 
 @_register

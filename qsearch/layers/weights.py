@@ -47,19 +47,19 @@ class _OneKernel(QuantizedLayer):
     def _start(self, first: tuple[Any, ...], activation: Any, kernel: Any, bias: Any, arguments: Config) -> None:
         initializers = {self.KERNEL: self.INITIALIZER, "bias": "zeros"}
         found = suited({self.KERNEL: kernel}, {"bias": bias}, arguments, initializers)
-        super().__init__(*first, activation=activation_of(activation), **found.arguments)  # type: ignore[call-arg]
+        super().__init__(*first, activation=activation_of(activation), **found.arguments)
         self._take(found)
 
     def _operation(self, inputs: Any, kernel: Any) -> Any:
         raise NotImplementedError
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        kernel = self._quantized(self.KERNEL, self.kernel, training)  # type: ignore[attr-defined]
-        bias = self._quantized("bias", self.bias, training)  # type: ignore[attr-defined]
+        kernel = self._quantized(self.KERNEL, self.kernel, training)
+        bias = self._quantized("bias", self.bias, training)
         return self._finish(self._operation(inputs, kernel), bias, training)
 
     def get_config(self) -> Config:
-        return self._config(super().get_config())  # type: ignore[misc]
+        return self._config(super().get_config())
 
 
 @_register

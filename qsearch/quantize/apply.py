@@ -193,14 +193,13 @@ def _folded(config: Config, norm: Any, plan: LayerPlan) -> Config:
     own = norm.get_config()
     parts = [key for key in own if key.startswith(("beta_", "gamma_", "moving_"))]
     kept = {key: own[key] for key in ("axis", "momentum", "epsilon", "center", "scale", *parts)}
-    # fused=False: the moving variance is the biased one, as in the layer that disappears.
     fold = {
         "folding_mode": plan.fold.mode,
         "ema_freeze_delay": plan.fold.freeze_delay,
-        "fused": False,
+        "fused": False,  # the moving variance is the biased one, as in the layer that disappears
         "folded_norm": norm.name,
     }
-    return {**config, **kept, **fold, "fused": False}
+    return {**config, **kept, **fold}
 
 
 def _activation(config: Config, plan: LayerPlan) -> Any:
