@@ -82,11 +82,11 @@ def layout() -> Any:
 
 def file_case(path: str, train: bool) -> dict[str, Any]:
     """Load a file, and evaluate a model on it once; or train an epoch on it."""
-    from qsearch.datasets import load_own
+    from qsearch.datasets import load_custom
     from qsearch.training.fit import compile_model, evaluate
     from qsearch.training.fit import train as fit
 
-    data = load_own(layout(), npz=path)
+    data = load_custom(layout(), npz=path)
     loaded = memory("VmHWM")
     model, how = network(), recipe()
     compile_model(model, how)
@@ -115,13 +115,13 @@ def generated() -> tuple[Iterator[Any], Iterator[Any]]:
 
 def generator_case() -> dict[str, Any]:
     """Train an epoch on a generator; qsearch reads it once before that."""
-    from qsearch.datasets import load_own
+    from qsearch.datasets import load_custom
     from qsearch.training.fit import train as fit
 
     sys.path.insert(0, str(Path(__file__).parent))
     import data_memory
 
-    data = load_own(layout(), factory="data_memory:generated")
+    data = load_custom(layout(), factory="data_memory:generated")
     looked = len(data_memory._seen)
     fit(network(), data, recipe(), 0, lambda *_: None)
     return {"looked": data_memory._seen[:looked], "trained": data_memory._seen[looked:], "peak": memory("VmHWM")}

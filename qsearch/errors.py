@@ -168,7 +168,7 @@ def reason_of(error: BaseException, length: int = 200) -> str:
     _, found, inner = text.rpartition(f"{_WRAPPED}:")
     lines = [line.strip() for line in (inner if found else text).splitlines() if line.strip()]
     if lines and lines[0].startswith(_WRAPPED):
-        end = next((place for place, line in enumerate(lines) if line.startswith(_ARGUMENTS)), len(lines))
+        end = next((index for index, line in enumerate(lines) if line.startswith(_ARGUMENTS)), len(lines))
         lines = lines[1:end] if end > 1 or len(lines) > 1 else lines
     elif len(lines) > 1 and _SEVERAL.match(lines[0]):
         lines = lines[1:]
@@ -243,7 +243,7 @@ def place_of(error: BaseException) -> str:
     # TensorFlow tells the frames of Python functions, and of what made a node of a graph, in the text alone
     texts = [(file, int(line)) for file, line in _TRACE_LINE.findall(text_of(error))]
     for found in (texts, frames):
-        start = max((place for place, (file, _) in enumerate(found) if Path(file).is_relative_to(_PACKAGE)), default=-1)
+        start = max((index for index, (file, _) in enumerate(found) if Path(file).is_relative_to(_PACKAGE)), default=-1)
         own = [(file, line) for file, line in found[start + 1 :] if _is_the_users(file)]
         if own:
             return f"{Path(own[-1][0]).name}:{own[-1][1]}"

@@ -52,7 +52,7 @@ def imported(path: str, error: Callable[[str], QsearchError]) -> Any:
     except (Exception, SystemExit) as problem:  # whatever the user's module does while it is imported
         raise error(f"{path}: {module_name} cannot be imported ({told(problem)})") from None
     parts = names.split(".")
-    for place, name in enumerate(parts):
+    for index, name in enumerate(parts):
         try:
             missing = not hasattr(found, name)
         except Exception as problem:  # of a __getattr__ of the user's
@@ -62,8 +62,8 @@ def imported(path: str, error: Callable[[str], QsearchError]) -> Any:
             raise error(f"{path}: {module_name} has no {shown(name)}{did_you_mean(name, public)}")
         found = getattr(found, name)
         if inspect.ismodule(found):
-            module = ".".join([module_name, *parts[: place + 1]])
-            raise error(f"{path}: {name!r} is a module; write {module}:{'.'.join(parts[place + 1 :]) or 'NAME'}")
+            module = ".".join([module_name, *parts[: index + 1]])
+            raise error(f"{path}: {name!r} is a module; write {module}:{'.'.join(parts[index + 1 :]) or 'NAME'}")
     if _is_pythons(_home(found)):
         raise error(f"{path}: is {_home(found)}.{found.__name__}, which is of Python itself; {_WHOSE}")
     return found

@@ -94,10 +94,10 @@ def blockwise(loaded: LoadedConfig, graph: ModelGraph, space: SearchSpace, table
         all_names = ", ".join(layer.name for layer in space.layers)
         raise loaded.error(("run", "blocks"), f"take no layer that is searched; searched are: {all_names}")
     stages: list[Stage] = []
-    for place, (block, names) in enumerate(kept):
-        earlier = frozenset(name for before, _ in kept[:place] for name in before.layers)
-        later = frozenset(name for _, following in kept[place + 1 :] for name in following) - names
-        stages.append(Stage(place + 1, block, names, block.trials, earlier - block.layers.keys(), later))
+    for index, (block, names) in enumerate(kept):
+        earlier = frozenset(name for before, _ in kept[:index] for name in before.layers)
+        later = frozenset(name for _, following in kept[index + 1 :] for name in following) - names
+        stages.append(Stage(index + 1, block, names, block.trials, earlier - block.layers.keys(), later))
     notes += [
         f"{name}: is in several blocks ({', '.join(patterns)}) and searched in each of them"
         for name, patterns in table.matched_twice.items()

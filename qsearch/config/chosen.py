@@ -49,7 +49,7 @@ class Chosen:
     whole_set: bool = False
 
     @property
-    def own(self) -> bool:
+    def custom(self) -> bool:
         """Whether it is of the user's own."""
         return ":" in self.name
 

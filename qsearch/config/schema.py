@@ -201,11 +201,11 @@ class ReferenceConfig(Section):
         if not value:
             raise ValueError(f"found no metric, expected at least one of: {', '.join(METRICS)}")
         found: dict[str, int] = {}
-        for place, metric in enumerate(value):
-            first = found.setdefault(metric.meaning, place)
-            if first < place:
+        for index, metric in enumerate(value):
+            first = found.setdefault(metric.meaning, index)
+            if first < index:
                 same = "" if metric.name == value[first].name else f", which is another name of {value[first]}"
-                raise PlacedError(f"found {metric} again{same}; it is metrics[{first}] already", (place,))
+                raise PlacedError(f"found {metric} again{same}; it is metrics[{first}] already", (index,))
         return value
 
     @field_validator("loss_weights")

@@ -153,7 +153,7 @@ def _constants(call: Call, operation: ops.Operation) -> dict[str, Shape]:
         return {}
     given = keras.tree.flatten((call.args, dict(call.kwargs)))
     arrays = [one for one in given if hasattr(one, "shape") and not isinstance(one, keras.KerasTensor)]
-    return {f"constant_{place}": tuple(one.shape) for place, one in enumerate(arrays) if len(one.shape) > 1}
+    return {f"constant_{index}": tuple(one.shape) for index, one in enumerate(arrays) if len(one.shape) > 1}
 
 
 def read_plan(model: keras.Model) -> QuantizationPlan:
@@ -175,12 +175,12 @@ def _functional(model: keras.Model) -> Any:
 
 def _calls_in_order(functional: Any) -> list[Any]:
     """The calls that the outputs need: the inputs in the model's order, then producers before consumers."""
-    order = {id(operation): place for place, operation in enumerate(functional.operations)}
+    order = {id(operation): index for index, operation in enumerate(functional.operations)}
     nodes: list[Any] = []
     for depth in sorted(functional._nodes_by_depth, reverse=True):
         nodes += sorted(functional._nodes_by_depth[depth], key=lambda node: order.get(id(node.operation), -1))
     # Formats of inputs are given in the order of model.inputs, which is not always that of the layers.
-    inputs = {id(tensor): place for place, tensor in enumerate(functional.inputs)}
+    inputs = {id(tensor): index for index, tensor in enumerate(functional.inputs)}
     nodes.sort(key=lambda node: inputs.get(id(node.outputs[0]), len(inputs)))
     needed = {id(tensor) for tensor in (*functional.outputs, *functional.inputs)}
     kept: list[Any] = []

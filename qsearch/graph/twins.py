@@ -88,7 +88,7 @@ def _item(call: Call) -> ops.Operation:
     """x[...]: the channels stay what they are where nothing, or a whole slice, is asked of them."""
     key = call.argument(1, "key")
     keys = [part for part in (key if isinstance(key, tuple | list) else (key,)) if part is not None]
-    open_at = next((place for place, part in enumerate(keys) if part is Ellipsis), len(keys))
+    open_at = next((index for index, part in enumerate(keys) if part is Ellipsis), len(keys))
     open_axes = call.rank - len([part for part in keys if part is not Ellipsis])
     asked = [*keys[:open_at], *[slice(None)] * open_axes, *keys[open_at + 1 :]]
     of_channels = asked[call.channel_axis]

@@ -164,10 +164,10 @@ class BlockNetwork:
         blocks = self._blocks()
         for number, block in enumerate(blocks):
             block_name = [str(number)] if len(blocks) > 1 else []
-            for place, filters in enumerate(block):
-                suffix = "_".join([*block_name, *([str(place)] if len(block) > 1 else [])])
+            for index, filters in enumerate(block):
+                suffix = "_".join([*block_name, *([str(index)] if len(block) > 1 else [])])
                 for kernel in kernels:
-                    last = place == len(block) - 1 and kernel is kernels[-1]
+                    last = index == len(block) - 1 and kernel is kernels[-1]
                     yield _Step(suffix, filters, kernel, 1 if self.with_maxpooling or not last else 2, last)
 
 

@@ -112,8 +112,8 @@ class ResidualNetwork:
         before = None
         for number, stack in enumerate(self.filters):
             blocks = (stack,) if isinstance(stack, int) else tuple(stack)
-            for place, filters in enumerate(blocks):
-                name = f"res{number}" if len(blocks) == 1 else f"res{number}_{place}"
-                strides = 2 if number and not place else 1
+            for index, filters in enumerate(blocks):
+                name = f"res{number}" if len(blocks) == 1 else f"res{number}_{index}"
+                strides = 2 if number and not index else 1
                 yield _Step(name, filters, strides, strides > 1 or filters != (before or filters))
                 before = filters

@@ -16,9 +16,9 @@ from qsearch.graph.resize import with_filters
 from qsearch.graph.walk import core_of, operations_by_path
 from qsearch.layers import QActivation, QAdaptiveActivation, QBidirectional
 from qsearch.layers.roles import serialized_activation
-from qsearch.models.own import is_given
+from qsearch.models.custom import is_given
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role, output_layer
-from qsearch.quantize.copies import Config, base_config, copied, live_config, made, own_objects_of
+from qsearch.quantize.copies import Config, base_config, copied, custom_objects_of, live_config, made
 from qsearch.quantize.fold import foldable
 from qsearch.quantize.kinds import LayerKind, kind_of
 from qsearch.quantize.rebuild import CallError, Rebuild, reshapes
@@ -218,7 +218,7 @@ def _bidirectional(layer: Any, plan: LayerPlan) -> Any:
         if kind is None:
             raise ModelError(f"layer {layer.name!r}: {type(inner).__name__} inside it has no quantized form")
         directions.append(made(inner, kind.quantized, _configured(inner, kind, plan)))
-    with own_objects_of(layer):  # Keras makes the layers that it is given once more
+    with custom_objects_of(layer):  # Keras makes the layers that it is given once more
         return QBidirectional(
             directions[0], merge_mode=layer.merge_mode, backward_layer=directions[1], **base_config(layer)
         )

@@ -9,7 +9,7 @@ import keras
 
 from qsearch.errors import ModelError
 from qsearch.graph.walk import calls_of, variable_name
-from qsearch.models.own import is_own
+from qsearch.models.custom import is_custom
 from qsearch.quantize.model_class import same_class
 
 _OF_TRAINING = ("history", "stop_training", "stop_evaluating", "stop_predicting")
@@ -51,8 +51,8 @@ class Attributes:
         parts = list(layer._flatten_layers())
         others = list(copy._flatten_layers()) if isinstance(copy, keras.layers.Layer) else []
         alike = [part.name for part in parts] == [other.name for other in others]
-        for place, part in enumerate(parts):
-            self.parts.setdefault(id(part), others[place] if alike else None)
+        for index, part in enumerate(parts):
+            self.parts.setdefault(id(part), others[index] if alike else None)
         self.parts[id(layer)] = copy
         for weight in layer.weights:
             self.owners.setdefault(id(weight), (layer, copy))
@@ -64,7 +64,7 @@ class Attributes:
             ModelError: a part of the graph that the copy lacks.
         """
         for model, copy in self.pairs:
-            if not is_own(type(model)):
+            if not is_custom(type(model)):
                 continue
             for name, value in list(vars(model).items()):
                 training = name in _OF_TRAINING or isinstance(value, keras.optimizers.Optimizer)
@@ -120,7 +120,7 @@ class Attributes:
         names = [variable_name(weight) for weight in layer.weights]
         others = [] if copy is None else list(copy.weights)
         if [variable_name(weight) for weight in others] == names:
-            return others[next(place for place, weight in enumerate(layer.weights) if weight is variable)]
+            return others[next(index for index, weight in enumerate(layer.weights) if weight is variable)]
         found = [weight for weight in others if variable_name(weight) == variable_name(variable)]
         if len(found) != 1 or names.count(variable_name(variable)) != 1:
             raise ModelError(f"{what} is {variable.path}, which a quantized copy lacks; read it from its layer")

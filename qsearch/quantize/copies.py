@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from qsearch.errors import ModelError, reason_of
-from qsearch.models.own import is_given, is_own, name_of_keras, named_parts
+from qsearch.models.custom import is_custom, is_given, name_of_keras, named_parts
 from qsearch.paths import temporary_folder
 
 Config = dict[str, Any]
@@ -65,7 +65,7 @@ def live_config(layer: Any) -> Config:
             f"layer {layer.name!r}: {_what(layer)} has no get_config that works: "
             f"{type(error).__name__}: {reason_of(error)}"
         ) from None
-    if is_own(type(layer).from_config):
+    if is_custom(type(layer).from_config):
         return config  # which reads what its own get_config has written
     for key in config:
         value = _attribute(layer, key)
@@ -87,7 +87,7 @@ def made(layer: Any, kind: type[Any], config: Config) -> Any:
     Raises:
         ModelError: it cannot be made.
     """
-    with own_objects_of(layer, config):
+    with custom_objects_of(layer, config):
         try:
             found = kind.from_config(config)
             if not isinstance(found, keras.layers.Layer):
@@ -95,7 +95,7 @@ def made(layer: Any, kind: type[Any], config: Config) -> Any:
         except ModelError:
             raise
         except Exception as error:
-            if not is_own(kind) and isinstance(error, ValueError | TypeError) and not _has_own(layer):
+            if not is_custom(kind) and isinstance(error, ValueError | TypeError) and not _has_custom(layer):
                 raise
             raise ModelError(
                 f"layer {layer.name!r}: {_what(layer)} cannot be copied: {type(error).__name__}: {reason_of(error)}; "
@@ -107,7 +107,7 @@ def made(layer: Any, kind: type[Any], config: Config) -> Any:
     return found
 
 
-def own_objects_of(layer: Any, config: Config | None = None) -> AbstractContextManager[Any]:
+def custom_objects_of(layer: Any, config: Config | None = None) -> AbstractContextManager[Any]:
     """Let Keras know a layer's own objects by the names that a configuration may call them by.
 
     Raises:
@@ -131,7 +131,7 @@ def _named(layer: Any, config: Config) -> Config:
     return found
 
 
-def _has_own(layer: Any) -> bool:
+def _has_custom(layer: Any) -> bool:
     return any(True for part in layer._flatten_layers() for _ in named_parts(part))
 
 

@@ -14,8 +14,8 @@ import numpy
 
 from qsearch.errors import ModelError, reason_of
 from qsearch.graph.walk import calls_of, layers_by_path, operations_by_path
-from qsearch.models import load_model, own_objects
-from qsearch.models.own import is_own, own_parts
+from qsearch.models import custom_objects_in, load_model
+from qsearch.models.custom import custom_parts, is_custom
 from qsearch.paths import temporary_folder
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
@@ -46,8 +46,8 @@ def check_copies(model: keras.Model, plan: QuantizationPlan, own: Mapping[str, A
         _give_weights(model, copy)
         _compare(model, copy)
         quantized = apply_plan(model, plan)
-    found = own_objects(model)
-    if any(is_own(layer) or any(own_parts(layer)) for layer in model._flatten_layers()):
+    found = custom_objects_in(model)
+    if any(is_custom(layer) or any(custom_parts(layer)) for layer in model._flatten_layers()):
         _check_file(quantized, {**found, **(own or {})})
 
 

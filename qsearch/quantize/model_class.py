@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from qsearch.errors import ModelError, reason_of
-from qsearch.models.own import is_own
+from qsearch.models.custom import is_custom
 
 _FUNCTIONAL = ("inputs", "outputs", "name", "trainable")
 _SEQUENTIAL = ("layers", "name", "trainable")
@@ -23,7 +23,7 @@ def same_class(model: keras.Model, *parts: Any) -> keras.Model:
         ModelError: the class has an __init__ of its own that takes something else.
     """
     kind = type(model)
-    if not is_own(kind):
+    if not is_custom(kind):
         return kind(*parts, name=model.name)
     _check_init(model)
     try:
@@ -35,7 +35,7 @@ def same_class(model: keras.Model, *parts: Any) -> keras.Model:
 
 def _check_init(model: keras.Model) -> None:
     own = next(base for base in type(model).__mro__ if "__init__" in vars(base))
-    if not is_own(own):
+    if not is_custom(own):
         return
     known = _allowed(model)
     given = list(inspect.signature(own.__init__).parameters.values())[1:]  # type: ignore[misc]

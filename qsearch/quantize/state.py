@@ -79,10 +79,10 @@ def carry_state(model: keras.Model, copy: keras.Model) -> None:
             )
     for path, other in layers_by_path(copy).items():
         if path in originals and type(originals[path]) is type(other):
-            _carry_own(path, originals[path], other)
+            _carry_custom(path, originals[path], other)
 
 
-def _carry_own(path: str, layer: Any, copy: Any) -> None:
+def _carry_custom(path: str, layer: Any, copy: Any) -> None:
     """What the class' own hooks save beside weights."""
     pairs = zip(layer._flatten_layers(), copy._flatten_layers(), strict=False)
     for part, other in pairs:

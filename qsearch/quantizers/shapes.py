@@ -65,10 +65,10 @@ def _array_misfit(name: str, value: Value, shape: Axes) -> str | None:
     found = _shape(value)
     if len(found) > len(shape):
         return f"{name} has {len(found)} axes, more than the {len(shape)} of the tensor"
-    for place in range(1, len(found) + 1):
-        length, expected = found[-place], shape[-place]
+    for index in range(1, len(found) + 1):
+        length, expected = found[-index], shape[-index]
         if length not in (1, expected):
-            axis = len(shape) - place
+            axis = len(shape) - index
             if expected is None:
                 return f"{name} has {length} values along axis {axis}, which has no fixed length; allowed: 1"
             allowed = "1" if expected == 1 else f"1 or {expected}"

@@ -9,7 +9,7 @@ import keras
 
 from qsearch.config.chosen import Chosen
 from qsearch.config.names import LOSSES
-from qsearch.datasets import Dataset, Source, load_dataset, load_own
+from qsearch.datasets import Dataset, Source, load_custom, load_dataset
 from qsearch.datasets.dataset import ArrayDataset, Arrays, leaves
 from qsearch.datasets.layout import Head, Labels, Layout, Shape, fits
 from qsearch.errors import DatasetError
@@ -37,7 +37,7 @@ def data_of(experiment: Experiment, objective: Objective) -> Dataset:
         return data
     asked = () if objective.whole_set is None else objective.whole_set.asked
     counts = (config.train_samples, config.test_samples)
-    return load_own(layout, config.npz, config.factory, *counts, config.validation, asked)
+    return load_custom(layout, config.npz, config.factory, *counts, config.validation, asked)
 
 
 def layout_of(model: keras.Model, objective: Objective) -> Layout:
@@ -45,7 +45,7 @@ def layout_of(model: keras.Model, objective: Objective) -> Layout:
     names = head_names(model)
     losses = objective.losses(names)
     # functions of the user's own compute with labels, and floats with floats
-    own = any(metric.own for metric in objective.metrics)
+    own = any(metric.custom for metric in objective.metrics)
     kinds = [_labels(losses.get(name)) for name in names]
     heads = tuple(
         Head(name, tuple(tensor.shape[1:]), kind, _ignored(losses.get(name)), floats=own or kind == "own")
@@ -58,7 +58,7 @@ def layout_of(model: keras.Model, objective: Objective) -> Layout:
 
 
 def _labels(loss: Chosen | None) -> Labels:
-    if loss is None or loss.own or loss.name not in LOSSES:
+    if loss is None or loss.custom or loss.name not in LOSSES:
         return "own"
     if loss.name.startswith(_SPARSE):
         return "classes"
@@ -67,7 +67,7 @@ def _labels(loss: Chosen | None) -> Labels:
 
 
 def _ignored(loss: Chosen | None) -> int | None:
-    return None if loss is None or loss.own else loss.ignored
+    return None if loss is None or loss.custom else loss.ignored
 
 
 def _check_fit(data: ArrayDataset, layout: Layout) -> None:
@@ -94,7 +94,7 @@ def balanced(source: Source) -> dict[int, float]:
     """Weights in inverse proportion to how often a class is seen: samples / (classes · count)."""
     counts = source.class_counts()
     total = int(counts.sum())
-    return {place: total / (len(counts) * count) if count else 0.0 for place, count in enumerate(counts.tolist())}
+    return {index: total / (len(counts) * count) if count else 0.0 for index, count in enumerate(counts.tolist())}
 
 
 def class_weights(experiment: Experiment, objective: Objective, data: Dataset) -> Mapping[int, float] | None:

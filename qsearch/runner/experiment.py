@@ -25,7 +25,7 @@ from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.graph.model_graph import ModelGraph
 from qsearch.graph.walk import layers_by_path
 from qsearch.imports import look_in
-from qsearch.models import build_model, build_own, import_objects, load_model, own_objects
+from qsearch.models import build_custom, build_model, custom_objects_in, import_objects, load_model
 from qsearch.plan import NO_QUANTIZERS, QuantizationPlan
 from qsearch.quantize.copy_check import check_copies
 from qsearch.quantize.fold import foldable_paths
@@ -43,7 +43,7 @@ class Experiment:
 
     Attributes:
         model: the reference, not yet trained unless it came from a file.
-        own: classes and functions of the user's own, by name.
+        custom_objects: classes and functions of the user's own, by name.
         indexed: names of the layers that `layer_indexes` admits, and of the raw operations that are searched.
         reference: its cost in the goal's unit, per layer.
         remarks: what is allowed, and probably not what was meant.
@@ -51,7 +51,7 @@ class Experiment:
 
     loaded: LoadedConfig
     model: keras.Model
-    own: Mapping[str, Any]
+    custom_objects: Mapping[str, Any]
     graph: ModelGraph
     indexed: tuple[str, ...]
     costs: Costs
@@ -233,7 +233,7 @@ def _model(loaded: LoadedConfig) -> tuple[keras.Model, dict[str, Any]]:
     if config.path is not None:
         model = load_model(config.path, custom_objects=own, weights=config.weights)
     else:
-        model = build_own(str(config.factory), config.arguments or {})
+        model = build_custom(str(config.factory), config.arguments or {})
     _check_names(model, str(config.path or config.factory))
     _check_finite(model, str(config.path or config.factory))
-    return model, {**own_objects(model), **own}
+    return model, {**custom_objects_in(model), **own}

@@ -59,7 +59,7 @@ class RunResult:
         best: the winning trial, as the search saw it, before final training.
         trials: every trial in order, completed, failed and skipped.
         result: what it came to, in figures.
-        own: classes and functions of the user's own, which loading the model in another process needs.
+        custom_objects: classes and functions of the user's own, which loading the model in another process needs.
         reference: the trained reference, from whose layers the models of the run are made.
     """
 
@@ -67,7 +67,7 @@ class RunResult:
     best: Trial | None
     trials: tuple[AnyTrial, ...]
     result: Result
-    own: Mapping[str, Any]
+    custom_objects: Mapping[str, Any]
     reference: keras.Model
 
     @property
@@ -218,7 +218,7 @@ class _Run:
             best=best,
             trials=tuple(search.trials),
             result=result,
-            own=self.experiment.own,
+            custom_objects=self.experiment.custom_objects,
             reference=self.experiment.model,
         )
 

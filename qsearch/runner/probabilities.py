@@ -39,7 +39,7 @@ def disagreement(model: keras.Model, graph: ModelGraph, losses: Mapping[str, Cho
     found: dict[str, str] = {}
     for head, node, values in zip(heads, graph.outputs, outputs, strict=True):
         loss = losses.get(head)
-        if loss is None or loss.own or loss.name not in (*_BINARY, *_CLASSES):
+        if loss is None or loss.custom or loss.name not in (*_BINARY, *_CLASSES):
             continue
         wrong = _wrong(head, loss, numpy.asarray(values, dtype="float64"), _last(model, graph, node))
         if wrong is not None:

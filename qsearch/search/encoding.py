@@ -70,8 +70,8 @@ class Encoding:
         for dimension in space.dimensions:
             count = len(dimension.options)
             table = {}
-            for place, option in enumerate(dimension.options):
-                one_hot = [_KINDS if place == other else 0.0 for other in range(count)]
+            for index, option in enumerate(dimension.options):
+                one_hot = [_KINDS if index == other else 0.0 for other in range(count)]
                 table[option] = [size(kinds[dimension.name], option), *one_hot]
             tables[dimension.name] = table
         return cls(space, tables, kinds)
@@ -82,7 +82,7 @@ class Encoding:
         names = list(dict.fromkeys(self.groups.values()))
         means = []
         for name in names:
-            members = [own[place][:, 0] for place, d in enumerate(self.space.dimensions) if self.groups[d.name] == name]
+            members = [own[index][:, 0] for index, d in enumerate(self.space.dimensions) if self.groups[d.name] == name]
             means.append(numpy.mean(members, axis=0))
         scale = 1 / math.sqrt(len(self.space.dimensions))
         return numpy.concatenate([numpy.stack(means, axis=1), *(part * scale for part in own)], axis=1)

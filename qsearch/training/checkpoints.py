@@ -26,7 +26,7 @@ class Checkpoints:
         if end is not None:
             parts |= {"end": end.weights, "optimizer": end.optimizer}
             parts |= {f"schedule_{name}": [numpy.asarray(value)] for name, value in end.schedule.items()}
-        arrays = {f"{part}_{place}": array for part, found in parts.items() for place, array in enumerate(found)}
+        arrays = {f"{part}_{index}": array for part, found in parts.items() for index, array in enumerate(found)}
         with written_whole(self._path(trial)) as aside:
             numpy.savez(aside, **arrays)
         self.kept.add(trial)
@@ -60,4 +60,4 @@ class Checkpoints:
     def _read(self, trial: int, part: str) -> list[Any]:
         with numpy.load(self._path(trial), allow_pickle=False) as file:
             names = [name for name in file.files if name.startswith(f"{part}_")]
-            return [file[f"{part}_{place}"] for place in range(len(names))]
+            return [file[f"{part}_{index}"] for index in range(len(names))]

@@ -69,24 +69,24 @@ class Output:
     @property
     def sparse(self) -> bool:
         """Whether labels are class numbers."""
-        return not self.loss.own and self.loss.name.startswith("sparse")
+        return not self.loss.custom and self.loss.name.startswith("sparse")
 
     @property
     def one_hot(self) -> bool:
         """Whether labels are one-hot."""
-        return not self.loss.own and self.loss.name.startswith("categorical")
+        return not self.loss.custom and self.loss.name.startswith("categorical")
 
     @property
     def signed(self) -> bool:
         """Whether its sign is the answer, as of a hinge loss on one unit."""
-        return not self.loss.own and self.loss.name in _HINGES and self.units == 1
+        return not self.loss.custom and self.loss.name in _HINGES and self.units == 1
 
     @property
     def logits(self) -> str | None:
         """What makes probabilities of it, where its loss says that it is none."""
         if self.signed:
             return "sigmoid"
-        if not self.loss.options.get("from_logits") or self.loss.own:
+        if not self.loss.options.get("from_logits") or self.loss.custom:
             return None
         return "sigmoid" if self.loss.name.startswith("binary") else "softmax"
 
@@ -97,8 +97,8 @@ def made_loss(loss: Chosen) -> Any:
     Raises:
         ConfigError: an import path that leads nowhere, or options that its class does not take.
     """
-    if loss.own:
-        return own_object(loss, None)
+    if loss.custom:
+        return custom_object(loss, None)
     if not loss.options:
         return loss.name
     name = SHORT.get(loss.name, loss.name)
@@ -120,8 +120,8 @@ def made_metric(metric: Chosen, output: Output, name: str) -> Any:
     Raises:
         ConfigError: an import path that leads nowhere, or options that its class does not take.
     """
-    if metric.own:
-        return own_object(metric, name)
+    if metric.custom:
+        return custom_object(metric, name)
     canonical = SHORT.get(metric.name, metric.name)
     if canonical == "accuracy":
         if output.logits != "sigmoid":
@@ -138,7 +138,7 @@ def made_metric(metric: Chosen, output: Output, name: str) -> Any:
     signs = output.signed and canonical in _THRESHOLDS
     logits = output.logits if canonical in _THRESHOLDS and "from_logits" not in options else None
     # labels that the loss leaves out are in no class
-    ignored = output.loss.ignored if classes and not output.loss.own else None
+    ignored = output.loss.ignored if classes and not output.loss.custom else None
     flat = (canonical in _FLAT or ignored is not None) and len(output.shape) > 1
     greatest = canonical in _F_SCORES and options.get("threshold") is None and several
     if not (options or classes or numbers or logits or flat) and name == metric.name and name not in _MADE:
@@ -208,18 +208,18 @@ def _defaults(name: str, output: Output) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if name in _CROSSENTROPIES and output.logits is not None:
         found["from_logits"] = True
-    if name in _IGNORING and output.loss.ignored is not None and not output.loss.own:
+    if name in _IGNORING and output.loss.ignored is not None and not output.loss.custom:
         found["ignore_class"] = output.loss.ignored
     if name in (*_OVERLAPS, *_ONE_HOT_OVERLAPS) and (output.units or 0) > 1:
         found["num_classes"] = output.units
     if name in _OVERLAPS and (output.units or 0) > 1:
         found["sparse_y_pred"] = False
-        if not output.loss.own:
+        if not output.loss.custom:
             found["sparse_y_true"] = output.sparse
     return found
 
 
-def own_object(chosen: Chosen, name: str | None) -> Any:
+def custom_object(chosen: Chosen, name: str | None) -> Any:
     """A loss or metric of the user's own: a class is made, a function taken as it is, or with options filled in.
 
     Args:
@@ -249,7 +249,7 @@ def asked_arrays(chosen: Chosen) -> tuple[str, ...]:
     found = imported(chosen.name, ConfigError)
     given = chosen.options
     if isinstance(found, type):
-        found, given = own_object(chosen, None), {}
+        found, given = custom_object(chosen, None), {}
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     more = list(_parameters(found).values())[2:]
     return tuple(
@@ -257,7 +257,7 @@ def asked_arrays(chosen: Chosen) -> tuple[str, ...]:
     )
 
 
-def own_name(path: str) -> str:
+def custom_name(path: str) -> str:
     """The name that a loss or metric of the user's own is reported by.
 
     Raises:

@@ -10,7 +10,7 @@ from qsearch.config.chosen import Chosen
 from qsearch.config.names import LOSSES, METRICS, SIGNED_LOSSES
 from qsearch.errors import ConfigError, did_you_mean
 from qsearch.goal.target import Target
-from qsearch.training.losses import Output, asked_arrays, keras_name, made_loss, made_metric, own_name, own_object
+from qsearch.training.losses import Output, asked_arrays, custom_name, custom_object, keras_name, made_loss, made_metric
 from qsearch.training.whole_set import WholeSet
 
 _LOSS = "loss"
@@ -48,7 +48,7 @@ class Objective:
         """What the metrics are reported by; of several with the same name, later ones have a number."""
         found: list[str] = []
         for metric in self.metrics:
-            name = own_name(metric.name) if metric.own else metric.name
+            name = custom_name(metric.name) if metric.custom else metric.name
             same = sum(other == name or other.startswith(f"{name}_") for other in found)
             found.append(f"{name}_{same + 1}" if name in found else name)
         return tuple(found)
@@ -81,7 +81,7 @@ class Objective:
     def whole_set(self) -> WholeSet | None:
         """The metrics of all predictions at once, if there are any."""
         named = {name: metric for metric, name in zip(self.metrics, self.names, strict=True) if metric.whole_set}
-        functions = {name: own_object(metric, None) for name, metric in named.items()}
+        functions = {name: custom_object(metric, None) for name, metric in named.items()}
         asks = {name: asked_arrays(metric) for name, metric in named.items()}
         return WholeSet(functions, asks, self.head, self.place) if functions else None
 
@@ -95,7 +95,7 @@ class Objective:
             ConfigError: the metric is not among these, or its direction is not known.
         """
         metric, name = self.metrics[0], self.names[0]
-        known = keras_name(metric.name) if metric.own else metric.name
+        known = keras_name(metric.name) if metric.custom else metric.name
         direction, limit = METRICS.get(known or "", (None, None))
         losses = (self.loss,) if isinstance(self.loss, Chosen) else self.loss.values()
         if known == _LOSS and any(loss.name not in LOSSES or loss.name in SIGNED_LOSSES for loss in losses):

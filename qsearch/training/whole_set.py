@@ -117,7 +117,7 @@ def _ways(name: str) -> str:
 def _batches(feed: Any) -> Iterator[tuple[Any, ...]]:
     """(x, y) or (x, y, sample_weight) of a pipeline's batches in turn."""
     sequence = isinstance(feed, keras.utils.PyDataset)
-    yield from (feed[place] for place in range(feed.num_batches)) if sequence else feed
+    yield from (feed[index] for index in range(feed.num_batches)) if sequence else feed
 
 
 def _value(name: str, function: Callable[..., Any], labels: Any, outputs: Any, more: Mapping[str, Any]) -> float:

@@ -12,7 +12,7 @@ import numpy
 import pytest
 import tensorflow
 
-from qsearch.datasets import Dataset, labels, load_own
+from qsearch.datasets import Dataset, labels, load_custom
 from qsearch.datasets.fitting import split_of
 from qsearch.datasets.layout import Head, Labels, Layout, Shape, numbers
 from qsearch.errors import DatasetError
@@ -105,7 +105,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Dataset]:
 
     def loaded(function: Any) -> Dataset:
         module.load = function  # type: ignore[attr-defined]
-        return load_own(NET, factory="bad_data:load")
+        return load_custom(NET, factory="bad_data:load")
 
     return loaded
 

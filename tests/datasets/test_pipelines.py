@@ -13,7 +13,7 @@ import numpy
 import pytest
 import tensorflow
 
-from qsearch.datasets import Dataset, load_own
+from qsearch.datasets import Dataset, load_custom
 from qsearch.datasets.layout import Head, Layout, Shape
 from qsearch.datasets.trouble import feeding
 from qsearch.errors import DatasetError
@@ -89,7 +89,7 @@ def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Datas
         module.data = lambda: (train(), (test or train)())  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "given", module)
         monkeypatch.setattr(sys, "path", [*sys.path])
-        return load_own(layout, factory="given:data", **options)
+        return load_custom(layout, factory="given:data", **options)
 
     return loaded
 

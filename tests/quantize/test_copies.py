@@ -18,7 +18,7 @@ from qsearch.graph.einsum import dense_units
 from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.graph.walk import layers_by_path, operations_by_path
 from qsearch.layers import QActivation, QDense
-from qsearch.models import own_objects
+from qsearch.models import custom_objects_in
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantize.copy_check import check_copies
@@ -463,7 +463,7 @@ def test_functions_are_the_same_objects() -> None:
     once_more = apply_plan(found, EMPTY)
     assert once_more.get_layer("d").activation is one
     with pytest.raises(ModelError, match=r"'(d|a|l|i)' and '(d|a|l|i)': use two different objects called 'clipped'"):
-        own_objects(model)
+        custom_objects_in(model)
 
 
 def test_lambdas_are_the_same_objects() -> None:
@@ -482,7 +482,7 @@ def test_lambdas_are_the_same_objects() -> None:
 
 def test_own_objects_and_files(tmp_path: Path) -> None:
     model = with_functions()
-    found = own_objects(model)
+    found = custom_objects_in(model)
     assert set(found) == {"clipped", "ones", "Small", "Applied"}
     check_copies(model, QuantizationPlan({"d": KERNEL, "l": KERNEL}))
     quantized = apply_plan(model, QuantizationPlan({"d": KERNEL, "l": KERNEL}))
@@ -490,7 +490,7 @@ def test_own_objects_and_files(tmp_path: Path) -> None:
     again = qsearch.load_model(tmp_path / "m.keras", custom_objects=found)
     x = inputs_of(model)
     assert numpy.array_equal(again(x), quantized(x))
-    assert set(own_objects(of_class(Watched))) == {"Watched"}
+    assert set(custom_objects_in(of_class(Watched))) == {"Watched"}
 
 
 def relu(x: Any) -> Any:
@@ -502,7 +502,7 @@ def test_functions_with_a_name_of_keras() -> None:
     model = keras.Model(inputs, layers.Dense(3, activation=relu, name="d")(inputs))
     assert same(model).get_layer("d").activation is relu
     with pytest.raises(ModelError, match=r"'d': uses a function 'relu' of its own.*another name"):
-        own_objects(model)
+        custom_objects_in(model)
 
 
 # what cannot be copied

@@ -25,7 +25,7 @@ _THREE_SETS = ("train", "validation", "test")
 _GIVES_THREE = "(training, validation, test), each (x, y) or a pipeline, as validation: given says"
 
 
-def load_own(
+def load_custom(
     layout: Layout,
     npz: str | None = None,
     factory: str | None = None,
@@ -137,8 +137,8 @@ def _from_function(factory: str, sets: Sequence[str]) -> dict[str, tuple[Any, ..
     if _crosswise(given):
         raise DatasetError(f"{where}: gave ((x_train, x_test), (y_train, y_test)), as it seems; expected {gives}")
     return {
-        name: _set(part, lambda place=place: give()[place], _called(where, name))
-        for place, (name, part) in enumerate(zip(sets, given, strict=True))
+        name: _set(part, lambda index=index: give()[index], _called(where, name))
+        for index, (name, part) in enumerate(zip(sets, given, strict=True))
     }
 
 

@@ -19,7 +19,7 @@ _DEPTH = 4
 """How far values are looked into: a list of functions, an initializer that wraps another one."""
 
 
-def build_own(factory: str, arguments: Mapping[str, Any]) -> keras.Model:
+def build_custom(factory: str, arguments: Mapping[str, Any]) -> keras.Model:
     """The model that the function at an import path builds.
 
     Raises:
@@ -50,7 +50,7 @@ def _of_custom_objects(message: str) -> ModelError:
     return ModelError(message, "custom_objects")
 
 
-def own_objects(model: keras.Model) -> dict[str, Any]:
+def custom_objects_in(model: keras.Model) -> dict[str, Any]:
     """Classes and functions that are neither Keras' nor qsearch's, by the name that a model file calls them by.
 
     These are classes of layers and models, and what layers are given: activations, initializers, functions of Lambda
@@ -82,16 +82,16 @@ def own_objects(model: keras.Model) -> dict[str, Any]:
 
 def named_parts(layer: Any) -> Iterator[tuple[str, Any]]:
     """What a configuration of the layer, without its sublayers, may name of the user's own: classes and functions."""
-    if is_own(layer):
+    if is_custom(layer):
         yield type(layer).__name__, type(layer)
-    for part in own_parts(layer):
+    for part in custom_parts(layer):
         named = part if isinstance(part, _FUNCTIONS) else type(part)
         # Lambdas, bound methods and partial functions have no name to find them by.
         if isinstance(named, FunctionType | BuiltinFunctionType | type) and named.__name__ != "<lambda>":
             yield named.__name__, named
 
 
-def own_parts(layer: Any) -> Iterator[Any]:
+def custom_parts(layer: Any) -> Iterator[Any]:
     """Functions, and objects such as initializers, that a layer was given and that are the user's own."""
     kind = type(layer)
     for name, value in list(vars(layer).items()):
@@ -100,7 +100,7 @@ def own_parts(layer: Any) -> Iterator[Any]:
             yield from _own(value, _DEPTH)
 
 
-def is_own(part: Any) -> bool:
+def is_custom(part: Any) -> bool:
     """Whether a function, or the class of an object, is neither Keras' nor qsearch's."""
     return _root(part) not in _KNOWN
 
@@ -117,7 +117,7 @@ def _root(part: Any) -> str:
 
 def _own(value: Any, depth: int) -> Iterator[Any]:
     if isinstance(value, _FUNCTIONS):
-        if is_own(value):
+        if is_custom(value):
             yield value
     elif depth == 0 or isinstance(value, type):
         return
@@ -128,7 +128,7 @@ def _own(value: Any, depth: int) -> Iterator[Any]:
         for entry in value.values():
             yield from _own(entry, depth - 1)
     elif callable(getattr(value, "get_config", None)) and not _is_operation(value):
-        if is_own(value):
+        if is_custom(value):
             yield value
         else:  # one of ours or of Keras', which may wrap another
             for entry in vars(value).values():
