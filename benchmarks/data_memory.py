@@ -64,7 +64,7 @@ def recipe() -> Any:
     from qsearch.training.objective import Objective
 
     loss = Chosen("sparse_categorical_crossentropy")
-    objective = Objective(loss, (Chosen("acc"),), Output(loss, (3,)))
+    objective = Objective(loss=loss, metrics=(Chosen("acc"),), output=Output(loss, (3,)))
     return Recipe(
         optimizer=OptimizerConfig(name="sgd"),
         objective=objective,
@@ -77,7 +77,7 @@ def recipe() -> Any:
 def layout() -> Any:
     from qsearch.datasets.layout import Head, Layout
 
-    return Layout("net", {"in": (SIDE, SIDE, 1)}, (Head("out", (3,), "classes"),))
+    return Layout("net", {"in": (SIDE, SIDE, 1)}, (Head(name="out", shape=(3,), labels="classes"),))
 
 
 def file_case(path: str, train: bool) -> dict[str, Any]:

@@ -209,18 +209,59 @@ def _refused(message: str, path: Path) -> Outcome:
 def _graph() -> ModelGraph:
     """With the names of the layers of the shipped configurations' models."""
     map_ = (8, 8, 4)
-    nodes = [Node("input", "input", "InputLayer", ops.Input(), (), (), map_)]
+    nodes = [
+        Node(
+            name="input",
+            layer="input",
+            class_name="InputLayer",
+            operation=ops.Input(),
+            inputs=(),
+            input_shapes=(),
+            output_shape=map_,
+        )
+    ]
     for index in range(5):
         conv, act = f"conv2d_{index}", f"act_{index}"
         weights = {"kernel": (3, 3, 4, 4), "bias": (4,)}
         before = nodes[-1].name
         layer = ops.Convolution(filters=4, kernel_size=(3, 3), use_bias=True)
-        nodes.append(Node(conv, conv, "Conv2D", layer, (before,), (map_,), map_, weights, ("Conv2D",)))
+        nodes.append(
+            Node(
+                name=conv,
+                layer=conv,
+                class_name="Conv2D",
+                operation=layer,
+                inputs=(before,),
+                input_shapes=(map_,),
+                output_shape=map_,
+                weights=weights,
+                classes=("Conv2D",),
+            )
+        )
         relu = ops.Activation(Function("relu"))
-        nodes.append(Node(act, act, "Activation", relu, (conv,), (map_,), map_, classes=("ReLU", "Activation")))
+        nodes.append(
+            Node(
+                name=act,
+                layer=act,
+                class_name="Activation",
+                operation=relu,
+                inputs=(conv,),
+                input_shapes=(map_,),
+                output_shape=map_,
+                classes=("ReLU", "Activation"),
+            )
+        )
     weights = {"kernel": (4, 3), "bias": (3,)}
     last = Node(
-        "dense", "dense", "Dense", ops.Dense(units=3, use_bias=True), (act,), (map_,), (8, 8, 3), weights, ("Dense",)
+        name="dense",
+        layer="dense",
+        class_name="Dense",
+        operation=ops.Dense(units=3, use_bias=True),
+        inputs=(act,),
+        input_shapes=(map_,),
+        output_shape=(8, 8, 3),
+        weights=weights,
+        classes=("Dense",),
     )
     return ModelGraph("small", (*nodes, last), ("dense",))
 

@@ -43,7 +43,9 @@ def energies() -> Any:
 def format_of(row: list[Any]) -> NumberFormat:
     """A dtype row: [mode, name, bits, int_bits, is_signed, max_val_po2 or null]."""
     limit = None if row[5] in (None, -1) else float(row[5])
-    return NumberFormat(_KINDS[row[0]], row[2], row[3], bool(row[4]), limit, row[1])
+    return NumberFormat(
+        kind=_KINDS[row[0]], bits=row[2], int_bits=row[3], signed=bool(row[4]), max_value=limit, name=row[1]
+    )
 
 
 def row_of(item: NumberFormat) -> tuple[int, int, int, int]:
@@ -83,7 +85,16 @@ def graph_of(name: str) -> ModelGraph:
     for layer, kind, options, inputs in arch["layers"]:
         shapes = tuple(nodes[source].output_shape for source in inputs)
         operation, output, weights = _layer(kind, options, shapes)
-        nodes[layer] = Node(layer, layer, kind, operation, tuple(inputs), shapes, output, weights)
+        nodes[layer] = Node(
+            name=layer,
+            layer=layer,
+            class_name=kind,
+            operation=operation,
+            inputs=tuple(inputs),
+            input_shapes=shapes,
+            output_shape=output,
+            weights=weights,
+        )
     return ModelGraph(name, tuple(nodes.values()), tuple(arch["outputs"]))
 
 

@@ -45,7 +45,9 @@ def tried_options(options: Options) -> Outcome:
     start = time.monotonic()
     try:
         sources = tuple(source_format(text) for text in options.sources) or None
-        settings = EnergySettings(process_named("horowitz"), "sram", "sram", sources=sources)
+        settings = EnergySettings(
+            process=process_named("horowitz"), weights_on_memory="sram", activations_on_memory="sram", sources=sources
+        )
         total = price_plan(*with_changes(GRAPH, NO_QUANTIZERS, options.changes), settings).total
         outcome = Outcome("right") if math.isfinite(total) else Outcome("not finite", f"costs {total}")
     except (ConfigError, ModelError) as error:

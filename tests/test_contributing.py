@@ -30,7 +30,7 @@ EDITS: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {
                 "def _halved() -> Raw:\n"
                 "    raw = digits()\n"
                 "    train, test = raw.train_x[:, ::2, ::2], raw.test_x[:, ::2, ::2]\n"
-                "    return Raw(train, raw.train_y, test, raw.test_y, raw.scale)\n"
+                "    return Raw(train_x=train, train_y=raw.train_y, test_x=test, test_y=raw.test_y, scale=raw.scale)\n"
                 "\n\nDATASETS: Mapping",
             ),
         ),
@@ -50,8 +50,11 @@ EDITS: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {
         PROCESSES: (
             (
                 '        "jouppi_7nm": Process(',
-                '        "measured": Process("measured", (0.5,), (1.0,), {16: 1.0, 32: 1.0}, {16: 1.0, 32: 1.0}, '
-                '(1.0,), 10.0, "a test"),\n        "jouppi_7nm": Process(',
+                '        "measured": Process(\n            name="measured",\n'
+                "            fixed_add=(0.5,),\n            fixed_mul=(1.0,),\n"
+                "            float_add={16: 1.0, 32: 1.0},\n            float_mul={16: 1.0, 32: 1.0},\n"
+                '            sram_word=(1.0,),\n            dram_bit=10.0,\n            source="a test",\n        ),\n'
+                '        "jouppi_7nm": Process(',
             ),
         ),
     },

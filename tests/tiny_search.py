@@ -31,8 +31,18 @@ KERNELS = specs("binary", "ternary", "quantized_bits(4)", "quantized_bits(8)")
 
 def space(layers: int = 4, filters: int = 8) -> SearchSpace:
     dimensions = [d for i in range(layers) for d in (Dimension(f"k{i}", KERNELS), Dimension(f"f{i}", FILTER_FACTORS))]
-    searched = [SearchedLayer(f"c{i}", "Conv2D", {Role.KERNEL: f"k{i}"}, {}, filters, f"f{i}") for i in range(layers)]
-    return SearchSpace(tuple(dimensions), tuple(searched))
+    searched = [
+        SearchedLayer(
+            name=f"c{i}",
+            key="Conv2D",
+            dimensions={Role.KERNEL: f"k{i}"},
+            fixed={},
+            filters=filters,
+            filters_dimension=f"f{i}",
+        )
+        for i in range(layers)
+    ]
+    return SearchSpace(dimensions=tuple(dimensions), layers=tuple(searched))
 
 
 def price(plan: QuantizationPlan) -> Price:

@@ -14,7 +14,7 @@ from qsearch.graph.residual import residual_blocks
 from qsearch.search.space import LEARNING_RATE, SearchSpace
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     """One search: of a block, or of the whole network at once.
 
@@ -72,7 +72,9 @@ class Schedule:
 
 def whole(space: SearchSpace, trials: int) -> Schedule:
     """One search of the whole network."""
-    return Schedule((Stage(None, None, frozenset(layer.name for layer in space.layers), trials),), space)
+    return Schedule(
+        (Stage(number=None, block=None, names=frozenset(layer.name for layer in space.layers), trials=trials),), space
+    )
 
 
 def blockwise(loaded: LoadedConfig, graph: ModelGraph, space: SearchSpace, table: BlockTable) -> Schedule:
@@ -97,7 +99,16 @@ def blockwise(loaded: LoadedConfig, graph: ModelGraph, space: SearchSpace, table
     for index, (block, names) in enumerate(kept):
         earlier = frozenset(name for before, _ in kept[:index] for name in before.layers)
         later = frozenset(name for _, following in kept[index + 1 :] for name in following) - names
-        stages.append(Stage(index + 1, block, names, block.trials, earlier - block.layers.keys(), later))
+        stages.append(
+            Stage(
+                number=index + 1,
+                block=block,
+                names=names,
+                trials=block.trials,
+                earlier=earlier - block.layers.keys(),
+                later=later,
+            )
+        )
     notes += [
         f"{name}: is in several blocks ({', '.join(patterns)}) and searched in each of them"
         for name, patterns in table.matched_twice.items()

@@ -106,7 +106,7 @@ def energy(
         _print_report(first, sort, output)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Priced:
     name: str
     reference: str | None
@@ -148,7 +148,16 @@ def _priced(name: str, reference: str | None, loading: ModelFileOptions, design:
         plan, ebops = QuantizationPlan(), None
         report = price_reference(graph, settings)
     metrics = model_metrics(graph, plan, report, settings.internal.bits)
-    return _Priced(name, reference, graph, plan, settings, report, metrics, ebops)
+    return _Priced(
+        name=name,
+        reference=reference,
+        graph=graph,
+        plan=plan,
+        settings=settings,
+        report=report,
+        metrics=metrics,
+        ebops=ebops,
+    )
 
 
 def _what_if(found: _Priced, changes: Sequence[str]) -> tuple[_Priced, _Priced]:

@@ -132,7 +132,7 @@ def parse_source(text: str, name: str, empty: str = "is empty; start with 'datas
         raise ConfigError(f"{_place(name, error.mark)}: {dotted(error.path) or 'file'}: {error}") from None
     finally:
         loader.dispose()
-    return Source(name, data, reader.places, reader.keys, tuple(reader.problems))
+    return Source(name=name, data=data, places=reader.places, keys=reader.keys, problems=tuple(reader.problems))
 
 
 def _place(name: str, mark: yaml.Mark | None) -> Place:

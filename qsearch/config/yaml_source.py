@@ -37,7 +37,7 @@ class Problem:
         return f"{self.place}: {dotted(self.path) or 'file'}: {self.text}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """The data of a file, and where each value and each key of it stands."""
 

@@ -42,7 +42,7 @@ _ORDER = 8
 """Elements whose labels tell whether the order stays."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Inspected:
     """What a stream was found to hold.
 
@@ -105,7 +105,15 @@ def inspect(stream: Stream, layout: Layout, limit: int | None, what: str, key: s
     counts = next(iter(inspection.labels.values())).counts
     stop = len(rows) if batched else inspection.samples
     last = rows[-1] if batched and limit is not None else None
-    found_all = Inspected(fitting, batched, tuple(rows), inspection.samples, counts, example, Window(0, stop, last))
+    found_all = Inspected(
+        fitting=fitting,
+        batched=batched,
+        rows=tuple(rows),
+        samples=inspection.samples,
+        counts=counts,
+        example=example,
+        window=Window(0, stop, last),
+    )
     if next(read(stream, replace(found_all.window, stop=1), what), None) is None:
         raise DatasetError(
             f"{what}: {stream.kind} that can be read only once, and each epoch reads it again; make the factory give a "

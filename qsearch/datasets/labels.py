@@ -134,7 +134,7 @@ def _misfit(head: Head, found: Shape, expected: str, what: str) -> DatasetError:
     return DatasetError(f"{what}: labels {head.name} have shape {shown(found)}, expected {expected}")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Seen:
     """What values an array has, taken in piece by piece.
 

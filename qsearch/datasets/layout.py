@@ -19,7 +19,7 @@ Shape: TypeAlias = tuple[int | None, ...]
 Labels: TypeAlias = Literal["classes", "categorical", "binary", "values", "own"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Head:
     """An output of a model, and what its loss compares it with.
 

@@ -33,7 +33,7 @@ _HOSTS = {
 _CONNECT_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Raw:
     """Images (samples, height, width, channels) with values 0 to `scale`, and class numbers."""
 
@@ -54,7 +54,7 @@ def digits() -> Raw:
     train_x, test_x, train_y, test_y = train_test_split(
         images, bunch.target, test_size=DIGITS_TEST_SAMPLES, random_state=0, stratify=bunch.target
     )
-    return Raw(train_x, train_y, test_x, test_y, 16.0)
+    return Raw(train_x=train_x, train_y=train_y, test_x=test_x, test_y=test_y, scale=16.0)
 
 
 def from_tfds(name: str) -> Raw:
@@ -74,7 +74,7 @@ def from_tfds(name: str) -> Raw:
             f"data set {name!r}: not in {folder}, and it could not be downloaded ({_said(error)}); "
             f"point TFDS_DATA_DIR at a folder with a prepared copy, which holds {name}/<version>/dataset_info.json"
         ) from None
-    return Raw(train_x, train_y, test_x, test_y, 256.0)
+    return Raw(train_x=train_x, train_y=train_y, test_x=test_x, test_y=test_y, scale=256.0)
 
 
 def _load(name: str, folder: Path) -> list[tuple[NDArray[Any], NDArray[Any]]]:

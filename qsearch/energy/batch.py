@@ -21,7 +21,7 @@ from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers.number_types import NumberFormat
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Step:
     """A node to price: where its inputs and its output stand in the list of signals.
 
@@ -80,7 +80,17 @@ class PlanPricer:
             inputs = tuple(places[name] for name in node.inputs)
             reads_input = any(name in outside for name in node.inputs)
             producers = tuple(shapes[name] for name in node.inputs)
-            steps.append(_Step(node, node.layer, inputs, places[node.name], producers, reads_input, node.name in last))
+            steps.append(
+                _Step(
+                    node=node,
+                    layer=node.layer,
+                    inputs=inputs,
+                    output=places[node.name],
+                    producers=producers,
+                    outside=reads_input,
+                    last=node.name in last,
+                )
+            )
         return start, steps
 
     def _signal(self, form: NumberFormat, shape: Shape) -> int:

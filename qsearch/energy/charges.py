@@ -15,7 +15,7 @@ from qsearch.quantizers.formats import DEFAULT_FORMAT, number_format
 from qsearch.quantizers.number_types import NumberFormat
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Unquantized:
     """What numbers without a quantizer are.
 
@@ -55,7 +55,7 @@ class Charge:
     addition: NumberFormat | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerTypes:
     """Formats of one layer.
 

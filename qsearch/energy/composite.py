@@ -42,7 +42,15 @@ def folded_types(node: Node, inputs: tuple[NumberFormat, ...], plan: LayerPlan |
         result = product.output
     output = handed_on(operation.activation, plan, total, rest)
     stored = ((math.prod(kernel), weight), (channels, bias))
-    return LayerTypes(inputs, output, ((product, result),), total, weight, bias, stored=stored)
+    return LayerTypes(
+        inputs=inputs,
+        output=output,
+        operators=((product, result),),
+        accumulator=total,
+        weight=weight,
+        bias=bias,
+        stored=stored,
+    )
 
 
 def separable_types(
@@ -72,7 +80,9 @@ def separable_types(
     if bias is not None:
         stored.append((node.output_shape[-1], bias))
     output = handed_on(operation.activation, plan, total, rest)
-    return LayerTypes(inputs, output, accumulator=total, weight=first, bias=bias, charges=charges, stored=tuple(stored))
+    return LayerTypes(
+        inputs=inputs, output=output, accumulator=total, weight=first, bias=bias, charges=charges, stored=tuple(stored)
+    )
 
 
 def recurrent_types(
@@ -118,7 +128,13 @@ def recurrent_types(
     if bias is not None:
         stored.append((sides * math.prod(node.weights["bias"]), bias))
     return LayerTypes(
-        inputs, inner, accumulator=total, weight=kernel, bias=bias, charges=tuple(charges), stored=tuple(stored)
+        inputs=inputs,
+        output=inner,
+        accumulator=total,
+        weight=kernel,
+        bias=bias,
+        charges=tuple(charges),
+        stored=tuple(stored),
     )
 
 

@@ -23,7 +23,7 @@ from qsearch.quantizers.formats import DEFAULT_FORMAT, SOURCE_FORMATS
 from qsearch.quantizers.number_types import Kind, NumberFormat
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EnergySettings:
     """The design that a model is priced for.
 
@@ -90,11 +90,11 @@ class NodePricer:
         self.settings = settings
         self.reference = reference
         self.rest = Unquantized(
-            settings.internal,
-            settings.accumulator,
-            settings.activations,
-            settings.unquantized_norm,
-            settings.fused_activation,
+            internal=settings.internal,
+            accumulator=settings.accumulator,
+            activations=settings.activations,
+            norm=settings.unquantized_norm,
+            fused=settings.fused_activation,
         )
         self.memory = MemoryModel(settings.process, settings.min_sram_size, settings.rd_wr_on_io)
 
@@ -206,7 +206,9 @@ class _Pricer:
             node.name: self.formats[node.name] for node in self.graph.nodes if isinstance(node.operation, ops.Input)
         }
         total = math.fsum(layer.total for layer in layers.values())  # whatever the order of branches
-        return EnergyReport(layers, total, tuple(notes), given, priced_share(self.graph))
+        return EnergyReport(
+            layers=layers, total=total, notes=tuple(notes), source_formats=given, priced_share=priced_share(self.graph)
+        )
 
     def _notes(self, node: Node) -> Iterator[str]:
         operation, plan = node.operation, self.plan.quantized(node.layer)

@@ -17,7 +17,7 @@ from qsearch.quantizers.formats import number_format
 from qsearch.quantizers.number_types import NumberFormat
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelMetrics:
     """One inference of a model.
 

@@ -106,7 +106,9 @@ def multiply(weight: NumberFormat, x: NumberFormat) -> Operator:
         case "mux":
             return _multiplexer(weight, x, kind)
         case "xor":
-            return Operator("xor", NumberFormat(_BINARY, 1, 1, True, name="binary"), XOR_FACTOR, 1)
+            return Operator(
+                "xor", NumberFormat(kind=_BINARY, bits=1, int_bits=1, signed=True, name="binary"), XOR_FACTOR, 1
+            )
         case "and":
             return _and_gate(weight, x, kind)
 
@@ -121,7 +123,9 @@ def _shifter(power: NumberFormat, other: NumberFormat, reach: tuple[int, int]) -
 
 def _add_exponents(a: NumberFormat, b: NumberFormat, limit: float | None) -> Operator:
     bits, int_bits = max(a.bits, b.bits) + 1, max(a.int_bits, b.int_bits) + 1
-    output = NumberFormat(_PO2, bits, int_bits, a.signed or b.signed, limit, "quantized_po2")
+    output = NumberFormat(
+        kind=_PO2, bits=bits, int_bits=int_bits, signed=a.signed or b.signed, max_value=limit, name="quantized_po2"
+    )
     return Operator("add", output, 1.0, bits)
 
 
@@ -135,17 +139,26 @@ def _multiplexer(weight: NumberFormat, x: NumberFormat, kind: Kind) -> Operator:
     bits = data.bits + (selector.signed and not data.signed)
     int_bits = bits if kind is _PO2 else data.int_bits
     limit = data.max_value if kind is _PO2 else None
-    output = NumberFormat(kind, bits, int_bits, selector.signed or data.signed, limit, _NAMES[kind])
+    output = NumberFormat(
+        kind=kind,
+        bits=bits,
+        int_bits=int_bits,
+        signed=selector.signed or data.signed,
+        max_value=limit,
+        name=_NAMES[kind],
+    )
     return Operator("mux", output, factor, data.bits)
 
 
 def _and_gate(weight: NumberFormat, x: NumberFormat, kind: Kind) -> Operator:
     if kind is _TERNARY:
-        return Operator("and", NumberFormat(kind, 2, 2, True, name="ternary"), AND_FACTOR, 2)
+        return Operator("and", NumberFormat(kind=kind, bits=2, int_bits=2, signed=True, name="ternary"), AND_FACTOR, 2)
     bits = max(weight.bits, x.bits)
     int_bits = x.int_bits if weight.kind is _ZERO_ONE and weight.name == "binary" else weight.int_bits
     limit = (weight if weight.kind is _PO2 else x).max_value if kind is _PO2 else None
-    output = NumberFormat(kind, bits, int_bits, weight.signed or x.signed, limit, _NAMES[kind])
+    output = NumberFormat(
+        kind=kind, bits=bits, int_bits=int_bits, signed=weight.signed or x.signed, max_value=limit, name=_NAMES[kind]
+    )
     return Operator("and", output, AND_FACTOR, bits)
 
 
@@ -191,13 +204,25 @@ def divide(numerator: NumberFormat, denominator: NumberFormat) -> Operator:
     if numerator.kind is _PO2:
         quotient = _quotient(numerator.max_value, denominator.max_value)
         difference = _add_exponents(numerator, denominator, quotient)
-        output = NumberFormat(_PO2, difference.output.bits, difference.output.int_bits, True, quotient, "quantized_po2")
+        output = NumberFormat(
+            kind=_PO2,
+            bits=difference.output.bits,
+            int_bits=difference.output.int_bits,
+            signed=True,
+            max_value=quotient,
+            name="quantized_po2",
+        )
         return Operator("add", output, 1.0, difference.gate_bits)
     lowest, highest = denominator.exponent_range
     shifted = _shifter(denominator, numerator, (highest, lowest))
     if numerator.kind in (_BINARY, _ZERO_ONE):
         output = NumberFormat(
-            _PO2, shifted.output.bits, shifted.output.int_bits, shifted.output.signed, None, "quantized_po2"
+            kind=_PO2,
+            bits=shifted.output.bits,
+            int_bits=shifted.output.int_bits,
+            signed=shifted.output.signed,
+            max_value=None,
+            name="quantized_po2",
         )
         return Operator("shifter", output, 1.0, shifted.gate_bits)
     return shifted

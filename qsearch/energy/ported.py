@@ -48,7 +48,9 @@ def separable_transposed_types(
     if bias is not None:
         stored.append((operation.filters, bias))
     output = handed_on(operation.activation, plan, total, rest)
-    return LayerTypes(inputs, output, accumulator=total, weight=first, bias=bias, charges=charges, stored=tuple(stored))
+    return LayerTypes(
+        inputs=inputs, output=output, accumulator=total, weight=first, bias=bias, charges=charges, stored=tuple(stored)
+    )
 
 
 def scale_shift_types(
@@ -65,4 +67,6 @@ def scale_shift_types(
     charge = Charge(math.prod(node.output_shape), (product, carried), None if bias is None else total)
     stored = ((1, weight),) if bias is None else ((1, weight), (1, bias))
     output = handed_on(operation.activation, plan, total, rest)
-    return LayerTypes(inputs, output, accumulator=total, weight=weight, bias=bias, charges=(charge,), stored=stored)
+    return LayerTypes(
+        inputs=inputs, output=output, accumulator=total, weight=weight, bias=bias, charges=(charge,), stored=stored
+    )

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from qsearch.errors import ConfigError, did_you_mean, shown
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Process:
     """Energies in pJ; polynomials by falling power.
 

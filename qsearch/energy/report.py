@@ -20,7 +20,7 @@ class Counted(Flag):
     OUTPUTS = auto()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerEnergy:
     """One layer. Energies in pJ, rounded to 0.01 as QTools does.
 
@@ -77,7 +77,7 @@ class LayerEnergy:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EnergyReport:
     """A model's energy.
 

@@ -43,7 +43,7 @@ def layer_types(
             return recurrent_types(node, inputs, plan, rest)
         case ops.Embedding():
             row = format_of(plan, Role.KERNEL, rest.internal) if reference else DEFAULT_FORMAT
-            return LayerTypes(inputs, row, weight=row, stored=((math.prod(node.output_shape), row),))
+            return LayerTypes(inputs=inputs, output=row, weight=row, stored=((math.prod(node.output_shape), row),))
         case ops.BatchNormalization(scale=scale, center=center):
             return _batch_norm(inputs, scale, center, plan, rest)
         case ops.Affine():
@@ -55,16 +55,16 @@ def layer_types(
         case ops.Activation(function=function):
             own = None if plan is None else plan.quantizers.get(Role.ACTIVATION)
             if own is not None:
-                return LayerTypes(inputs, number_format(own))
-            return LayerTypes(inputs, inputs[0] if function.is_linear else rest.activation)
+                return LayerTypes(inputs=inputs, output=number_format(own))
+            return LayerTypes(inputs=inputs, output=inputs[0] if function.is_linear else rest.activation)
         case ops.Merge():
             return _merge(node, node.operation, inputs, rest, reference)
         case ops.AveragePooling():
             return _average(node, inputs, plan, rest, reference)
         case ops.DataMover():
-            return LayerTypes(inputs, inputs[0])
+            return LayerTypes(inputs=inputs, output=inputs[0])
         case _:
-            return LayerTypes(inputs, rest.activation)
+            return LayerTypes(inputs=inputs, output=rest.activation)
 
 
 def _average(
@@ -74,13 +74,13 @@ def _average(
     total = accumulate(pooling_area(node), inputs[0])
     if plan is None:
         carried = rest.accumulator if reference else total
-        return LayerTypes(inputs, carried, accumulator=carried)
+        return LayerTypes(inputs=inputs, output=carried, accumulator=carried)
     share = format_of(plan, Role.AVERAGE, rest.internal)
     product = multiply(total, share)
     own = plan.quantizers.get(Role.ACTIVATION)
     output = product.output if own is None else number_format(own)
     charge = Charge(math.prod(node.output_shape), (product, product.output))
-    return LayerTypes(inputs, output, accumulator=total, charges=(charge,))
+    return LayerTypes(inputs=inputs, output=output, accumulator=total, charges=(charge,))
 
 
 def _weights(
@@ -93,12 +93,21 @@ def _weights(
     if plan is None:
         carried = rest.accumulator
         output = handed_on(operation.activation, plan, carried, rest)
-        return LayerTypes(inputs, output, ((product, carried),), carried, weight, bias)
+        return LayerTypes(
+            inputs=inputs, output=output, operators=((product, carried),), accumulator=carried, weight=weight, bias=bias
+        )
     total = accumulate(terms(node), product.output)
     if bias is not None:
         total = add(total, bias)
     output = handed_on(operation.activation, plan, total, rest)
-    return LayerTypes(inputs, output, ((product, product.output),), total, weight, bias)
+    return LayerTypes(
+        inputs=inputs,
+        output=output,
+        operators=((product, product.output),),
+        accumulator=total,
+        weight=weight,
+        bias=bias,
+    )
 
 
 def _batch_norm(
@@ -131,7 +140,9 @@ def _batch_norm(
     else:
         carried = tuple((operator, operator.output) for operator in operators)
         output = result
-    return LayerTypes(inputs, output, carried, output, constants=(gamma, beta, mean, variance))
+    return LayerTypes(
+        inputs=inputs, output=output, operators=carried, accumulator=output, constants=(gamma, beta, mean, variance)
+    )
 
 
 def _square_root(variance: NumberFormat) -> NumberFormat:
@@ -139,7 +150,9 @@ def _square_root(variance: NumberFormat) -> NumberFormat:
         return variance
     limit = None if variance.max_value is None else float(round(math.sqrt(variance.max_value)))
     bits = variance.bits - 1
-    return NumberFormat(Kind.POWER_OF_TWO, bits, bits, variance.signed, limit, variance.name)
+    return NumberFormat(
+        kind=Kind.POWER_OF_TWO, bits=bits, int_bits=bits, signed=variance.signed, max_value=limit, name=variance.name
+    )
 
 
 def _merge(
@@ -151,7 +164,7 @@ def _merge(
             total = rest.accumulator if reference else accumulate(merge.terms, product.output)
             carried = rest.accumulator if reference else product.output
             charge = Charge(math.prod(node.output_shape) * merge.terms, (product, carried), total)
-            return LayerTypes(inputs, total, accumulator=total, charges=(charge,))
+            return LayerTypes(inputs=inputs, output=total, accumulator=total, charges=(charge,))
         case ops.MergeKind.ADD | ops.MergeKind.SUBTRACT:
             output = merge_sum(inputs)
             operator = Operator("add", output, 1.0, output.bits)
@@ -162,6 +175,6 @@ def _merge(
                 output = operator.output
         case _:
             output = merge_common(inputs)
-            return LayerTypes(inputs, rest.accumulator if reference else output)
+            return LayerTypes(inputs=inputs, output=rest.accumulator if reference else output)
     carried = rest.accumulator if reference else output
-    return LayerTypes(inputs, carried, ((operator, carried),))
+    return LayerTypes(inputs=inputs, output=carried, operators=((operator, carried),))

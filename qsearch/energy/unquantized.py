@@ -28,7 +28,7 @@ def affine_types(node: Node, inputs: tuple[NumberFormat, ...], rest: Unquantized
         operators.append((Operator("add", total, 1.0, total.bits), total))
     count = operation.constants if operation.constants > 1 else 0
     stored = tuple((count, rest.internal) for _ in operators if count)
-    return LayerTypes(inputs, total, tuple(operators), total, stored=stored)
+    return LayerTypes(inputs=inputs, output=total, operators=tuple(operators), accumulator=total, stored=stored)
 
 
 def normalization_types(node: Node, inputs: tuple[NumberFormat, ...], rest: Unquantized) -> LayerTypes:
@@ -48,7 +48,7 @@ def normalization_types(node: Node, inputs: tuple[NumberFormat, ...], rest: Unqu
     if operation.shift:
         charges.append(Charge(values, None, total))
     stored = tuple((math.prod(shape), rest.internal) for shape in node.weights.values())
-    return LayerTypes(inputs, total, accumulator=total, charges=tuple(charges), stored=stored)
+    return LayerTypes(inputs=inputs, output=total, accumulator=total, charges=tuple(charges), stored=stored)
 
 
 def attention_types(node: Node, inputs: tuple[NumberFormat, ...], rest: Unquantized) -> LayerTypes:
@@ -73,5 +73,10 @@ def attention_types(node: Node, inputs: tuple[NumberFormat, ...], rest: Unquanti
     charges.append(Charge(score_count(node), (multiply(weight, total), total)))  # 1/sqrt(size)
     stored = tuple((math.prod(shape), weight) for shape in node.weights.values())
     return LayerTypes(
-        inputs, total, accumulator=total, weight=weight if stored else None, charges=tuple(charges), stored=stored
+        inputs=inputs,
+        output=total,
+        accumulator=total,
+        weight=weight if stored else None,
+        charges=tuple(charges),
+        stored=stored,
     )

@@ -29,7 +29,7 @@ class State(Enum):
     OFF = "off its grid"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Checked:
     """One weight that was looked at.
 
@@ -74,7 +74,16 @@ def _checked(layer: str, name: str, weight: QuantizedWeight) -> Checked:
     else:
         state = State.STORED if weight.is_stored_on_grid else State.TRAINED
     levels = len(numpy.unique(weight.values))
-    return Checked(layer, name, weight.quantizer, weight.bits, weight.values.shape, levels, state, problem)
+    return Checked(
+        layer=layer,
+        weight=name,
+        quantizer=weight.quantizer,
+        bits=weight.bits,
+        shape=weight.values.shape,
+        levels=levels,
+        state=state,
+        problem=problem,
+    )
 
 
 def _problem(weight: QuantizedWeight) -> str:

@@ -19,7 +19,7 @@ from qsearch.quantizers.number_types import Kind
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class QuantizedWeight:
     """One weight of one layer, all arrays of its shape but the scale.
 
@@ -94,11 +94,29 @@ def exported(part: WeightPart) -> QuantizedWeight:
     stored = None if part.variable is None else numpy.asarray(part.variable)
     value = tf.cast(part.value, tf.float32)
     if part.quantizer is None:
-        return QuantizedWeight(None, 32, value.numpy(), None, None, None, None, stored)
+        return QuantizedWeight(
+            quantizer=None,
+            bits=32,
+            values=value.numpy(),
+            codes=None,
+            scale=None,
+            signs=None,
+            levels=None,
+            stored=stored,
+        )
     values = part.quantizer(value, training=False).numpy()
     codes, scale, signs, levels = _coded(part.quantizer, value, values)
     bits = part.quantizer.number_format.bits
-    return QuantizedWeight(str(part.quantizer), bits, values, codes, scale, signs, levels, stored)
+    return QuantizedWeight(
+        quantizer=str(part.quantizer),
+        bits=bits,
+        values=values,
+        codes=codes,
+        scale=scale,
+        signs=signs,
+        levels=levels,
+        stored=stored,
+    )
 
 
 def _coded(

@@ -46,7 +46,7 @@ class BitsReport:
         return {"total": self.total, "layers": {name: layer.to_dict() for name, layer in self.layers.items()}}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BitsGoal:
     """Save bits.
 

@@ -87,11 +87,11 @@ def costs_of(
         return Costs(graph, goal, goal, base)
     params = config.params
     bits = BitsGoal(
-        ForgivingFactor(params.delta_p, params.delta_n, params.rate, params.stress),
-        params.config,
-        params.input_bits,
-        params.output_bits,
-        params.ref_bits,
+        forgiving=ForgivingFactor(params.delta_p, params.delta_n, params.rate, params.stress),
+        counted=params.config,
+        input_bits=params.input_bits,
+        output_bits=params.output_bits,
+        ref_bits=params.ref_bits,
     )
     return Costs(graph, bits, _energy_goal(SEED_ENERGY), base)
 

@@ -12,7 +12,7 @@ from qsearch.errors import ModelError
 from qsearch.graph.model_graph import Shape
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Call:
     """A call.
 

@@ -15,7 +15,7 @@ from qsearch.graph.operations import Operation
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Node:
     """One call of a layer.
 

@@ -16,7 +16,7 @@ Filters = int | Sequence[int]
 SEPARABLE: tuple[Separable, ...] = (False, "none", "dsp", "mobilenet")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Step:
     """One convolution of the network: its place in its block, and what follows it."""
 
@@ -27,7 +27,7 @@ class _Step:
     ends_block: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BlockNetwork:
     """Options of the network.
 
@@ -168,7 +168,13 @@ class BlockNetwork:
                 suffix = "_".join([*block_name, *([str(index)] if len(block) > 1 else [])])
                 for kernel in kernels:
                     last = index == len(block) - 1 and kernel is kernels[-1]
-                    yield _Step(suffix, filters, kernel, 1 if self.with_maxpooling or not last else 2, last)
+                    yield _Step(
+                        suffix=suffix,
+                        filters=filters,
+                        kernel=kernel,
+                        strides=1 if self.with_maxpooling or not last else 2,
+                        ends_block=last,
+                    )
 
 
 def _is_count(value: object) -> bool:

@@ -22,7 +22,7 @@ class _Step:
     shortcut: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ResidualNetwork:
     """Options of the network.
 

@@ -33,7 +33,7 @@ class Stored:
     keras_version: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StoredItem:
     """A serialised object: the layer it belongs to, or is.
 
@@ -162,7 +162,16 @@ def items(part: Any, layer: str, is_layer: bool) -> Iterator[StoredItem]:
             options = inner if isinstance(inner, dict) else {}
             reads = next((key for key in _NO_FILES if isinstance(options.get(key), str)), "")
             module = part.get("module", "")
-            yield StoredItem(layer, plain, name, module, registered, package, kind == "function", reads)
+            yield StoredItem(
+                layer=layer,
+                is_layer=plain,
+                name=name,
+                module=module,
+                registered=registered,
+                package=package,
+                function=kind == "function",
+                reads_file=reads,
+            )
         for key, entry in part.items():
             yield from items(entry, layer, key in ("layers", "layer"))
 

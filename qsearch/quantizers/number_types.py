@@ -20,7 +20,7 @@ class Kind(Enum):
     FLOAT = "float"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NumberFormat:
     """A number type.
 
@@ -73,8 +73,8 @@ class NumberFormat:
 
 
 def fixed(bits: int, int_bits: int, signed: bool = True) -> NumberFormat:
-    return NumberFormat(Kind.FIXED, bits, int_bits, signed)
+    return NumberFormat(kind=Kind.FIXED, bits=bits, int_bits=int_bits, signed=signed)
 
 
 def floating(bits: int) -> NumberFormat:
-    return NumberFormat(Kind.FLOAT, bits, -1, True, name="floating_point")
+    return NumberFormat(kind=Kind.FLOAT, bits=bits, int_bits=-1, signed=True, name="floating_point")

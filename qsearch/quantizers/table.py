@@ -71,7 +71,7 @@ def _signed(arguments: Arguments) -> NumberFormat:
 
 def _relu(arguments: Arguments) -> NumberFormat:
     if _bits(arguments) == 1 and _integer(arguments) == 1:
-        return NumberFormat(Kind.ZERO_ONE, 1, 1, False)
+        return NumberFormat(kind=Kind.ZERO_ONE, bits=1, int_bits=1, signed=False)
     return fixed(_bits(arguments), _integer(arguments), bool(arguments["negative_slope"]))
 
 
@@ -87,7 +87,9 @@ def _sigmoid(arguments: Arguments) -> NumberFormat:
 def _power_of_two(signed: bool) -> Callable[[Arguments], NumberFormat]:
     def read(arguments: Arguments) -> NumberFormat:
         limit = cast("float | None", arguments["max_value"])
-        return NumberFormat(Kind.POWER_OF_TWO, _bits(arguments), _bits(arguments), signed, limit)
+        return NumberFormat(
+            kind=Kind.POWER_OF_TWO, bits=_bits(arguments), int_bits=_bits(arguments), signed=signed, max_value=limit
+        )
 
     return read
 
@@ -97,15 +99,15 @@ def _binary(arguments: Arguments) -> NumberFormat:
 
 
 def _plus_minus_one(arguments: Arguments) -> NumberFormat:
-    return NumberFormat(Kind.BINARY, 1, 1, True)
+    return NumberFormat(kind=Kind.BINARY, bits=1, int_bits=1, signed=True)
 
 
 def _zero_one(arguments: Arguments) -> NumberFormat:
-    return NumberFormat(Kind.ZERO_ONE, 1, 1, False)
+    return NumberFormat(kind=Kind.ZERO_ONE, bits=1, int_bits=1, signed=False)
 
 
 def _ternary(arguments: Arguments) -> NumberFormat:
-    return NumberFormat(Kind.TERNARY, 2, 2, True)
+    return NumberFormat(kind=Kind.TERNARY, bits=2, int_bits=2, signed=True)
 
 
 def _float(arguments: Arguments) -> NumberFormat:

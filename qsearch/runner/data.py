@@ -48,7 +48,13 @@ def layout_of(model: keras.Model, objective: Objective) -> Layout:
     own = any(metric.custom for metric in objective.metrics)
     kinds = [_labels(losses.get(name)) for name in names]
     heads = tuple(
-        Head(name, tuple(tensor.shape[1:]), kind, _ignored(losses.get(name)), floats=own or kind == "own")
+        Head(
+            name=name,
+            shape=tuple(tensor.shape[1:]),
+            labels=kind,
+            ignored=_ignored(losses.get(name)),
+            floats=own or kind == "own",
+        )
         for name, kind, tensor in zip(names, kinds, model.outputs, strict=True)
     )
     inputs: dict[str, Shape] = {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}

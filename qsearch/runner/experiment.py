@@ -37,7 +37,7 @@ from qsearch.search.suited import check_suited
 from qsearch.search.unsearched import told
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Experiment:
     """A configuration applied to its model.
 
@@ -118,15 +118,15 @@ def _read(loaded: LoadedConfig) -> Experiment:
     remarks = [*config_remarks(loaded), *check_suited(loaded, graph, space)]
     check_copies(model, _first_plan(space), own)
     return Experiment(
-        loaded,
-        model,
-        own,
-        graph,
-        _named(indexed_layers(graph.name, layers, loaded), space),
-        costs,
-        costs.reference,
-        space,
-        tuple(remarks),
+        loaded=loaded,
+        model=model,
+        custom_objects=own,
+        graph=graph,
+        indexed=_named(indexed_layers(graph.name, layers, loaded), space),
+        costs=costs,
+        reference=costs.reference,
+        space=space,
+        remarks=tuple(remarks),
     )
 
 

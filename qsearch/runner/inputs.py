@@ -61,7 +61,14 @@ def objective_of(loaded: LoadedConfig, model: keras.Model) -> Objective:
     loss = reference.loss if isinstance(reference.loss, Chosen) else reference.loss.get(heads[place], Chosen("loss"))
     output = Output(loss, tuple(model.outputs[place].shape[1:]))
     objective = Objective(
-        reference.loss, metrics, output, head, reference.direction, reference.loss_weights, weights, place
+        loss=reference.loss,
+        metrics=metrics,
+        output=output,
+        head=head,
+        direction=reference.direction,
+        loss_weights=reference.loss_weights,
+        class_weight=weights,
+        place=place,
     )
     _check_made(loaded, objective)
     return objective

@@ -119,7 +119,15 @@ def run_loaded(loaded: LoadedConfig, observer: Observer, interrupts: Interrupts)
         directory.write_text(CONFIG, to_yaml(config))
         directory.write_json(ENVIRONMENT, environment(config.run.seed))
         with directory.reserved():
-            return _Run(experiment, data, recipe, schedule, directory, observer, interrupts).go()
+            return _Run(
+                experiment=experiment,
+                data=data,
+                recipe=recipe,
+                schedule=schedule,
+                directory=directory,
+                observer=observer,
+                interrupts=interrupts,
+            ).go()
 
 
 @dataclass(frozen=True)
@@ -137,7 +145,7 @@ class _Stop:
         return "interrupted" if self.interrupted else f"stopped, as {self.error}"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Run:
     """One pass over prepared inputs; its methods are the stages in order."""
 

@@ -18,7 +18,7 @@ Limit = int | tuple[QuantizerSpec, ...]
 """The most bits, or the quantizers themselves."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Part:
     """The roles of one layer: those that are searched, by dimension, and those that are fixed."""
 

@@ -132,10 +132,10 @@ class _Builder:
         if self.config.run.learning_rate_optimizer:
             self.choices.dimension(LEARNING_RATE, tuple(range(LEARNING_RATE_STEPS)))
         return SearchSpace(
-            tuple(self.choices.dimensions.values()),
-            tuple(self.layers),
-            tuple(self.choices.notes),
-            self.base,
+            dimensions=tuple(self.choices.dimensions.values()),
+            layers=tuple(self.layers),
+            notes=tuple(self.choices.notes),
+            base=self.base,
             unsearched=tuple(self.choices.unsearched),
         )
 
@@ -204,21 +204,32 @@ class _Builder:
 
     def _add(self, node: Node, linear: Collection[str]) -> None:
         name = node.layer
-        part = Part(name, node.class_name, self.keys.get(name, LINEAR))
+        part = Part(name=name, class_name=node.class_name, key=self.keys.get(name, LINEAR))
         width: str | None = None
         if name in self.searched:
             width = self._roles(part, node)
         elif name not in linear:
             self._left(part, node)
         if name in linear:
-            output = Part(name, node.class_name, LINEAR)
+            output = Part(name=name, class_name=node.class_name, key=LINEAR)
             self.choices.role(output, Role.OUTPUT, "linear", activation_limit(self.config.limit, LINEAR))
             part.dimensions |= output.dimensions
         if part.is_empty and not (name in self.searched and isinstance(node.operation, ops.BatchNormalization)):
             return
         fold = Fold(self.folds[name]) if name in self.folds else None
         filters, tied = filters_of(node) if width is not None else None, self.widths.tied.get(name, ())
-        self.layers.append(SearchedLayer(name, part.key, part.dimensions, part.fixed, filters, width, tied, fold))
+        self.layers.append(
+            SearchedLayer(
+                name=name,
+                key=part.key,
+                dimensions=part.dimensions,
+                fixed=part.fixed,
+                filters=filters,
+                filters_dimension=width,
+                tied=tied,
+                fold=fold,
+            )
+        )
 
     def _left(self, part: Part, node: Node) -> None:
         """Say why a layer is not searched; what only hands numbers on has nothing to quantize."""

@@ -164,12 +164,12 @@ class TrialLoop:
             return None  # becomes a failed trial, which counts
         price, energy = candidate.price, round(candidate.price.energy, 2)
         if price.objection is not None:
-            return skip(price.objection, energy=energy), Feedback(number)
+            return skip(price.objection, energy=energy), Feedback(trial=number)
         bound = self._search.target.bound(price.delta)
         least = self._least() if self._search.prune else None
         if bound is not None and least is not None and bound <= least:
             reason = f"its score can be {bound:.4f} at most, not above {least:.4f}"
-            return skip(reason, energy=energy, bound=bound), Feedback(number, bound=bound)
+            return skip(reason, energy=energy, bound=bound), Feedback(trial=number, bound=bound)
         return None
 
     def _least(self) -> float | None:
@@ -185,7 +185,7 @@ class TrialLoop:
         trial, weights = self._attempt(number, proposal, total)
         self._record(trial)
         if not isinstance(trial, Trial):
-            return trial, Feedback(number)
+            return trial, Feedback(trial=number)
         self._completed.append(trial)
         target = self._search.target
         if trial.trained.stopped is None and not proposal.first_epoch:
@@ -194,7 +194,7 @@ class TrialLoop:
         self._search.keep(trial, weights, better)
         if better:  # only once its model is on disk
             self.best = trial
-        return trial, Feedback(number, completed=True, score=trial.score, worth=target.worth(trial.metric))
+        return trial, Feedback(trial=number, completed=True, score=trial.score, worth=target.worth(trial.metric))
 
     def _attempt(self, number: int, proposal: Proposal, total: int) -> tuple[Trial | FailedTrial, Weights]:
         search, started, candidate = self._search, time.monotonic(), proposal.candidate

@@ -34,7 +34,7 @@ class Proposal:
         return self.candidate.plan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Feedback:
     """What came of a proposal.
 

@@ -43,7 +43,7 @@ class Dimension:
             raise ValueError(f"dimension {self.name!r} must have an option")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SearchedLayer:
     """A layer that a plan quantizes.
 
@@ -76,7 +76,7 @@ class Unsearched:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SearchSpace:
     """All dimensions, all searched layers, and notes about them.
 
@@ -135,7 +135,9 @@ class SearchSpace:
         used = {LEARNING_RATE}.union(*({*layer.dimensions.values(), layer.filters_dimension} for layer in layers))
         dimensions = tuple(dimension for dimension in self.dimensions if dimension.name in used)
         order = tuple(layer.name for layer in self.layers)
-        return SearchSpace(dimensions, layers, self.notes, base, order, self.unsearched)
+        return SearchSpace(
+            dimensions=dimensions, layers=layers, notes=self.notes, base=base, order=order, unsearched=self.unsearched
+        )
 
     def candidates(self, layer: SearchedLayer) -> int:
         """The number of different plans of one layer alone."""

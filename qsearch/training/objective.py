@@ -16,7 +16,7 @@ from qsearch.training.whole_set import WholeSet
 _LOSS = "loss"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Objective:
     """What a model is trained and judged by.
 

@@ -78,7 +78,7 @@ def test_the_right_answer_reaches_the_best_value_of_a_metric(name: str) -> None:
     direction, limit = names.METRICS[name]
     model = keras.Sequential([keras.Input((3,)), keras.layers.Identity()])
     metric = Chosen(name, REQUIRED.get(name, {}))
-    objective = Objective(Chosen("mse"), (metric,), Output(Chosen("mse"), (3,)))
+    objective = Objective(loss=Chosen("mse"), metrics=(metric,), output=Output(Chosen("mse"), (3,)))
     model.compile(**objective.compiled())
     eye = numpy.eye(3, dtype="float32")
     labels = numpy.arange(3) if name.startswith("sparse") else -1 + 2 * eye if "hinge" in name else eye

@@ -20,7 +20,7 @@ from qsearch.errors import DatasetError
 X = numpy.arange(24, dtype=numpy.float32).reshape(6, 4)
 Y = numpy.array([0, 1, 2, 0, 1, 2])
 BATCHES = [(X, Y), (X, Y), (X, Y)]
-NET = Layout("net", {"in": (4,)}, (Head("out", (3,), "classes"),))
+NET = Layout("net", {"in": (4,)}, (Head(name="out", shape=(3,), labels="classes"),))
 
 
 def refusal(call: Callable[..., Any], *arguments: Any) -> str:
@@ -69,7 +69,9 @@ def test_numbers_that_are_not_finite_are_told_elsewhere() -> None:
     ],
 )
 def test_labels(shape: Shape, kind: Labels, y: Any, message: str) -> None:
-    found = refusal(split_of, Layout("net", {"in": (4,)}, (Head("out", shape, kind),)), (X, y), "train")
+    found = refusal(
+        split_of, Layout("net", {"in": (4,)}, (Head(name="out", shape=shape, labels=kind),)), (X, y), "train"
+    )
     assert message in found
     assert "000000" not in found  # no advice to give an output a million units
 
@@ -91,7 +93,7 @@ def test_labels(shape: Shape, kind: Labels, y: Any, message: str) -> None:
 def test_shapes_of_samples_and_what_mends_them(
     found: Shape, wanted: Shape, message: str, mended: Callable[[Any], Any] | None
 ) -> None:
-    one = Layout("net", {"in": wanted}, (Head("out", (3,), "classes"),))
+    one = Layout("net", {"in": wanted}, (Head(name="out", shape=(3,), labels="classes"),))
     x = numpy.zeros((6, *(side or 1 for side in found)), numpy.float32)
     assert refusal(split_of, one, (x, Y), "train").endswith(message)
     if mended is not None:
@@ -196,7 +198,7 @@ MANY = 100_000
 
 
 def test_a_hundred_thousand_classes_make_no_table_of_their_squares() -> None:
-    layout = Layout("net", {"in": (4,)}, (Head("out", (MANY,), "categorical"),))
+    layout = Layout("net", {"in": (4,)}, (Head(name="out", shape=(MANY,), labels="categorical"),))
     found = split_of(layout, (X, Y + MANY - 3), "data")
     assert found.y.shape == (6, MANY)
     assert found.y.sum(axis=1).tolist() == [1.0] * 6
@@ -204,7 +206,7 @@ def test_a_hundred_thousand_classes_make_no_table_of_their_squares() -> None:
 
 
 def test_classes_beyond_two_bytes_are_counted() -> None:
-    layout = Layout("net", {"in": (4,)}, (Head("out", (MANY,), "classes"),))
+    layout = Layout("net", {"in": (4,)}, (Head(name="out", shape=(MANY,), labels="classes"),))
     counts = split_of(layout, (X, Y + MANY - 3), "data").class_counts()
     assert counts[-3:].tolist() == [2, 2, 2]
 
@@ -214,5 +216,5 @@ def test_one_hot_labels_larger_than_memory(monkeypatch: pytest.MonkeyPatch) -> N
         raise MemoryError
 
     monkeypatch.setattr(labels, "one_hot", full)
-    layout = Layout("net", {"in": (4,)}, (Head("out", (3,), "categorical"),))
+    layout = Layout("net", {"in": (4,)}, (Head(name="out", shape=(3,), labels="categorical"),))
     assert "take loss: sparse_categorical_crossentropy" in refusal(split_of, layout, (X, Y), "data")

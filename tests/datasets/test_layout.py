@@ -21,7 +21,7 @@ def layout(*heads: Head, inputs: dict[str, Shape] | None = None) -> Layout:
 
 
 def labels(shape: Shape, kind: Labels, y: Any, **options: Any) -> Split:
-    return split_of(layout(Head("out", shape, kind, **options)), (X, y), "train")
+    return split_of(layout(Head(name="out", shape=shape, labels=kind, **options)), (X, y), "train")
 
 
 def refused(message: str, shape: Shape, kind: Labels, y: Any) -> None:
@@ -73,7 +73,7 @@ def test_a_class_number_that_is_left_out(ignored: int) -> None:
 
 
 def test_inputs_get_or_lose_a_last_axis_of_one() -> None:
-    head = Head("out", (1,), "values")
+    head = Head(name="out", shape=(1,), labels="values")
     for shape, found in (((4, 1), (6, 4, 1)), ((4,), (6, 4))):
         split = split_of(layout(head, inputs={"in": shape}), (X, X[:, 0]), "train")
         assert split.x.shape == found
@@ -81,11 +81,14 @@ def test_inputs_get_or_lose_a_last_axis_of_one() -> None:
 
 def test_the_type_stays() -> None:
     x = numpy.zeros((6, 4), numpy.uint8)
-    split = split_of(layout(Head("out", (3,), "classes")), (x, x[:, 0]), "train")
+    split = split_of(layout(Head(name="out", shape=(3,), labels="classes")), (x, x[:, 0]), "train")
     assert split.x is x
     assert split.y.dtype == numpy.uint8
     assert labels((1,), "values", numpy.zeros(6, int), floats=True).y.dtype == numpy.float32
-    assert split_of(layout(Head("out", (4,), "values")), (x.astype(float), x), "train").x.dtype == numpy.float32
+    assert (
+        split_of(layout(Head(name="out", shape=(4,), labels="values")), (x.astype(float), x), "train").x.dtype
+        == numpy.float32
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,7 +125,11 @@ def test_a_class_that_the_loss_leaves_out() -> None:
 
 
 def test_lists_are_in_the_models_order() -> None:
-    model = layout(Head("one", (1,), "values"), Head("two", (3,), "classes"), inputs={"a": (4,), "b": (2,)})
+    model = layout(
+        Head(name="one", shape=(1,), labels="values"),
+        Head(name="two", shape=(3,), labels="classes"),
+        inputs={"a": (4,), "b": (2,)},
+    )
     a, b, y = X, numpy.ones((6, 2)), [numpy.zeros(6), numpy.zeros(6, int)]
     for x in ([a, b], (a, b), {"b": b, "a": a}):
         split = split_of(model, (x, y), "train")
@@ -147,7 +154,7 @@ def test_lists_are_in_the_models_order() -> None:
 
 
 def test_a_list_for_one_input() -> None:
-    one = layout(Head("out", (1,), "values"))
+    one = layout(Head(name="out", shape=(1,), labels="values"))
     assert split_of(one, ([X], X[:, 0]), "train").x.shape == (6, 4)
     assert split_of(one, (X.tolist(), [0.0] * 6), "train").x.shape == (6, 4)
     with pytest.raises(DatasetError, match=r"a list of 6 arrays, net has 1 input: in; make one array .*numpy\.stack"):
@@ -177,12 +184,12 @@ def test_a_list_for_one_input() -> None:
 )
 def test_bad_data(x: Any, y: Any, message: str) -> None:
     with pytest.raises(DatasetError) as caught:
-        split_of(layout(Head("out", (1,), "values")), (x, y), "train")
+        split_of(layout(Head(name="out", shape=(1,), labels="values")), (x, y), "train")
     assert message in str(caught.value)
 
 
 def test_weights() -> None:
-    pixels = layout(Head("out", (2, 2, 3), "classes"))
+    pixels = layout(Head(name="out", shape=(2, 2, 3), labels="classes"))
     y = numpy.zeros((6, 2, 2), int)
     for shape, found in (((6,), (6,)), ((6, 1), (6,)), ((6, 2, 2), (6, 2, 2)), ((6, 2, 2, 1), (6, 2, 2))):
         split = split_of(pixels, (X, y, numpy.ones(shape, int)), "train")

@@ -18,7 +18,7 @@ from qsearch.datasets.layout import Head, Layout, Shape
 from qsearch.datasets.trouble import feeding
 from qsearch.errors import DatasetError
 
-CLASSES = Layout("net", {"in": (4,)}, (Head("out", (3,), "classes"),))
+CLASSES = Layout("net", {"in": (4,)}, (Head(name="out", shape=(3,), labels="classes"),))
 X = numpy.arange(160, dtype=numpy.float64).reshape(40, 4)
 Y = (numpy.arange(40) % 3).astype(numpy.float64)
 
@@ -295,7 +295,10 @@ def test_pipelines_and_arrays_together(load: Callable[..., Dataset]) -> None:
 
 
 TWO = Layout(
-    "two", {"a": (4,), "b": (1,)}, (Head("kind", (3,), "categorical"), Head("size", (1,), "values")), by_name=True
+    "two",
+    {"a": (4,), "b": (1,)},
+    (Head(name="kind", shape=(3,), labels="categorical"), Head(name="size", shape=(1,), labels="values")),
+    by_name=True,
 )
 
 
@@ -329,7 +332,7 @@ def test_several_inputs_heads_and_weights(load: Callable[..., Dataset], kind: st
 @pytest.mark.parametrize("axes", [(), (1,)])
 @pytest.mark.parametrize("channel", [(), (1,)])
 def test_labels_for_each_pixel(load: Callable[..., Dataset], axes: Shape, channel: Shape) -> None:
-    layout = Layout("net", {"in": (None, None, 1)}, (Head("out", (None, None, 3), "classes"),))
+    layout = Layout("net", {"in": (None, None, 1)}, (Head(name="out", shape=(None, None, 3), labels="classes"),))
     pixels = numpy.arange(40 * 6).reshape(40, 2, 3) % 3
     x, y = pixels.reshape(40, 2, 3, *channel) * 0.5, pixels.reshape(40, 2, 3, *axes)
     for given in (lambda: tensors(x, y).batch(8), lambda: iter(batches(x, y)), lambda: Batches(x, y)):

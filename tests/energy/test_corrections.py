@@ -38,7 +38,16 @@ def node(
     shapes = tuple(source.output_shape for source in inputs)
     names = tuple(source.name for source in inputs)
     layer = name.split(":")[0]
-    return Node(name, layer, type(operation).__name__, operation, names, shapes, output, weights or {})
+    return Node(
+        name=name,
+        layer=layer,
+        class_name=type(operation).__name__,
+        operation=operation,
+        inputs=names,
+        input_shapes=shapes,
+        output_shape=output,
+        weights=weights or {},
+    )
 
 
 def source(*shape: int, name: str = "in") -> Node:

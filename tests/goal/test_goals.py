@@ -105,7 +105,13 @@ def test_energy_goal(entry: dict[str, Any], name: str, rule: str) -> None:
 
 def bits_goal(params: dict[str, Any]) -> BitsGoal:
     counted = {key: tuple(value) for key, value in params["config"].items()}
-    return BitsGoal(factor(params), counted, params["input_bits"], params["output_bits"], params["ref_bits"])
+    return BitsGoal(
+        forgiving=factor(params),
+        counted=counted,
+        input_bits=params["input_bits"],
+        output_bits=params["output_bits"],
+        ref_bits=params["ref_bits"],
+    )
 
 
 def real_norm_bits(node: Node, plan: LayerPlan | None, ref_bits: int) -> float:
@@ -156,7 +162,7 @@ def test_bits_goal(entry: dict[str, Any], name: str) -> None:
 
 
 def test_bits_of_a_plan_with_other_widths() -> None:
-    goal = BitsGoal(ForgivingFactor(8, 8, 2), {"default": ("parameters",)})
+    goal = BitsGoal(forgiving=ForgivingFactor(8, 8, 2), counted={"default": ("parameters",)})
     plan = QuantizationPlan({"d0": LayerPlan({Role.KERNEL: parse("ternary")}, filters=32)})
     layers = goal.trial(graph_of("mlp"), plan).layers
     assert layers["d0"].total == 784 * 32 * 2 + 32 * 8
@@ -164,7 +170,9 @@ def test_bits_of_a_plan_with_other_widths() -> None:
 
 
 def test_a_class_without_entry_is_left_out() -> None:
-    goal = BitsGoal(ForgivingFactor(8, 8, 2), {"Dense": ("activations",), "Activation": ("activations",)})
+    goal = BitsGoal(
+        forgiving=ForgivingFactor(8, 8, 2), counted={"Dense": ("activations",), "Activation": ("activations",)}
+    )
     layers = goal.reference(graph_of("mlp_inline")).layers
     assert {name: layer.total for name, layer in layers.items() if layer.total} == {
         "d0": 48 * 8,
@@ -174,21 +182,29 @@ def test_a_class_without_entry_is_left_out() -> None:
 
 
 def test_a_shared_layer_stores_its_parameters_once() -> None:
-    source = Node("in", "in", "InputLayer", ops.Input(), (), (), (8,))
+    source = Node(
+        name="in",
+        layer="in",
+        class_name="InputLayer",
+        operation=ops.Input(),
+        inputs=(),
+        input_shapes=(),
+        output_shape=(8,),
+    )
     calls = [
         Node(
-            name,
-            "d",
-            "Dense",
-            ops.Dense(units=8, use_bias=False, activation=Function("relu")),
-            (x,),
-            ((8,),),
-            (8,),
-            {"kernel": (8, 8)},
+            name=name,
+            layer="d",
+            class_name="Dense",
+            operation=ops.Dense(units=8, use_bias=False, activation=Function("relu")),
+            inputs=(x,),
+            input_shapes=((8,),),
+            output_shape=(8,),
+            weights={"kernel": (8, 8)},
         )
         for name, x in (("d", "in"), ("d:1", "d"))
     ]
-    goal = BitsGoal(ForgivingFactor(8, 8, 2), {"Dense": ("parameters", "activations")}, ref_bits=4)
+    goal = BitsGoal(forgiving=ForgivingFactor(8, 8, 2), counted={"Dense": ("parameters", "activations")}, ref_bits=4)
     report = goal.reference(ModelGraph("shared", (source, *calls), ("d:1",)))
     assert report.total == 64 * 4 + 2 * 8 * 4
 

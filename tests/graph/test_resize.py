@@ -90,21 +90,55 @@ def test_widths_that_do_not_fit(name: str, widths: dict[str, int], words: str) -
 
 
 def chain(last: Node) -> ModelGraph:
-    source = Node("in", "in", "InputLayer", ops.Input(), (), (), (8, 8, 4))
+    source = Node(
+        name="in",
+        layer="in",
+        class_name="InputLayer",
+        operation=ops.Input(),
+        inputs=(),
+        input_shapes=(),
+        output_shape=(8, 8, 4),
+    )
     first = ops.Convolution(filters=4, kernel_size=(1, 1), use_bias=False)
-    conv = Node("c", "c", "Conv2D", first, ("in",), ((8, 8, 4),), (8, 8, 4), {"kernel": (1, 1, 4, 4)})
+    conv = Node(
+        name="c",
+        layer="c",
+        class_name="Conv2D",
+        operation=first,
+        inputs=("in",),
+        input_shapes=((8, 8, 4),),
+        output_shape=(8, 8, 4),
+        weights={"kernel": (1, 1, 4, 4)},
+    )
     return ModelGraph("chain", (source, conv, last), (last.name,))
 
 
 def test_an_unknown_layer_does_not_follow() -> None:
-    stranger = Node("s", "s", "Stranger", ops.Unknown("Stranger"), ("c",), ((8, 8, 4),), (8, 8, 4))
+    stranger = Node(
+        name="s",
+        layer="s",
+        class_name="Stranger",
+        operation=ops.Unknown("Stranger"),
+        inputs=("c",),
+        input_shapes=((8, 8, 4),),
+        output_shape=(8, 8, 4),
+    )
     with pytest.raises(ModelError, match=r"layer 's': what a Stranger layer does.*tune_filters_exceptions"):
         with_filters(chain(stranger), plan({"c": 6}))
 
 
 def test_groups_must_divide_channels() -> None:
     grouped = ops.Convolution(filters=4, kernel_size=(1, 1), use_bias=False, groups=4)
-    node = Node("g", "g", "Conv2D", grouped, ("c",), ((8, 8, 4),), (8, 8, 4), {"kernel": (1, 1, 1, 4)})
+    node = Node(
+        name="g",
+        layer="g",
+        class_name="Conv2D",
+        operation=grouped,
+        inputs=("c",),
+        input_shapes=((8, 8, 4),),
+        output_shape=(8, 8, 4),
+        weights={"kernel": (1, 1, 1, 4)},
+    )
     assert dict(with_filters(chain(node), plan({"c": 8, "g": 4})).nodes[2].weights) == {"kernel": (1, 1, 2, 4)}
     with pytest.raises(
         ModelError, match=r"layer 'g': 6 input channels and 4 filters are not multiples of its 4 groups"

@@ -33,8 +33,8 @@ def pricers(experiment: Experiment, constraints: Constraints, ahead: bool) -> li
 
 def test_the_middle_option_by_cost() -> None:
     space = SearchSpace(
-        (Dimension("k", ("a", "b", "c", "d")), Dimension("f", (0.5, 1.0, 2.0)), Dimension("one", ("x",))),
-        (SearchedLayer("c", "Conv2D", {}, {}, 8, "f"),),
+        dimensions=(Dimension("k", ("a", "b", "c", "d")), Dimension("f", (0.5, 1.0, 2.0)), Dimension("one", ("x",))),
+        layers=(SearchedLayer(name="c", key="Conv2D", dimensions={}, fixed={}, filters=8, filters_dimension="f"),),
     )
     costs = {"a": 5.0, "b": 1.0, "c": 9.0, "d": 3.0}
     assert middle(space, lambda values: costs[str(values["k"])]) == {"k": "d", "f": 1.0, "one": "x"}

@@ -16,17 +16,19 @@ KERNELS = specs(
     "binary", "quantized_po2(4,1)", "quantized_po2(4,2)", "quantized_bits(4)", "ternary", "quantized_bits(8)"
 )
 SPACE = SearchSpace(
-    (
+    dimensions=(
         Dimension("k0", KERNELS),
         Dimension("k1", KERNELS),
         Dimension("only", specs("binary")),
         Dimension("f0", FILTER_FACTORS),
         Dimension(LEARNING_RATE, tuple(range(5))),
     ),
-    (
-        SearchedLayer("conv", "Conv2D", {Role.KERNEL: "k0"}, {}, 8, "f0"),
-        SearchedLayer("dense", "Dense", {Role.KERNEL: "k1"}),
-        SearchedLayer("last", "Dense", {Role.KERNEL: "only"}),
+    layers=(
+        SearchedLayer(
+            name="conv", key="Conv2D", dimensions={Role.KERNEL: "k0"}, fixed={}, filters=8, filters_dimension="f0"
+        ),
+        SearchedLayer(name="dense", key="Dense", dimensions={Role.KERNEL: "k1"}),
+        SearchedLayer(name="last", key="Dense", dimensions={Role.KERNEL: "only"}),
     ),
 )
 
@@ -84,7 +86,7 @@ def test_learning_rates() -> None:
 def test_what_two_trials_share_or_many_may_by_chance_shows_nothing() -> None:
     two = [trial(i, "x", k0=parse("ternary")) for i in range(2)]
     assert in_common(two, SPACE) == "all 2 for the same reason: x"
-    pair = SearchSpace((Dimension("k0", specs("binary", "ternary")),), SPACE.layers[:1])
+    pair = SearchSpace(dimensions=(Dimension("k0", specs("binary", "ternary")),), layers=SPACE.layers[:1])
     for count, told in ((4, False), (5, True)):
         same = [failed_trial(i, "x", {"k0": parse("ternary")}) for i in range(count)]
         assert ("k0 = ternary" in in_common(same, pair)) is told

@@ -47,7 +47,8 @@ def test_equal_plans_are_trained_once(tmp_path: Path) -> None:
 
 def test_a_space_smaller_than_max_trials_ends_early(tmp_path: Path) -> None:
     tiny = SearchSpace(
-        (Dimension("k", specs("binary", "ternary")),), (SearchedLayer("c", "Conv2D", {Role.KERNEL: "k"}),)
+        dimensions=(Dimension("k", specs("binary", "ternary")),),
+        layers=(SearchedLayer(name="c", key="Conv2D", dimensions={Role.KERNEL: "k"}),),
     )
     result, _, _ = search(tmp_path, tiny, 10)
     assert len([trial for trial in result.trials if isinstance(trial, Trial)]) == 2
@@ -55,7 +56,10 @@ def test_a_space_smaller_than_max_trials_ends_early(tmp_path: Path) -> None:
 
 
 def test_a_space_of_one_plan(tmp_path: Path) -> None:
-    single = SearchSpace((Dimension("k", specs("binary")),), (SearchedLayer("c", "Conv2D", {Role.KERNEL: "k"}),))
+    single = SearchSpace(
+        dimensions=(Dimension("k", specs("binary")),),
+        layers=(SearchedLayer(name="c", key="Conv2D", dimensions={Role.KERNEL: "k"}),),
+    )
     result, _, _ = search(tmp_path, single, 3)
     assert [trial.status for trial in result.trials if isinstance(trial, Trial)] == ["completed"]
 

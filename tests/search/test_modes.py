@@ -35,7 +35,10 @@ def test_no_plan_is_trained_twice(mode: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_space_smaller_than_the_trials_ends_by_itself(mode: str, tmp_path: Path) -> None:
-    tiny = SearchSpace((Dimension("k", KERNELS[:3]),), (SearchedLayer("c", "Conv2D", {Role.KERNEL: "k"}),))
+    tiny = SearchSpace(
+        dimensions=(Dimension("k", KERNELS[:3]),),
+        layers=(SearchedLayer(name="c", key="Conv2D", dimensions={Role.KERNEL: "k"}),),
+    )
     result, recorded, _ = search(tmp_path, tiny, 20, mode=mode, train=learned, prune=False)
     assert len({trial.plan for trial in completed(recorded)}) == 3
     assert result.best is not None
@@ -44,7 +47,10 @@ def test_a_space_smaller_than_the_trials_ends_by_itself(mode: str, tmp_path: Pat
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_space_of_one_plan(mode: str, tmp_path: Path) -> None:
-    single = SearchSpace((Dimension("k", KERNELS[:1]),), (SearchedLayer("c", "Conv2D", {Role.KERNEL: "k"}),))
+    single = SearchSpace(
+        dimensions=(Dimension("k", KERNELS[:1]),),
+        layers=(SearchedLayer(name="c", key="Conv2D", dimensions={Role.KERNEL: "k"}),),
+    )
     result, recorded, _ = search(tmp_path, single, 5, mode=mode, train=learned, prune=False)
     assert {trial.plan for trial in completed(recorded)} == {single.plan({"k": KERNELS[0]})}
     assert result.best is not None

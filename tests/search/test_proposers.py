@@ -32,7 +32,7 @@ def feedback(number: int, proposal: Proposal) -> Feedback:
     candidate = proposal.candidate
     assert isinstance(candidate, Candidate)
     metric = accuracy(proposal.plan)
-    return Feedback(number, completed=True, score=metric * (1 + candidate.price.delta), worth=metric)
+    return Feedback(trial=number, completed=True, score=metric * (1 + candidate.price.delta), worth=metric)
 
 
 @pytest.mark.parametrize("mode", MODES)

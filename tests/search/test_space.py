@@ -9,16 +9,16 @@ from qsearch.quantizers import parse
 from qsearch.search.space import FILTER_FACTORS, Dimension, SearchedLayer, SearchSpace
 
 SPACE = SearchSpace(
-    (
+    dimensions=(
         Dimension("k", specs("binary", "quantized_bits(4,0,1,alpha=1.0)")),
         Dimension("a", specs("quantized_relu(3,1)")),
         Dimension("f", FILTER_FACTORS),
     ),
-    (
-        SearchedLayer("c0", "Conv2D", {Role.KERNEL: "k"}, filters=3, filters_dimension="f"),
-        SearchedLayer("c1", "Conv2D", {Role.KERNEL: "k"}, {Role.BIAS: parse("ternary")}),
-        SearchedLayer("a0", "Activation", {Role.ACTIVATION: "a"}),
-        SearchedLayer("bn", "BatchNormalization"),
+    layers=(
+        SearchedLayer(name="c0", key="Conv2D", dimensions={Role.KERNEL: "k"}, filters=3, filters_dimension="f"),
+        SearchedLayer(name="c1", key="Conv2D", dimensions={Role.KERNEL: "k"}, fixed={Role.BIAS: parse("ternary")}),
+        SearchedLayer(name="a0", key="Activation", dimensions={Role.ACTIVATION: "a"}),
+        SearchedLayer(name="bn", key="BatchNormalization"),
     ),
 )
 
@@ -46,7 +46,10 @@ def test_filters_are_rounded_down_and_at_least_one() -> None:
     base = {"k": parse("binary"), "a": parse("quantized_relu(3,1)")}
     filters = [SPACE.plan({**base, "f": factor}).layers["c0"].filters for factor in FILTER_FACTORS]
     assert filters == [1, 2, 3, 4, 6]
-    single = SearchSpace((Dimension("f", (0.5,)),), (SearchedLayer("c", "Conv2D", filters=1, filters_dimension="f"),))
+    single = SearchSpace(
+        dimensions=(Dimension("f", (0.5,)),),
+        layers=(SearchedLayer(name="c", key="Conv2D", filters=1, filters_dimension="f"),),
+    )
     assert single.plan({"f": 0.5}).layers["c"].filters == 1
 
 

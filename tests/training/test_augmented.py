@@ -140,7 +140,7 @@ def mix(y: Any) -> Any:
 @pytest.mark.parametrize("heads", [1, 2])
 def test_functions_of_ones_own_give_floats_in_every_feed(heads: int) -> None:
     names = ("out", "more")[:heads]
-    layout = Layout("net", {"in": (4, 5, 1)}, tuple(Head(name, (1,), "binary") for name in names))
+    layout = Layout("net", {"in": (4, 5, 1)}, tuple(Head(name=name, shape=(1,), labels="binary") for name in names))
     images = numpy.arange(120, dtype="uint8").reshape(6, 4, 5, 1)
     kept = images.copy()
     hot = numpy.arange(6).reshape(6, 1) % 2
@@ -161,7 +161,7 @@ def test_functions_of_ones_own_give_floats_in_every_feed(heads: int) -> None:
 
 
 def test_a_function_may_change_what_it_is_given() -> None:
-    layout = Layout("net", {"in": (4, 5, 1)}, (Head("out", (6,), "classes"),))
+    layout = Layout("net", {"in": (4, 5, 1)}, (Head(name="out", shape=(6,), labels="classes"),))
 
     def cleared(x: Any) -> Any:
         x[:] = 0

@@ -33,7 +33,9 @@ def network() -> keras.Model:
 
 def recipe(epochs: int, optimizer: OptimizerConfig = ADAM, **options: Any) -> Recipe:
     # of the loss, every epoch is the best one so far
-    objective = Objective(LOSS, (Chosen("loss"), Chosen("acc")), Output(LOSS, (3,)), direction="min")
+    objective = Objective(
+        loss=LOSS, metrics=(Chosen("loss"), Chosen("acc")), output=Output(LOSS, (3,)), direction="min"
+    )
     return Recipe(
         optimizer=optimizer,
         objective=objective,

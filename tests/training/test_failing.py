@@ -27,8 +27,8 @@ X = numpy.random.default_rng(0).normal(size=(32, 4)).astype("float32")
 Y = X[:, :3].argmax(axis=1)
 SPLIT = Split(X, Y)
 LOSS = Chosen("sparse_categorical_crossentropy")
-OBJECTIVE = Objective(LOSS, (Chosen("acc"),), Output(LOSS, (3,)))
-LAYOUT = Layout("net", {"in": (4,)}, (Head("out", (3,), "classes"),))
+OBJECTIVE = Objective(loss=LOSS, metrics=(Chosen("acc"),), output=Output(LOSS, (3,)))
+LAYOUT = Layout("net", {"in": (4,)}, (Head(name="out", shape=(3,), labels="classes"),))
 
 
 class Failing(keras.Model):  # type: ignore[misc]

@@ -25,7 +25,7 @@ def evaluated(loss: Chosen, metrics: tuple[Chosen, ...], labels: Any, outputs: A
     """What a model reports whose outputs are its inputs."""
     shape = outputs.shape[1:]
     model = keras.Sequential([keras.Input(shape), keras.layers.Identity()])
-    model.compile(**Objective(loss, metrics, Output(loss, shape)).compiled())
+    model.compile(**Objective(loss=loss, metrics=metrics, output=Output(loss, shape)).compiled())
     found = model.evaluate(outputs, labels, batch_size=7, verbose=0, return_dict=True)
     return {name: float(value) for name, value in found.items()}
 
@@ -262,7 +262,7 @@ def test_own_classes_and_functions_take_options(own: str, random: numpy.random.G
 def test_directions() -> None:
     def target(metric: str, loss: str = "mse", direction: str | None = None) -> Any:
         chosen = Chosen(loss)
-        objective = Objective(chosen, (Chosen(metric),), Output(chosen, (3,)), direction=direction)
+        objective = Objective(loss=chosen, metrics=(Chosen(metric),), output=Output(chosen, (3,)), direction=direction)
         return objective.target({objective.names[0]: 0.5, "loss": 1.0})
 
     assert target("f1_score").maximize and target("f1_score").limit == 1.0

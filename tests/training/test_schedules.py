@@ -68,7 +68,7 @@ def recipe(**changes: Any) -> Recipe:
     loss = Chosen("categorical_crossentropy")
     given: dict[str, Any] = {
         "optimizer": OptimizerConfig(learning_rate=0.1),
-        "objective": Objective(loss, (Chosen("acc"),), Output(loss, (3,))),
+        "objective": Objective(loss=loss, metrics=(Chosen("acc"),), output=Output(loss, (3,))),
         "target": Target("val_acc"),
         "epochs": 4,
         "batch_size": 12,
