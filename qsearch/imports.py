@@ -48,25 +48,25 @@ def imported(path: str, error: Callable[[str], QsearchError]) -> Any:
         raise error(refused)
     look_in(Path())
     try:
-        found: Any = importlib.import_module(module_name)
+        thing: Any = importlib.import_module(module_name)
     except (Exception, SystemExit) as problem:  # whatever the user's module does while it is imported
         raise error(f"{path}: {module_name} cannot be imported ({told(problem)})") from None
     parts = names.split(".")
     for index, name in enumerate(parts):
         try:
-            missing = not hasattr(found, name)
+            missing = not hasattr(thing, name)
         except Exception as problem:  # of a __getattr__ of the user's
             raise error(f"{path}: {module_name} fails when it is asked for {shown(name)} ({told(problem)})") from None
         if missing:
-            public = [known for known in vars(found) if not known.startswith("_")]
+            public = [known for known in vars(thing) if not known.startswith("_")]
             raise error(f"{path}: {module_name} has no {shown(name)}{did_you_mean(name, public)}")
-        found = getattr(found, name)
-        if inspect.ismodule(found):
+        thing = getattr(thing, name)
+        if inspect.ismodule(thing):
             module = ".".join([module_name, *parts[: index + 1]])
             raise error(f"{path}: {name!r} is a module; write {module}:{'.'.join(parts[index + 1 :]) or 'NAME'}")
-    if _is_pythons(_home(found)):
-        raise error(f"{path}: is {_home(found)}.{found.__name__}, which is of Python itself; {_WHOSE}")
-    return found
+    if _is_pythons(_home(thing)):
+        raise error(f"{path}: is {_home(thing)}.{thing.__name__}, which is of Python itself; {_WHOSE}")
+    return thing
 
 
 def refusal(path: str) -> str | None:
@@ -78,7 +78,7 @@ def refusal(path: str) -> str | None:
 def origin(path: str) -> str | None:
     """The file that an import path's module would be imported from; None where there is none. Imports nothing."""
     folders: Sequence[str] | None = None  # of the first part: those of all packages
-    name, found = "", None
+    name, home = "", None
     for part in path.partition(":")[0].split("."):
         name = f"{name}.{part}" if name else part
         specs = (finder.find_spec(name, folders) for finder in sys.meta_path)
@@ -86,8 +86,8 @@ def origin(path: str) -> str | None:
         if spec is None:
             return None
         folders = spec.submodule_search_locations or ()
-        found = spec.origin or next(iter(folders), None)
-    return found
+        home = spec.origin or next(iter(folders), None)
+    return home
 
 
 def _is_pythons(module: str) -> bool:
@@ -95,9 +95,9 @@ def _is_pythons(module: str) -> bool:
     return module.partition(".")[0] in sys.stdlib_module_names | _INSTALLERS
 
 
-def _home(found: Any) -> str:
+def _home(thing: Any) -> str:
     """The module that a function or class is from; "" for anything else. Main modules are the user's own."""
-    if not (inspect.isroutine(found) or inspect.isclass(found)):
+    if not (inspect.isroutine(thing) or inspect.isclass(thing)):
         return ""
-    module = str(getattr(found, "__module__", "") or "")
+    module = str(getattr(thing, "__module__", "") or "")
     return "" if module == "__main__" else module

@@ -124,10 +124,10 @@ class Interrupts:
         if self.asked and due and (self._allowed or anywhere):
             self.check()
 
-    def _swallowed(self, found: Any) -> None:
+    def _swallowed(self, caught: Any) -> None:
         """Python tells with a traceback what a finalizer raises; an interruption is raised again instead."""
-        if not (self.asked and issubclass(found.exc_type, KeyboardInterrupt)):
-            self._unraisable(found)
+        if not (self.asked and issubclass(caught.exc_type, KeyboardInterrupt)):
+            self._unraisable(caught)
 
 
 def _leave_terminal() -> None:

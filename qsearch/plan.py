@@ -168,8 +168,8 @@ class QuantizationPlan:
 
     def quantized(self, layer: str) -> LayerPlan | None:
         """The plan of a layer that becomes a Q layer; None where it stays unquantized."""
-        found = self.layers.get(layer)
-        return found if found is not None and found.quantizes else None
+        layer_plan = self.layers.get(layer)
+        return layer_plan if layer_plan is not None and layer_plan.quantizes else None
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         return {name: layer.to_dict() for name, layer in self.layers.items()}

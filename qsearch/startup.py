@@ -52,9 +52,9 @@ def check_temporary() -> None:
 def _check_backend() -> None:
     keras = sys.modules.get("keras")
     loaded = keras.config.backend() if keras is not None and hasattr(keras, "config") else None
-    found = loaded or os.environ.get("KERAS_BACKEND") or BACKEND
-    if found != BACKEND:
+    backend = loaded or os.environ.get("KERAS_BACKEND") or BACKEND
+    if backend != BACKEND:
         way_out = "import qsearch before keras, with" if loaded else "unset it, or set"
         raise ConfigError(
-            f"KERAS_BACKEND: found {shown(found)}, and qsearch needs {BACKEND!r}; {way_out} KERAS_BACKEND={BACKEND}"
+            f"KERAS_BACKEND: found {shown(backend)}, and qsearch needs {BACKEND!r}; {way_out} KERAS_BACKEND={BACKEND}"
         )

@@ -42,8 +42,8 @@ class Stage:
         """
         if self.block is None:
             return {}
-        found = dict.fromkeys(layers, config.rest) | dict.fromkeys(self.earlier, config.quantized)
-        return found | dict.fromkeys(self.block.layers, config.current * factor)
+        factors = dict.fromkeys(layers, config.rest) | dict.fromkeys(self.earlier, config.quantized)
+        return factors | dict.fromkeys(self.block.layers, config.current * factor)
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class Schedule:
     def spaces(self) -> list[SearchSpace]:
         """What each stage searches, as far as that is known before."""
         base = self.space.base
-        found = []
+        spaces = []
         for stage in self.stages:
             space = self.space.part(stage.names, base)
-            found.append(space)
+            spaces.append(space)
             base = space.plan({dimension.name: dimension.options[0] for dimension in space.dimensions})
-        return found
+        return spaces
 
 
 def whole(space: SearchSpace, trials: int) -> Schedule:
@@ -165,5 +165,5 @@ def _owned(names: list[str], table: BlockTable) -> str:
         name: [repr(block.pattern) for block in table.blocks if name in block.layers] for name in names
     }
     return ", ".join(
-        f"{name} ({'in ' + ' and '.join(found) if found else 'in none'})" for name, found in owners.items()
+        f"{name} ({'in ' + ' and '.join(patterns) if patterns else 'in none'})" for name, patterns in owners.items()
     )

@@ -72,23 +72,23 @@ def _suggest(loaded: LoadedConfig) -> None:
         from qsearch.runner.experiment import read_experiment, schedule_of
 
     experiment = read_experiment(loaded)
-    found = suggest(experiment.graph, [layer.name for layer in experiment.space.layers], experiment.indexed)
-    if not found:
+    blocks = suggest(experiment.graph, [layer.name for layer in experiment.space.layers], experiment.indexed)
+    if not blocks:
         raise loaded.error(("limit",), "names no layer of the model, so that there is nothing to cut into blocks")
-    run = loaded.config.run.model_copy(update={"blocks": tuple(block.pattern for block in found)})
+    run = loaded.config.run.model_copy(update={"blocks": tuple(block.pattern for block in blocks)})
     proposed = replace(experiment, loaded=replace(loaded, config=loaded.config.model_copy(update={"run": run})))
-    for line in (*_pasteable(found, experiment), *_left_out(found, experiment)):
+    for line in (*_pasteable(blocks, experiment), *_left_out(blocks, experiment)):
         say(line, length=TEXT_CHARACTERS)
     say(f"# {_sizes(schedule_of(proposed))}")
 
 
-def _pasteable(found: Sequence[SuggestedBlock], experiment: Experiment) -> list[str]:
+def _pasteable(blocks: Sequence[SuggestedBlock], experiment: Experiment) -> list[str]:
     """YAML with comments."""
     costs, total = experiment.layer_costs, experiment.reference.total
-    quoted = ["'" + block.pattern.replace("'", "''") + "'" for block in found]
+    quoted = ["'" + block.pattern.replace("'", "''") + "'" for block in blocks]
     width = min(max(map(len, quoted)), 40)
     lines = ["run:", "  blocks:"]
-    for block, pattern in zip(found, quoted, strict=True):
+    for block, pattern in zip(blocks, quoted, strict=True):
         share = sum(costs.get(name, 0.0) for name in block.layers) / total if total else 0.0
         few = len(pattern) <= width and len(block.layers) <= 10
         told = (
@@ -98,10 +98,10 @@ def _pasteable(found: Sequence[SuggestedBlock], experiment: Experiment) -> list[
     return lines
 
 
-def _left_out(found: Sequence[SuggestedBlock], experiment: Experiment) -> list[str]:
+def _left_out(blocks: Sequence[SuggestedBlock], experiment: Experiment) -> list[str]:
     """What is in no block, as comments; nothing of it is searched."""
     costs, total = experiment.layer_costs, experiment.reference.total
-    inside = {name for block in found for name in block.layers}
+    inside = {name for block in blocks for name in block.layers}
     outside = [name for name in costs if name not in inside]
     if not outside:
         return []

@@ -44,14 +44,14 @@ def _imports(loaded: LoadedConfig) -> list[str]:
     problems = []
     for key, path in import_paths(loaded.config):
         place = loaded.source.problem(key, path)
-        found = origin(path)
+        module = origin(path)
         if (refused := refusal(path)) is not None:
             problems.append(str(loaded.error(key, refused)))
-        elif found is None:
+        elif module is None:
             nowhere = f"there is no module {path.partition(':')[0]} beside the file, in the current folder or among the"
             problems.append(str(loaded.error(key, f"{path}: {nowhere} installed packages")))
         else:
-            say(f"imports {place} from {found}")
+            say(f"imports {place} from {module}")
     return problems
 
 

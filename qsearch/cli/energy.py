@@ -160,7 +160,7 @@ def _priced(name: str, reference: str | None, loading: ModelFileOptions, design:
     )
 
 
-def _what_if(found: _Priced, changes: Sequence[str]) -> tuple[_Priced, _Priced]:
+def _what_if(before: _Priced, changes: Sequence[str]) -> tuple[_Priced, _Priced]:
     """The same rules for both: a reference prices merges and unknown layers in its own way."""
     from qsearch.energy.estimate import price_plan
     from qsearch.energy.metrics import model_metrics
@@ -168,28 +168,30 @@ def _what_if(found: _Priced, changes: Sequence[str]) -> tuple[_Priced, _Priced]:
     from qsearch.graph.built import built
 
     def priced(name: str, graph: ModelGraph, plan: QuantizationPlan) -> _Priced:
-        report = price_plan(graph, plan, found.settings)
-        metrics = model_metrics(*built(graph, plan), report, found.settings.internal.bits)
-        return replace(found, name=name, graph=graph, plan=plan, report=report, metrics=metrics, ebops=None)
+        report = price_plan(graph, plan, before.settings)
+        metrics = model_metrics(*built(graph, plan), report, before.settings.internal.bits)
+        return replace(before, name=name, graph=graph, plan=plan, report=report, metrics=metrics, ebops=None)
 
-    return priced("before", found.graph, found.plan), priced("after", *with_changes(found.graph, found.plan, changes))
+    return priced("before", before.graph, before.plan), priced(
+        "after", *with_changes(before.graph, before.plan, changes)
+    )
 
 
-def _print_report(found: _Priced, sort: str, output: str) -> None:
-    report = found.report
+def _print_report(model: _Priced, sort: str, output: str) -> None:
+    report = model.report
     if output == "json":
-        head: dict[str, Any] = {"model": found.name, "reference": found.reference, "unit": "pJ"}
-        metrics = {**found.metrics.to_dict(), "ebops": found.ebops}
+        head: dict[str, Any] = {"model": model.name, "reference": model.reference, "unit": "pJ"}
+        metrics = {**model.metrics.to_dict(), "ebops": model.ebops}
         say_exactly(json.dumps({**head, **report.to_dict(), "metrics": metrics}, indent=2) + "\n")
     elif output == "csv":
         say_exactly(tables.as_csv(report, sort))
     else:
-        what = "its own quantizers" if found.reference is None else f"{found.reference} reference"
-        title = f"{found.name}: {what}"
+        what = "its own quantizers" if model.reference is None else f"{model.reference} reference"
+        title = f"{model.name}: {what}"
         _print_table(
             title, "pJ; 'counted' is what enters the total", tables.HEADINGS, tables.rows(report, sort), output
         )
-        _print_lines(tables.figures(report, found.metrics, found.ebops), report.notes, output)
+        _print_lines(tables.figures(report, model.metrics, model.ebops), report.notes, output)
 
 
 def _print_comparison(first: _Priced, second: _Priced, output: str) -> None:

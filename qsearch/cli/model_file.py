@@ -36,7 +36,7 @@ class ModelFileOptions:
             "--load-weights": self.load_weights is not None,
             "--allow-code": self.allow_code,
         }
-        for option in (option for option, found in given.items() if found):
+        for option in (option for option, value in given.items() if value):
             raise ConfigError(f"{option}: is for a model file, and {name} is a network of qsearch's own; leave it out")
 
     def load(self, path: str) -> keras.Model:

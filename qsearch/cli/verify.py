@@ -47,8 +47,8 @@ def verify(
     weights_file = None if weights is None else _writing(weights, ".npz")
     model_file = None if write is None else _writing(write, ".keras")
     loaded = ModelFileOptions(**loading).load(model)
-    found = check(loaded)
-    _print(found, output)
+    parts = check(loaded)
+    _print(parts, output)
     if weights_file is not None:
         import numpy
 
@@ -62,14 +62,14 @@ def verify(
         for name, reason in kept.items():
             say(f"note: {name} keeps its trained floats: {reason}", err=True)
         say(f"model with stored levels in {model_file}", err=True)
-    _conclude(found, stored)
+    _conclude(parts, stored)
 
 
-def _conclude(found: tuple[Checked, ...], stored: bool) -> None:
+def _conclude(parts: tuple[Checked, ...], stored: bool) -> None:
     from qsearch.export.verify import State
 
     failing = {State.OFF, State.TRAINED} if stored else {State.OFF}
-    bad = [item for item in found if item.state in failing]
+    bad = [item for item in parts if item.state in failing]
     if bad:
         first = bad[0]
         what = first.problem or "is stored as trained float; see --write"
@@ -77,7 +77,7 @@ def _conclude(found: tuple[Checked, ...], stored: bool) -> None:
         raise VerificationError(f"{first.layer}/{first.weight}: {what}{more}")
 
 
-def _print(found: tuple[Checked, ...], output: str) -> None:
+def _print(parts: tuple[Checked, ...], output: str) -> None:
     rows = [
         {
             "layer": item.layer,
@@ -89,7 +89,7 @@ def _print(found: tuple[Checked, ...], output: str) -> None:
             "state": item.state.value,
             "problem": item.problem,
         }
-        for item in found
+        for item in parts
     ]
     if output == "json":
         say_exactly(json.dumps(rows, indent=2) + "\n")

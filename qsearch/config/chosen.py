@@ -56,8 +56,8 @@ class Chosen:
     @property
     def ignored(self) -> int | None:
         """The class number that it leaves out."""
-        found = self.options.get("ignore_class")
-        return found if isinstance(found, int) else None
+        label = self.options.get("ignore_class")
+        return label if isinstance(label, int) else None
 
     @property
     def meaning(self) -> str:
@@ -122,21 +122,21 @@ def _chosen(value: Any, names: Sequence[str], classes: Mapping[str, KerasClass])
 
 def _options(name: str, options: Mapping[str, Any], classes: Mapping[str, KerasClass]) -> dict[str, Any]:
     """Options of a Keras class, checked; those that are null are its defaults."""
-    found = classes.get(SHORT.get(name, name), KerasClass(""))
+    known = classes.get(SHORT.get(name, name), KerasClass(""))
     for option, value in options.items():
-        if option not in found.options:
-            allowed = ", ".join(found.options) or "none"
+        if option not in known.options:
+            allowed = ", ".join(known.options) or "none"
             raise PlacedError(
-                f"{name} has no option {shown(option)}, allowed: {allowed}{did_you_mean(option, found.options)}",
+                f"{name} has no option {shown(option)}, allowed: {allowed}{did_you_mean(option, known.options)}",
                 (option,),
                 key=True,
             )
         wrong = _wrong(option, value)
         if wrong is not None:
             raise PlacedError(wrong, (option,))
-    for option in found.required if options or found.required else ():
+    for option in known.required if options or known.required else ():
         if options.get(option) is None:
-            example = ", ".join(f"{one}: {_EXAMPLES.get(one, 0.9)}" for one in found.required)
+            example = ", ".join(f"{one}: {_EXAMPLES.get(one, 0.9)}" for one in known.required)
             raise ValueError(f"{name} needs the option {shown(option)}, as in {{name: {name}, {example}}}")
     return {option: value for option, value in options.items() if value is not None}
 
@@ -207,7 +207,7 @@ def _loss(value: Any) -> Any:
                 if isinstance(value[error.path[0]], str | Mapping):
                     raise PlacedError(f"{error}{hint}", error.path, key=True) from None
             raise
-    found = {}
+    losses = {}
     for head, loss in value.items():
         if not isinstance(loss, str | Mapping | Chosen):
             raise PlacedError(
@@ -216,12 +216,12 @@ def _loss(value: Any) -> Any:
                 (str(head),),
             )
         try:
-            found[str(head)] = _chosen(loss, LOSSES, LOSS_CLASSES)
+            losses[str(head)] = _chosen(loss, LOSSES, LOSS_CLASSES)
         except ValueError as error:
             raise PlacedError.below(str(head), error) from None
-    if not found:
+    if not losses:
         raise ValueError("found no loss, expected one for each head")
-    return found
+    return losses
 
 
 def _metric(value: Any) -> Chosen:

@@ -160,16 +160,16 @@ _PJ = {"pj": 1.0, "nj": 1e3, "uj": 1e6, "µj": 1e6, "mj": 1e9, "j": 1e12}
 
 def _energy(value: Any) -> float:
     """pJ of a number, or of a text such as "20nJ"."""
-    found = value
+    energy = value
     if isinstance(value, str):
         match = re.fullmatch(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([pnuµm]?[jJ])\s*", value)
         try:
-            found = float(match[1]) * _PJ[match[2].lower()] if match else None
+            energy = float(match[1]) * _PJ[match[2].lower()] if match else None
         except ValueError:
-            found = None
-    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < float("inf"):
+            energy = None
+    if isinstance(energy, bool) or not isinstance(energy, int | float) or not 0 < energy < float("inf"):
         raise ValueError(f"found {shown(value)}, expected an energy above 0: a number of pJ, or a text such as '20nJ'")
-    return float(found)
+    return float(energy)
 
 
 Energy = Annotated[float, BeforeValidator(_energy)]
@@ -177,13 +177,13 @@ Energy = Annotated[float, BeforeValidator(_energy)]
 
 def _part(value: Any, of: str) -> float:
     """A fraction, or a percentage such as "1%"."""
-    found = value
+    part = value
     if isinstance(value, str):
         match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*%\s*", value)
-        found = float(match[1]) / 100 if match else None
-    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < 1:
+        part = float(match[1]) / 100 if match else None
+    if isinstance(part, bool) or not isinstance(part, int | float) or not 0 <= part < 1:
         raise ValueError(f"found {shown(value)}, expected a part{of}: '1%' or 0.01, below 100%")
-    return float(found)
+    return float(part)
 
 
 Share = Annotated[float, BeforeValidator(lambda value: _part(value, " of the reference's metric"))]

@@ -20,16 +20,16 @@ GROUPS: tuple[Group, ...] = ("kernel", "bias", "activation", "linear")
 
 def _distinct(value: Any) -> Any:
     """Texts that mean the same quantizer would be one candidate, with the bits of one of them."""
-    found: dict[QuantizerSpec, str] = {}
+    texts: dict[QuantizerSpec, str] = {}
     for text in value if isinstance(value, dict) else ():
         try:
             spec = parse(text) if isinstance(text, str) else None
         except ConfigError:
             continue  # told with its own place
-        if spec is not None and spec in found:
-            raise PlacedError(f"means the same as {shown(found[spec])}; leave out one of them", (text,), key=True)
+        if spec is not None and spec in texts:
+            raise PlacedError(f"means the same as {shown(texts[spec])}; leave out one of them", (text,), key=True)
         if spec is not None:
-            found[spec] = text
+            texts[spec] = text
     return value
 
 

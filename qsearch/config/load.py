@@ -93,11 +93,13 @@ def to_yaml(config: Config) -> str:
     return yaml.dump(config.model_dump(mode="json", exclude_none=True), Dumper=Dumper, sort_keys=False, width=110)
 
 
-def _unknown(found: Sequence[Problem], told: Sequence[Problem]) -> list[Problem]:
+def _unknown(problems: Sequence[Problem], told: Sequence[Problem]) -> list[Problem]:
     """What is wrong besides the values that are no plain YAML: those hold what nobody wrote."""
     broken = {_settled(problem.path) for problem in told if "given twice" not in problem.text}
     return [
-        problem for problem in found if not any(problem.path[:end] in broken for end in range(1, len(problem.path) + 1))
+        problem
+        for problem in problems
+        if not any(problem.path[:end] in broken for end in range(1, len(problem.path) + 1))
     ]
 
 
@@ -145,9 +147,9 @@ def _moved(source: Source, problems: list[Problem], names: Sequence[str], here: 
             problems.append(source.key_problem((*here, key), f"given twice; the other at {other}"))
             continue
         taken[key] = before[key]
-        for found, known in ((places, source.places), (keys, source.keys)):
+        for marks, known in ((places, source.places), (keys, source.keys)):
             end = len(here) + 1
-            found.update({(*there, key, *path[end:]): at for path, at in known.items() if path[:end] == (*here, key)})
+            marks.update({(*there, key, *path[end:]): at for path, at in known.items() if path[:end] == (*here, key)})
     left = {key: value for key, value in before.items() if key not in moved}
     data = {**taken, "run": left} if there == () else {**left, "run": taken}
     return replace(source, data=data, places=places, keys=keys)
@@ -155,5 +157,5 @@ def _moved(source: Source, problems: list[Problem], names: Sequence[str], here: 
 
 def _section(data: Mapping[str, Any], path: Path) -> Mapping[str, Any] | None:
     """The section at a path, empty where it is not given; None where something else stands there."""
-    found = data.get(str(path[0]), {}) if path else data
-    return found if isinstance(found, dict) else None
+    section = data.get(str(path[0]), {}) if path else data
+    return section if isinstance(section, dict) else None

@@ -26,10 +26,10 @@ def overridden(source: Source, overrides: Sequence[str]) -> Source:
         if len(keys) > bounds.DEPTH:
             raise ConfigError(f"--set {shown(text)}: found {len(keys)} keys inside each other")
         called = f"--set {_in_a_line(dotted_key.strip())}"
-        found = parse_source(value_text.strip() or "null", called, "found no value")
+        parsed = parse_source(value_text.strip() or "null", called, "found no value")
         # A mistake inside of the value is told with the option, as the file's are with the file.
-        told = tuple(replace(problem, path=(*keys, *problem.path)) for problem in found.problems)
-        source = _placed(source, keys, found.data, f"--set {_in_a_line(text)}", shown(text))
+        told = tuple(replace(problem, path=(*keys, *problem.path)) for problem in parsed.problems)
+        source = _placed(source, keys, parsed.data, f"--set {_in_a_line(text)}", shown(text))
         source = replace(source, problems=(*source.problems, *told))
     return source
 

@@ -119,10 +119,10 @@ class _Scanner:
             for least, most in self._repeats():
                 part = _repeated(part, least, most)
             branches[-1] = branches[-1].then(part)
-        found = branches[0]
+        ways = branches[0]
         for branch in branches[1:]:
-            found = found.either(branch)
-        return found
+            ways = ways.either(branch)
+        return ways
 
     def _part(self, depth: int) -> _Ways:
         """One character, class or group."""
@@ -130,8 +130,8 @@ class _Scanner:
         if symbol == "\\":
             self.position += 2
         elif symbol == "[":
-            found = _CLASS.match(self.pattern, self.position)
-            self.position = found.end() if found else len(self.pattern)
+            match = _CLASS.match(self.pattern, self.position)
+            self.position = match.end() if match else len(self.pattern)
         elif symbol == "(":
             opening = _GROUP.match(self.pattern, self.position)
             assert opening is not None
@@ -146,11 +146,11 @@ class _Scanner:
 
     def _repeats(self) -> Iterator[tuple[int, int | None]]:
         """How often the part before may stand; `re` allows one such mark, and ? or + behind it."""
-        while found := _REPEAT.match(self.pattern, self.position):
-            star, plus, maybe, least, comma, most = found.groups()
+        while match := _REPEAT.match(self.pattern, self.position):
+            star, plus, maybe, least, comma, most = match.groups()
             if not (star or plus or maybe) and not least and not most:
                 return  # {} and {,} stand for themselves
-            self.position = found.end()
+            self.position = match.end()
             if star or plus:
                 yield int(plus is not None), None
             elif maybe:
@@ -174,8 +174,8 @@ def _repeated(part: _Ways, least: int, most: int | None) -> _Ways:
     if part.one:
         return _Ways(1, 1)
     if most is not None and most <= _SPELT_OUT:
-        found = _Ways()
+        ways = _Ways()
         for index in range(most):
-            found = found.then(part if index < least else part.either(_Ways()))
-        return found
+            ways = ways.then(part if index < least else part.either(_Ways()))
+        return ways
     raise _RefusedError(_NESTED)

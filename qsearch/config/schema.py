@@ -165,12 +165,12 @@ def _class_weight(value: Any) -> Any:
         and value
         and all(type(weight) in (int, float) and 0 <= weight <= bounds.FACTOR for weight in value.values())
     ):
-        found: dict[int, float] = {}
+        weights: dict[int, float] = {}
         for key, weight in value.items():
-            if int(key) in found:
+            if int(key) in weights:
                 raise ValueError(f"found class {int(key)} twice: {shown(value)}")
-            found[int(key)] = float(weight)
-        return found
+            weights[int(key)] = float(weight)
+        return weights
     raise ValueError(
         f"found {shown(value)}, expected 'balanced' or a weight >= 0 for each class: {{0: 1.0, 1: 5.0}}, none above "
         f"{bounds.FACTOR:g}"
@@ -200,9 +200,9 @@ class ReferenceConfig(Section):
     def _at_least_one(cls, value: tuple[Chosen, ...]) -> tuple[Chosen, ...]:
         if not value:
             raise ValueError(f"found no metric, expected at least one of: {', '.join(METRICS)}")
-        found: dict[str, int] = {}
+        spellings: dict[str, int] = {}
         for index, metric in enumerate(value):
-            first = found.setdefault(metric.meaning, index)
+            first = spellings.setdefault(metric.meaning, index)
             if first < index:
                 same = "" if metric.name == value[first].name else f", which is another name of {value[first]}"
                 raise PlacedError(f"found {metric} again{same}; it is metrics[{first}] already", (index,))
@@ -232,9 +232,9 @@ _RANGE = r"range\(\s*(-?[0-9]{1,15})\s*,\s*(-?[0-9]{1,15})\s*\)"
 
 
 def _indexes(value: Any) -> Any:
-    found = re.fullmatch(_RANGE, value) if isinstance(value, str) else None
-    if found:
-        return {"start": int(found[1]), "stop": int(found[2])}
+    match = re.fullmatch(_RANGE, value) if isinstance(value, str) else None
+    if match:
+        return {"start": int(match[1]), "stop": int(match[2])}
     if isinstance(value, dict | list | tuple | IndexRange) or value is None:
         return value
     raise ValueError(f"found {shown(value)}, expected a list of indexes or {{start: 1, stop: -1}}")

@@ -33,12 +33,12 @@ _INT = re.compile(r"^[-+]?(?:0b[01][01_]*|0[0-7_]*|[1-9][0-9_]*|0x[0-9a-fA-F][0-
 
 def wrong_character(text: str) -> str | None:
     """What is wrong with a text that has a character which nothing in a configuration has."""
-    found = _FORBIDDEN.search(text)
-    if found is None:
+    match = _FORBIDDEN.search(text)
+    if match is None:
         return None
-    if "\ud800" <= found[0] <= "\udfff":
+    if "\ud800" <= match[0] <= "\udfff":
         return f"found {shown(text)}, which is no UTF-8; give it a name that is"
-    return f"found {shown(text)}, which has the character {ord(found[0]):#04x}; leave it out"
+    return f"found {shown(text)}, which has the character {ord(match[0]):#04x}; leave it out"
 
 
 class _BoundedError(Exception):

@@ -63,10 +63,10 @@ def load_custom(
     else:
         where, given = name, _from_function(name, sets)
     counts = {"train": train_samples, "test": test_samples}
-    found = {each: _source(layout, given[each], counts.get(each), where, each, validation) for each in sets}
-    train, test = found["train"], found["test"]
+    sources = {each: _source(layout, given[each], counts.get(each), where, each, validation) for each in sets}
+    train, test = sources["train"], sources["test"]
     if validation == "given":
-        return Dataset(name, train, test, found["validation"])
+        return Dataset(name, train, test, sources["validation"])
     if isinstance(train, Pipeline):
         if validation == "test":
             return Dataset(name, train, test)
@@ -102,16 +102,19 @@ def _from_file(npz: str, sets: Sequence[str], extra: Sequence[str]) -> dict[str,
     where = npz
     names = [f"{kind}_{name}" for name in sets for kind in "xyw"]
     asked = {name: {f"{each}_{name}": each for each in extra} for name in sets}
-    found = arrays_in(npz, [*names, *(called for each in asked.values() for called in each)], where)
+    arrays = arrays_in(npz, [*names, *(called for each in asked.values() for called in each)], where)
     parts: dict[str, Any] = {}
     for part in names:
-        several = {name.removeprefix(f"{part}_"): value for name, value in found.items() if name.startswith(f"{part}_")}
-        if part not in found and not several and not part.startswith("w"):
-            holds = ", ".join(found) or "nothing"
+        several = {
+            name.removeprefix(f"{part}_"): value for name, value in arrays.items() if name.startswith(f"{part}_")
+        }
+        if part not in arrays and not several and not part.startswith("w"):
+            holds = ", ".join(arrays) or "nothing"
             raise DatasetError(f"{where}: has no array {part} (nor {part}_NAME for each input or head); holds {holds}")
-        parts[part] = found.get(part, several or None)
+        parts[part] = arrays.get(part, several or None)
     more = {
-        name: {each: found[called] for called, each in asked[name].items() if called in found} or None for name in sets
+        name: {each: arrays[called] for called, each in asked[name].items() if called in arrays} or None
+        for name in sets
     }
     return {name: (parts[f"x_{name}"], parts[f"y_{name}"], parts[f"w_{name}"], more[name]) for name in sets}
 

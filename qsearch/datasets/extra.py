@@ -32,7 +32,7 @@ def extra_arrays(given: Any, samples: int, what: str) -> dict[str, Array]:
             f"{what}: after x, y and sample_weight comes a {type(given).__name__}, expected a dictionary of arrays "
             "that metrics ask for by name"
         )
-    found: dict[str, Array] = {}
+    extra: dict[str, Array] = {}
     for name, values in given.items():
         if name in RESERVED:
             raise DatasetError(f"{what}: an array for metrics is called {name!r}, which is taken; call it otherwise")
@@ -42,6 +42,6 @@ def extra_arrays(given: Any, samples: int, what: str) -> dict[str, Array]:
             raise DatasetError(f"{what}: {name}: is no array ({str(error).strip()[:120]})") from None
         if array.dtype.kind == "O" or array.ndim == 0:
             raise DatasetError(f"{what}: {name}: is {array.dtype} of shape {array.shape}, expected one for each sample")
-        found[str(name)] = array
-    lengths_agree([("x", samples), *((name, len(array)) for name, array in found.items())], what)
-    return found
+        extra[str(name)] = array
+    lengths_agree([("x", samples), *((name, len(array)) for name, array in extra.items())], what)
+    return extra

@@ -22,7 +22,7 @@ def packed(split: Split) -> tuple[Any, ...]:
     return (split.x, split.y) if split.weights is None else (split.x, split.y, split.weights)
 
 
-def python_feed(stream: Stream, found: Inspected, batch_size: int, steps: int, what: str, trouble: Trouble) -> Any:
+def python_feed(stream: Stream, inspected: Inspected, batch_size: int, steps: int, what: str, trouble: Trouble) -> Any:
     """A tf.data.Dataset that reads a Python iterable, as Keras makes one of a generator.
 
     Args:
@@ -31,20 +31,20 @@ def python_feed(stream: Stream, found: Inspected, batch_size: int, steps: int, w
     import keras
     import tensorflow
 
-    example = packed(found.fitting.split(found.example))
+    example = packed(inspected.fitting.split(inspected.example))
     kinds = keras.tree.map_structure(lambda array: array.dtype, example)
 
     def batches() -> Iterator[Any]:
         given = 0
         with noted(trouble):
-            for batch in _python_batches(stream, found, batch_size, what):
+            for batch in _python_batches(stream, inspected, batch_size, what):
                 yield keras.tree.map_structure(lambda array, kind: array.astype(kind, copy=False), batch, kinds)
                 given += 1
             if given < steps:
                 raise _shorter(stream, what, steps, given)
 
     signature = keras.tree.map_structure(
-        lambda array: tensorflow.TensorSpec((None, *_open(array.shape[1:], found.fitting)), array.dtype), example
+        lambda array: tensorflow.TensorSpec((None, *_open(array.shape[1:], inspected.fitting)), array.dtype), example
     )
     dataset = tensorflow.data.Dataset.from_generator(batches, output_signature=signature)
     return _finished(dataset, steps)
@@ -54,21 +54,21 @@ def _shorter(stream: Stream, what: str, steps: int, given: int) -> DatasetError:
     return DatasetError(f"{what}: {stream.kind} that gave {steps} batches at first, and {given} this time")
 
 
-def _python_batches(stream: Stream, found: Inspected, batch_size: int, what: str) -> Iterator[Any]:
-    layout, window = found.fitting.layout, found.window
+def _python_batches(stream: Stream, inspected: Inspected, batch_size: int, what: str) -> Iterator[Any]:
+    layout, window = inspected.fitting.layout, inspected.window
     total = None if window.stop is None else window.stop - window.start
     waiting: list[Parts] = []
 
     def together(samples: list[Parts]) -> tuple[Any, ...]:
-        return packed(found.fitting.split(checked(found, arrays_of(stacked(samples, what), what), what)))
+        return packed(inspected.fitting.split(checked(inspected, arrays_of(stacked(samples, what), what), what)))
 
     for number, element in enumerate(read(stream, window, what), 1):
         parts = element_parts(layout, element, what)
-        if found.batched:
+        if inspected.batched:
             with at_batch(window.start + number - 1):
-                arrays = checked(found, arrays_of(parts, what), what)
+                arrays = checked(inspected, arrays_of(parts, what), what)
             last = window.last if number == total else None
-            yield packed(found.fitting.split(arrays if last is None else cut(arrays, last)))
+            yield packed(inspected.fitting.split(arrays if last is None else cut(arrays, last)))
             continue
         waiting.append(parts)
         if len(waiting) == batch_size:
@@ -88,15 +88,15 @@ def _open(shape: tuple[int, ...], fitting: Fitting) -> tuple[int | None, ...]:
 
 
 def sequence_feed(
-    stream: SequenceStream, found: Inspected, batch_size: int, steps: int, what: str, trouble: Trouble
+    stream: SequenceStream, inspected: Inspected, batch_size: int, steps: int, what: str, trouble: Trouble
 ) -> Any:
     """A keras.utils.PyDataset around the given one: its workers and what it does after an epoch stay."""
-    if not found.batched:
-        return python_feed(stream, found, batch_size, steps, what, trouble)
+    if not inspected.batched:
+        return python_feed(stream, inspected, batch_size, steps, what, trouble)
     import keras
 
     inner = stream.sequence
-    window, fitting = found.window, found.fitting
+    window, fitting = inspected.window, inspected.fitting
 
     class Fed(keras.utils.PyDataset):  # type: ignore[misc]
         @property
@@ -110,7 +110,7 @@ def sequence_feed(
                     raise _shorter(stream, what, steps, index)
                 with at_batch(window.start + index):
                     parts = element_parts(fitting.layout, element, what)
-                    arrays = checked(found, arrays_of(parts, what), what)
+                    arrays = checked(inspected, arrays_of(parts, what), what)
                 if window.last is not None and index == steps - 1:
                     arrays = cut(arrays, window.last)
                 return packed(fitting.split(arrays))
@@ -132,11 +132,11 @@ def sequence_feed(
     )
 
 
-def tensor_feed(stream: TensorStream, found: Inspected, batch_size: int, steps: int) -> Any:
+def tensor_feed(stream: TensorStream, inspected: Inspected, batch_size: int, steps: int) -> Any:
     """The tf.data.Dataset with its elements as the model takes them."""
     import tensorflow
 
-    window, fitting = found.window, found.fitting
+    window, fitting = inspected.window, inspected.fitting
     dataset = stream.dataset.skip(window.start) if window.start else stream.dataset
     if window.stop is not None:
         dataset = dataset.take(window.stop - window.start)
@@ -148,9 +148,9 @@ def tensor_feed(stream: TensorStream, found: Inspected, batch_size: int, steps: 
             return tensorflow.nest.map_structure(lambda tensor: tensor[:most], element)
 
         dataset = dataset.enumerate().map(lambda number, *element: shorter(number, _one(element)))
-    if not found.batched:
+    if not inspected.batched:
         dataset = dataset.batch(batch_size)
-    change = tensor_change(fitting, found.example)
+    change = tensor_change(fitting, inspected.example)
     return _finished(dataset.map(lambda *element: change(_one(element))), steps)
 
 

@@ -50,8 +50,8 @@ def _weights(layout: Layout, given: Any, what: str) -> dict[str, Any]:
         return dict.fromkeys(heads, given)
     if isinstance(given, Mapping) and {str(name) for name in given} < set(heads):
         given = {**dict.fromkeys(heads), **{str(name): value for name, value in given.items()}}
-    found = named(given, heads, layout.model, what, _HEADS)
-    return {name: value for name, value in found.items() if value is not None}
+    weights = named(given, heads, layout.model, what, _HEADS)
+    return {name: value for name, value in weights.items() if value is not None}
 
 
 def arrays_of(parts: Parts, what: str) -> Parts:

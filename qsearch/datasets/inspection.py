@@ -231,17 +231,17 @@ def _same_axes(first: Parts, arrays: Parts, what: str) -> None:
                 )
 
 
-def checked(found: Inspected, arrays: Parts, what: str) -> Parts:
+def checked(inspected: Inspected, arrays: Parts, what: str) -> Parts:
     """A batch of a later reading, which may be another than that of the first.
 
     Raises:
         DatasetError: it is not like the first, or its values are none that the model can be trained on.
     """
-    layout = found.fitting.layout
-    check_like(layout, found.example, arrays, what)
+    layout = inspected.fitting.layout
+    check_like(layout, inspected.example, arrays, what)
     inspection = Inspection(layout, what)
-    inspection.add(found.fitting, arrays)
-    inspection.judge_labels(found.fitting)
+    inspection.add(inspected.fitting, arrays)
+    inspection.judge_labels(inspected.fitting)
     return arrays
 
 
@@ -278,9 +278,9 @@ class _Endless:
 
 
 def _digest(arrays: Sequence[Any]) -> bytes:
-    found = blake2b(digest_size=8)
+    digest = blake2b(digest_size=8)
     for array in arrays:
         whole: Array = numpy.ascontiguousarray(array)
         # the beginning tells: hashing gigabytes would take longer than reading them
-        found.update(whole.reshape(-1)[:256].tobytes())
-    return found.digest()
+        digest.update(whole.reshape(-1)[:256].tobytes())
+    return digest.digest()

@@ -79,10 +79,10 @@ def named(given: Any, names: Sequence[str], model: str, what: str, kinds: tuple[
     several = ", ".join(names)
     has = f"{model} has {len(names)} {kinds[len(names) != 1]}: {several}"
     if isinstance(given, Mapping):
-        found = {str(name): value for name, value in given.items()}
-        if found.keys() != set(names):
-            raise DatasetError(f"{what} are {', '.join(found) or 'none'}, expected {several}")
-        return {name: found[name] for name in names}
+        by_name = {str(name): value for name, value in given.items()}
+        if by_name.keys() != set(names):
+            raise DatasetError(f"{what} are {', '.join(by_name) or 'none'}, expected {several}")
+        return {name: by_name[name] for name in names}
     if isinstance(given, list | tuple) and (len(names) > 1 or (given and all(is_array(value) for value in given))):
         if len(given) != len(names):
             stack = "; make one array of a list of samples: numpy.stack" if len(given) > len(names) else ""

@@ -24,22 +24,22 @@ def aligned_empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 
 def converted(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     """The same numbers in another type, in memory that tensors can share."""
-    found = aligned_empty(array.shape, dtype)
+    copy = aligned_empty(array.shape, dtype)
     with numpy.errstate(over="ignore"):  # what is beyond the type is infinite, which is told where data is looked at
-        numpy.copyto(found, array, casting="unsafe")
-    return found
+        numpy.copyto(copy, array, casting="unsafe")
+    return copy
 
 
 def rows_of(array: NDArray[Any], which: Any) -> NDArray[Any]:
     """Some of the rows: a view of a slice, or else a copy in memory that tensors can share."""
     if isinstance(which, slice) or array.dtype.kind not in "biuf":
         return numpy.asarray(array[which])
-    found = aligned_empty((len(which), *array.shape[1:]), array.dtype)
+    rows = aligned_empty((len(which), *array.shape[1:]), array.dtype)
     # numpy.take makes the whole of it once more before it fills `out`
     step = max(1, _WORTH_IT // max(1, int(numpy.prod(array.shape[1:])) * array.itemsize))
     for start in range(0, len(which), step):
-        found[start : start + step] = array[which[start : start + step]]
-    return found
+        rows[start : start + step] = array[which[start : start + step]]
+    return rows
 
 
 def shared(given: Any) -> Any:

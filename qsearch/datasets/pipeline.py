@@ -66,10 +66,10 @@ class Pipeline:
         Raises:
             DatasetError: nothing would be left of one, or the order changes from one reading to the next.
         """
-        window, found = self.found.window, self.found
-        total = len(found.rows) if found.batched else found.samples
-        held = max(1, round(total * share)) if found.batched else round(total * share)
-        unit = "batches" if found.batched else "samples"
+        window, inspected = self.found.window, self.found
+        total = len(inspected.rows) if inspected.batched else inspected.samples
+        held = max(1, round(total * share)) if inspected.batched else round(total * share)
+        unit = "batches" if inspected.batched else "samples"
         if not 0 < held < total:
             raise DatasetError(
                 f"{self.what}: dataset.validation: {share} of {total} {unit} leaves {total - held} to train on and "
@@ -82,11 +82,11 @@ class Pipeline:
                 "test, or an order that stays: shuffle(reshuffle_each_iteration=False)"
             )
         cut = window.start + total - held
-        kept, rest = found.rows[: total - held], found.rows[total - held :]
-        left = sum(kept) if found.batched else total - held
+        kept, rest = inspected.rows[: total - held], inspected.rows[total - held :]
+        left = sum(kept) if inspected.batched else total - held
         return (
             self._part(replace(window, stop=cut, last=None), kept, left),
-            self._part(replace(window, start=cut), rest, found.samples - left),
+            self._part(replace(window, start=cut), rest, inspected.samples - left),
         )
 
     def _part(self, window: Any, rows: tuple[int, ...], samples: int) -> Pipeline:

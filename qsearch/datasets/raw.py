@@ -97,9 +97,9 @@ def _load(name: str, folder: Path) -> list[tuple[NDArray[Any], NDArray[Any]]]:
 def _arrays(builder: Any, split: str) -> tuple[NDArray[Any], NDArray[Any]]:
     import tensorflow_datasets
 
-    found = tensorflow_datasets.as_numpy(builder.as_dataset(split=split, batch_size=-1))
-    images = found["image"]
-    return (images if images.ndim == 4 else images[..., numpy.newaxis]), found["label"]
+    arrays = tensorflow_datasets.as_numpy(builder.as_dataset(split=split, batch_size=-1))
+    images = arrays["image"]
+    return (images if images.ndim == 4 else images[..., numpy.newaxis]), arrays["label"]
 
 
 def _check_network(name: str) -> None:

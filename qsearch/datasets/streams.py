@@ -98,10 +98,10 @@ class TensorStream:
     def length(self) -> int | None:
         import tensorflow
 
-        found = int(self.dataset.cardinality())
-        if found == tensorflow.data.INFINITE_CARDINALITY:
+        count = int(self.dataset.cardinality())
+        if count == tensorflow.data.INFINITE_CARDINALITY:
             return ENDLESS
-        return None if found == tensorflow.data.UNKNOWN_CARDINALITY else found
+        return None if count == tensorflow.data.UNKNOWN_CARDINALITY else count
 
     def elements(self, start: int) -> Iterator[Any]:
         return iter((self.dataset.skip(start) if start else self.dataset).as_numpy_iterator())

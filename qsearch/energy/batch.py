@@ -128,11 +128,11 @@ class PlanPricer:
         for step, prices in zip(self._steps, self._prices, strict=True):
             layer = layers.get(step.layer)
             key = (layer, *[signals[place] for place in step.inputs])
-            found = prices.get(key)
-            if found is None:
-                found = prices[key] = self._price(step, layer, key[1:])
-            signals[step.output] = found[0]
-            parts += found[1]
+            price = prices.get(key)
+            if price is None:
+                price = prices[key] = self._price(step, layer, key[1:])
+            signals[step.output] = price[0]
+            parts += price[1]
         return math.fsum(parts)
 
     def _price(self, step: _Step, plan: LayerPlan | None, inputs: tuple[object, ...]) -> tuple[int, tuple[float, ...]]:

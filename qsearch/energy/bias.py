@@ -41,8 +41,8 @@ def bias_from_accumulators(
     """
     graph, plan = read_model(model), read_plan(model)
     report = price_plan(graph, plan, energy_settings(None, source_quantizers=_texts(source_quantizers)))
-    found = {path: core_of(layer) for path, layer in layers_by_path(model).items()}
-    waiting = {path for path, layer in found.items() if isinstance(layer, _FOLDED) and layer.bias_quantizer is None}
+    layers = {path: core_of(layer) for path, layer in layers_by_path(model).items()}
+    waiting = {path for path, layer in layers.items() if isinstance(layer, _FOLDED) and layer.bias_quantizer is None}
     formats: dict[str, NumberFormat] = {}
     for node in graph.nodes:
         if node.layer in waiting:

@@ -125,7 +125,7 @@ class NodePricer:
         )
 
     def _counted(self, node: Node, plan: LayerPlan | None) -> Counted:
-        found = _counted(node)
+        counted = _counted(node)
         if isinstance(node.operation, ops.Activation) and node.operation.function.is_linear and plan is None:
             return Counted(0)  # it does nothing
         if (
@@ -135,8 +135,8 @@ class NodePricer:
         ):
             quantized = plan is not None and Role.ACTIVATION in plan.quantizers
             if quantized or not node.operation.activation.is_linear:
-                found |= Counted.OUTPUTS
-        return found
+                counted |= Counted.OUTPUTS
+        return counted
 
     def _reads(self, node: Node, types: LayerTypes, outside: bool) -> float:
         memory = self.memory.io if outside else self.settings.activations_on_memory
@@ -270,11 +270,13 @@ def source_formats(graph: ModelGraph, settings: EnergySettings) -> tuple[NumberF
 
 def from_outside(graph: ModelGraph) -> frozenset[str]:
     """Inputs of the model, and what dropout makes of them."""
-    found: set[str] = set()
+    outside: set[str] = set()
     for node in graph.nodes:
-        if isinstance(node.operation, ops.Input) or (isinstance(node.operation, ops.Idle) and node.inputs[0] in found):
-            found.add(node.name)
-    return frozenset(found)
+        if isinstance(node.operation, ops.Input) or (
+            isinstance(node.operation, ops.Idle) and node.inputs[0] in outside
+        ):
+            outside.add(node.name)
+    return frozenset(outside)
 
 
 def last_nodes(graph: ModelGraph) -> frozenset[str]:

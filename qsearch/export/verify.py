@@ -57,10 +57,10 @@ def verify(model: keras.Model) -> tuple[Checked, ...]:
     Raises:
         ModelError: the model has no Q layer.
     """
-    found = quantized_weights(model)
-    if not found:
+    weights = quantized_weights(model)
+    if not weights:
         raise ModelError(f"{model.name}: has no quantized layer, so there is nothing to verify")
-    return tuple(_checked(layer, name, weight) for layer, parts in found.items() for name, weight in parts.items())
+    return tuple(_checked(layer, name, weight) for layer, parts in weights.items() for name, weight in parts.items())
 
 
 def _checked(layer: str, name: str, weight: QuantizedWeight) -> Checked:

@@ -69,12 +69,12 @@ def quantized_weights(model: keras.Model) -> dict[str, dict[str, QuantizedWeight
     `depthwise`, `pointwise`, `recurrent`, `bias`; `gamma`, `beta`, `mean`, `variance`). Folded layers give the
     folded kernel and bias.
     """
-    found: dict[str, dict[str, QuantizedWeight]] = {}
+    weights: dict[str, dict[str, QuantizedWeight]] = {}
     for path, layer in layers_by_path(model).items():
         parts = getattr(core_of(layer), "weight_parts", None)
         if parts is not None:
-            found[path] = {name: exported(part) for name, part in parts().items()}
-    return found
+            weights[path] = {name: exported(part) for name, part in parts().items()}
+    return weights
 
 
 def arrays(weights: Mapping[str, Mapping[str, QuantizedWeight]]) -> dict[str, Array]:

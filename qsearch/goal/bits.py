@@ -89,8 +89,8 @@ class BitsGoal:
     def _counted(self, node: Node, plan: LayerPlan | None) -> tuple[str, ...]:
         names = node.classes or (node.class_name.removeprefix("Q"),)
         keys = names if plan is None else [f"Q{name}" for name in names]
-        found = next((self.counted[key] for key in keys if key in self.counted), None)
-        return self.counted.get("default", ()) if found is None else found
+        counted = next((self.counted[key] for key in keys if key in self.counted), None)
+        return self.counted.get("default", ()) if counted is None else counted
 
     def _parameters(self, node: Node, plan: LayerPlan | None) -> int:
         return sum(elements * self._bits(plan, role) for elements, role in stored_parameters(node))

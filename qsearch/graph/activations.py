@@ -39,8 +39,8 @@ def function_of(activation: Any) -> Function:
     Args:
         activation: as Keras takes it: None, a function, a layer; or a quantizer.
     """
-    found = recognised(activation)
-    return found if found is not None else Function(_name(activation))
+    function = recognised(activation)
+    return function if function is not None else Function(_name(activation))
 
 
 def recognised(activation: Any, rank: int = 2) -> Function | None:
@@ -131,8 +131,8 @@ def _table(function: Callable[[Any], Any], points: Vector, rank: int) -> Vector 
     return values if _close(found, values[places]) else None
 
 
-def _close(found: Vector, expected: Vector) -> bool:
-    return bool(numpy.allclose(found, expected, rtol=_TOLERANCE, atol=1e-5))
+def _close(values: Vector, expected: Vector) -> bool:
+    return bool(numpy.allclose(values, expected, rtol=_TOLERANCE, atol=1e-5))
 
 
 def _known(values: Vector) -> Function | None:

@@ -73,12 +73,12 @@ def channel_maps(before: ModelGraph, after: ModelGraph, usefulness: Mapping[str,
             group = tied[node.layer]
             if group not in chosen:
                 chosen[group] = _choose(node, other, [usefulness[name] for name in groups[group] if name in usefulness])
-            found = chosen[group]
+            mapped = chosen[group]
         else:
-            found = _passed(node, [maps[name] for name in node.inputs])
+            mapped = _passed(node, [maps[name] for name in node.inputs])
         # what does not fit (a reshaped tensor, sums of joined branches) starts afresh from the first channels
-        fits = len(found.source) == other.output_shape[-1] and (found.source < node.output_shape[-1]).all()
-        maps[node.name] = found if fits else _first(node.output_shape[-1], other.output_shape[-1])
+        fits = len(mapped.source) == other.output_shape[-1] and (mapped.source < node.output_shape[-1]).all()
+        maps[node.name] = mapped if fits else _first(node.output_shape[-1], other.output_shape[-1])
     return maps
 
 

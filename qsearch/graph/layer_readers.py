@@ -250,13 +250,13 @@ def _plain_attention(layer: Any, call: Call) -> ops.Operation:
 
 def _places(call: Call, names: tuple[str, str, str]) -> tuple[int, int, int]:
     """Which of the call's tensors are query, key and value; a key that is left out is the value."""
-    found: dict[str, int] = {}
+    places: dict[str, int] = {}
     for place, name in enumerate(names):
         tensor = call.argument(place, name)
         if tensor is not None:
-            found[name] = next(index for index, one in enumerate(call.tensors) if one is tensor)
-    query, value = found["query"], found["value"]
-    return (query, found.get("key", value), value)
+            places[name] = next(index for index, one in enumerate(call.tensors) if one is tensor)
+    query, value = places["query"], places["value"]
+    return (query, places.get("key", value), value)
 
 
 def _batch_norm(layer: Any, call: Call) -> ops.Operation:

@@ -18,17 +18,17 @@ def limit_classes(layer: Any, operation: ops.Operation) -> tuple[str, ...]:
     inner = core_of(layer)
     if isinstance(inner, layers.Layer) and type(inner).__module__.partition(".")[0] not in ("keras", "qsearch"):
         return (f"{type(inner).__module__}.{type(inner).__name__}",)  # it may compute something else
-    found = [type(layer).__name__.removeprefix("Q")]
+    classes = [type(layer).__name__.removeprefix("Q")]
     if inner is not layer:
-        found.append(type(inner).__name__.removeprefix("Q"))
+        classes.append(type(inner).__name__.removeprefix("Q"))
     if isinstance(inner, layers.Bidirectional):
-        found.append(type(inner.forward_layer).__name__.removeprefix("Q"))
+        classes.append(type(inner.forward_layer).__name__.removeprefix("Q"))
     if isinstance(inner, layers.EinsumDense) and dense_units(inner) is not None:
-        found.append("Dense")
-    found += [name.removesuffix("Batchnorm") for name in found if name.endswith("Batchnorm")]
+        classes.append("Dense")
+    classes += [name.removesuffix("Batchnorm") for name in classes if name.endswith("Batchnorm")]
     if isinstance(operation, ops.Activation):
-        found += [*_spelt(operation), ACTIVATION]
-    return tuple(dict.fromkeys(found))
+        classes += [*_spelt(operation), ACTIVATION]
+    return tuple(dict.fromkeys(classes))
 
 
 def _spelt(activation: ops.Activation) -> list[str]:

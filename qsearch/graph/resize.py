@@ -169,10 +169,10 @@ def _merged(node: Node, merge: ops.Merge, inputs: tuple[Shape, ...]) -> Shape:
         raise _error(node, "inputs of this kind cannot change their width")
     sides = []
     for sizes in zip(*inputs, strict=True):
-        found = set(sizes) - {1}
-        if len(found) > 1:
+        wide = set(sizes) - {1}
+        if len(wide) > 1:
             raise _error(node, f"{merge.kind.value} needs equal widths, but got {_shown(node, inputs)}")
-        sides.append(found.pop() if found else 1)
+        sides.append(wide.pop() if wide else 1)
     return tuple(sides)
 
 

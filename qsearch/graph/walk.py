@@ -14,13 +14,13 @@ def layers_by_path(model: keras.Model) -> dict[str, keras.layers.Layer]:
     A model that TimeDistributed applies is one too, under the wrapper's name. A layer that is shared by several places
     is listed once, at the first.
     """
-    found: dict[str, keras.layers.Layer] = {}
+    layers: dict[str, keras.layers.Layer] = {}
     seen: set[int] = set()
     for path, layer in _walk(model, "", _layers):
         if id(layer) not in seen:
             seen.add(id(layer))
-            found[path] = layer
-    return found
+            layers[path] = layer
+    return layers
 
 
 def operations_by_path(model: keras.Model) -> dict[str, Any]:
@@ -28,13 +28,13 @@ def operations_by_path(model: keras.Model) -> dict[str, Any]:
 
     Where an operation has a layer's path, the layer is meant.
     """
-    found: dict[str, Any] = {}
+    operations: dict[str, Any] = {}
     seen: set[int] = set()
     for path, operation in _walk(model, "", _operations):
         if id(operation) not in seen:
             seen.add(id(operation))
-            found.setdefault(path, operation)
-    return {**found, **layers_by_path(model)}
+            operations.setdefault(path, operation)
+    return {**operations, **layers_by_path(model)}
 
 
 def _walk(model: keras.Model, prefix: str, parts: Callable[[keras.Model], list[Any]]) -> Iterator[tuple[str, Any]]:

@@ -138,9 +138,9 @@ class QAdaptiveActivation(keras.layers.Layer):  # type: ignore[misc]
         moving = 1.0 - self.ema_decay
         if self.ema_freeze_delay:
             moving = tf.where(step <= self.ema_freeze_delay, moving, 0.0)
-        for average, found in ((self.ema_min, tf.reduce_min(x, axes)), (self.ema_max, tf.reduce_max(x, axes))):
-            found = ops.reshape(ops.cast(found, average.dtype), average.shape)
-            average.assign(average - (average - found) * moving)
+        for average, extreme in ((self.ema_min, tf.reduce_min(x, axes)), (self.ema_max, tf.reduce_max(x, axes))):
+            extreme = ops.reshape(ops.cast(extreme, average.dtype), average.shape)
+            average.assign(average - (average - extreme) * moving)
 
     def _integers(self) -> Any:
         """`integer_bits` of the averages, one per channel with `per_channel`."""

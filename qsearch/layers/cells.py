@@ -49,10 +49,10 @@ class QuantizedCell(QuantizedLayer):
         initializers = {"kernel": "glorot_uniform", "recurrent": "orthogonal", "bias": "zeros"}
         if rest.get("implementation") == 0:
             rest = {**rest, "implementation": 1}  # old files have the first one's number, which Keras 2 dropped
-        found = suited(kernels, others, rest, initializers)
+        chosen = suited(kernels, others, rest, initializers)
         read = {name: activation_of(identifier) for name, identifier in functions.items()}
-        super().__init__(units, **read, **found.arguments)
-        self._take(found)
+        super().__init__(units, **read, **chosen.arguments)
+        self._take(chosen)
         self._prepared: Weights | None = None
 
     @property

@@ -68,9 +68,9 @@ class QInitializer(keras.initializers.Initializer):  # type: ignore[misc]
             factor = greatest / math.sqrt(float(ops.mean(ops.square(drawn))))
         else:
             factor = float(ops.sum(levels * levels)) / overlap
-        found = self.initializer
+        inner = self.initializer
         return keras.initializers.VarianceScaling(
-            found.scale * max(factor, 1.0), found.mode, found.distribution, found.seed
+            inner.scale * max(factor, 1.0), inner.mode, inner.distribution, inner.seed
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -83,8 +83,8 @@ class QInitializer(keras.initializers.Initializer):  # type: ignore[misc]
 
 def initializer_for(initializer: Any, quantizer: Quantizer | None) -> Any:
     """`initializer` wrapped for a quantizer with a fixed scale; one that scales itself needs no help."""
-    found = keras.initializers.get(initializer)
-    plain = isinstance(found, keras.initializers.Zeros | keras.initializers.Ones | QInitializer)
+    made = keras.initializers.get(initializer)
+    plain = isinstance(made, keras.initializers.Zeros | keras.initializers.Ones | QInitializer)
     if quantizer is None or plain or isinstance(quantizer.spec.arguments.get("alpha"), str):
-        return found
-    return QInitializer(found, True, quantizer)
+        return made
+    return QInitializer(made, True, quantizer)

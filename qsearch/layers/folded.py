@@ -158,9 +158,9 @@ class _Folded(_InFrontOf):
         fused = self.UNBIASED if self.norm["fused"] is None else self.norm["fused"]
         unbiased = variance * count / tf.maximum(count - 1.0, 1.0) if fused else variance
         moving = tf.where(adapts, 1.0 - self.norm["momentum"], 0.0)
-        for average, found in ((self.moving_mean, mean), (self.moving_variance, unbiased)):
+        for average, moment in ((self.moving_mean, mean), (self.moving_variance, unbiased)):
             before = _float(average)
-            average.assign(tf.cast(before - (before - tf.stop_gradient(found)) * moving, average.dtype))
+            average.assign(tf.cast(before - (before - tf.stop_gradient(moment)) * moving, average.dtype))
         self.iteration.assign(self.iteration + 1)
         return mean, variance, adapts
 

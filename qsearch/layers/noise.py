@@ -68,8 +68,8 @@ class QNoiseScheduler(keras.callbacks.Callback):  # type: ignore[misc]
         return float(1.0 - (1.0 - (time - self.start) / (self.finish - self.start)) ** self.exponent)
 
     def on_train_begin(self, logs: Any = None) -> None:
-        found = {id(one): one for layer in self.model._flatten_layers() for one in noisy_of(layer)}
-        self.quantizers = list(found.values())
+        quantizers = {id(one): one for layer in self.model._flatten_layers() for one in noisy_of(layer)}
+        self.quantizers = list(quantizers.values())
         if not self.quantizers:
             raise ConfigError("QNoiseScheduler: no quantizer of the model has a qnoise_factor")
         for one in self.quantizers:

@@ -103,8 +103,8 @@ class QuantizedLayer(_InFrontOf):
 
     suited: Suited
 
-    def _take(self, found: Suited) -> None:
-        self.suited = found
+    def _take(self, chosen: Suited) -> None:
+        self.suited = chosen
 
     @property
     def kernel_quantizer(self) -> Quantizer | None:

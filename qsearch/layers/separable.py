@@ -41,9 +41,9 @@ class _Separable(QuantizedLayer):
     ) -> None:
         kernels = {"depthwise": depthwise_quantizer, "pointwise": pointwise_quantizer}
         initializers = {"depthwise": "glorot_uniform", "pointwise": "glorot_uniform", "bias": "zeros"}
-        found = suited(kernels, {"bias": bias_quantizer}, kwargs, initializers)
-        super().__init__(filters, kernel_size, activation=activation_of(activation), **found.arguments)
-        self._take(found)
+        chosen = suited(kernels, {"bias": bias_quantizer}, kwargs, initializers)
+        super().__init__(filters, kernel_size, activation=activation_of(activation), **chosen.arguments)
+        self._take(chosen)
 
     @property
     def depthwise_quantizer(self) -> Quantizer | None:

@@ -35,9 +35,9 @@ class _GroupedTranspose(QuantizedLayer):
                 warnings.warn(
                     f"{type(self).__name__}: {key} has no effect, here and in QKeras", DeprecationWarning, stacklevel=4
                 )
-        found = suited(kernels, {"bias": bias}, arguments, {})
-        super().__init__(filters, kernel_size, **found.arguments)
-        self._take(found)
+        chosen = suited(kernels, {"bias": bias}, arguments, {})
+        super().__init__(filters, kernel_size, **chosen.arguments)
+        self._take(chosen)
 
     @property
     def depthwise_kernel_quantizer(self) -> Quantizer | None:

@@ -46,9 +46,9 @@ class _OneKernel(QuantizedLayer):
 
     def _start(self, first: tuple[Any, ...], activation: Any, kernel: Any, bias: Any, arguments: Config) -> None:
         initializers = {self.KERNEL: self.INITIALIZER, "bias": "zeros"}
-        found = suited({self.KERNEL: kernel}, {"bias": bias}, arguments, initializers)
-        super().__init__(*first, activation=activation_of(activation), **found.arguments)
-        self._take(found)
+        chosen = suited({self.KERNEL: kernel}, {"bias": bias}, arguments, initializers)
+        super().__init__(*first, activation=activation_of(activation), **chosen.arguments)
+        self._take(chosen)
 
     def _operation(self, inputs: Any, kernel: Any) -> Any:
         raise NotImplementedError

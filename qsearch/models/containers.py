@@ -90,17 +90,17 @@ def check_hdf5(where: str, file: h5py.File) -> int:
         _check_attributes(f"{where}: /", file)
     declared = stored = 0
     most = allowed(bounds.OBJECTS)
-    for count, (name, found) in enumerate(_objects(where, file)):
+    for count, (name, item) in enumerate(_objects(where, file)):
         if count >= most:
             raise ModelError(f"{where}: holds more than {most:,} arrays and groups; {bounds.HOW_TO_RAISE}")
         with memory_limited(allowed(bounds.ATTRIBUTE_BYTES)):
-            _check_attributes(f"{where}: {name}", found)
-        if isinstance(found, h5py.Dataset):
-            _check_dataset(f"{where}: {name}", found)
-            declared += found.size * found.dtype.itemsize if found.size else 0
-            stored += found.id.get_storage_size()
-        elif not isinstance(found, h5py.Group):
-            raise ModelError(f"{where}: {name}: is a {type(found).__name__}, expected arrays and groups")
+            _check_attributes(f"{where}: {name}", item)
+        if isinstance(item, h5py.Dataset):
+            _check_dataset(f"{where}: {name}", item)
+            declared += item.size * item.dtype.itemsize if item.size else 0
+            stored += item.id.get_storage_size()
+        elif not isinstance(item, h5py.Group):
+            raise ModelError(f"{where}: {name}: is a {type(item).__name__}, expected arrays and groups")
     check_size(where, declared, stored)
     return declared
 
@@ -121,29 +121,33 @@ def _objects(where: str, file: h5py.File) -> Iterator[tuple[str, Any]]:
             if (info.fileno, info.addr) in seen:
                 continue
             seen.add((info.fileno, info.addr))
-            found = group[name]
-            yield full, found
-            if isinstance(found, h5py.Group):
-                waiting.append(found)
+            item = group[name]
+            yield full, item
+            if isinstance(item, h5py.Group):
+                waiting.append(item)
 
 
-def _check_attributes(where: str, found: h5py.Group | h5py.Dataset) -> None:
+def _check_attributes(where: str, item: h5py.Group | h5py.Dataset) -> None:
     """Read them all once: the length of a text may be a broken number, which HDF5 takes memory for before it looks."""
-    for name in found.attrs:
+    for name in item.attrs:
         try:
-            found.attrs[name]
+            item.attrs[name]
         except Exception as error:  # of HDF5's, in many classes
             raise ModelError(
                 f"{where}: its attribute {shown(name)} cannot be read ({reason_of(error)}); the file is damaged"
             ) from None
 
 
-def _check_dataset(where: str, found: h5py.Dataset) -> None:
-    if found.external or found.is_virtual:
+def _check_dataset(where: str, dataset: h5py.Dataset) -> None:
+    if dataset.external or dataset.is_virtual:
         raise ModelError(f"{where}: keeps its values in another file, which model files do not; save the model again")
-    plist = found.id.get_create_plist()
+    plist = dataset.id.get_create_plist()
     for index in range(plist.get_nfilters()):
         if plist.get_filter(index)[0] not in _FILTERS:
             raise ModelError(f"{where}: is compressed by a plugin of HDF5; save the model again without it")
-    if found.dtype.kind not in _NUMBERS and h5py.check_string_dtype(found.dtype) is None and found.dtype.kind != "V":
-        raise ModelError(f"{where}: holds {found.dtype}, expected numbers")
+    if (
+        dataset.dtype.kind not in _NUMBERS
+        and h5py.check_string_dtype(dataset.dtype) is None
+        and dataset.dtype.kind != "V"
+    ):
+        raise ModelError(f"{where}: holds {dataset.dtype}, expected numbers")

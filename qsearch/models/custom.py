@@ -61,7 +61,7 @@ def custom_objects_in(model: keras.Model) -> dict[str, Any]:
     """
     import keras
 
-    found: dict[str, tuple[Any, str]] = {}
+    objects: dict[str, tuple[Any, str]] = {}
     for layer in model._flatten_layers():
         for name, part in named_parts(layer):
             if name_of_keras(part) and not isinstance(layer, keras.layers.Lambda):
@@ -71,13 +71,13 @@ def custom_objects_in(model: keras.Model) -> dict[str, Any]:
                     f"layer {layer.name!r}: uses a function {name!r} of its own, which a model file cannot tell from "
                     "Keras' own of that name; give it another name"
                 )
-            other, place = found.setdefault(name, (part, layer.name))
+            other, place = objects.setdefault(name, (part, layer.name))
             if other is not part:
                 raise ModelError(
                     f"layers {place!r} and {layer.name!r}: use two different objects called {name!r}, which a model "
                     "file cannot tell apart; give them different names"
                 )
-    return {name: part for name, (part, _) in found.items()}
+    return {name: part for name, (part, _) in objects.items()}
 
 
 def named_parts(layer: Any) -> Iterator[tuple[str, Any]]:

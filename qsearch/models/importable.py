@@ -67,11 +67,11 @@ def is_importable(module: str, name: str, function: bool) -> bool:
     home = _MODULES.get(module)
     if home is None and module.startswith(_INSIDE):
         home = sys.modules.get(module)  # nothing is imported because a file says so
-    found = getattr(home, name, None)
-    return isinstance(found, type) and issubclass(found, _KINDS)
+    member = getattr(home, name, None)
+    return isinstance(member, type) and issubclass(member, _KINDS)
 
 
 @lru_cache(maxsize=1)
 def _function_names() -> frozenset[str]:
-    names = (name for home in _FUNCTIONS for name, found in vars(home).items() if inspect.isfunction(found))
+    names = (name for home in _FUNCTIONS for name, member in vars(home).items() if inspect.isfunction(member))
     return frozenset(names) - frozenset(_NO_FUNCTIONS)

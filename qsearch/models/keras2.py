@@ -196,21 +196,21 @@ def _entries(node: Any) -> list[Any]:
 
 def _references(part: Any) -> list[Any]:
     """All [name, call, place] of a configuration, nested models left out."""
-    found: list[Any] = []
+    references: list[Any] = []
     if isinstance(part, Mapping):
         for key, value in part.items():
             if key == "layers":
                 for item in value:
-                    found += _references(item.get("inbound_nodes", []))
+                    references += _references(item.get("inbound_nodes", []))
             elif key != "config":
-                found += _references(value)
+                references += _references(value)
     elif isinstance(part, list):
         if len(part) >= 3 and isinstance(part[0], str) and isinstance(part[1], int):
-            found.append(part)
+            references.append(part)
             part = part[3:]
         for item in part:
-            found += _references(item)
-    return found
+            references += _references(item)
+    return references
 
 
 def _load_weights(path: Path, stored: _Stored, made: Mapping[int, Any]) -> None:

@@ -28,10 +28,10 @@ def load_weights(model: keras.Model, path: Path) -> None:
         try:
             if path.suffix == ".keras":
                 with zipfile.ZipFile(path) as archive:
-                    found = Path(archive.extract("model.weights.h5", folder))
+                    extracted = Path(archive.extract("model.weights.h5", folder))
             else:
-                found = path
-            model.load_weights(_merged(found, folder))
+                extracted = path
+            model.load_weights(_merged(extracted, folder))
         except Exception as error:  # Keras raises whatever a broken file makes it stumble over
             reason = " ".join(str(error).split()) or type(error).__name__  # Keras' reasons have several lines
             raise ModelError(f"{path}: its weights do not fit the model: {reason[:300]}") from None

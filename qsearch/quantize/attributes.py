@@ -97,12 +97,12 @@ class Attributes:
                 "it; do not fold it, or do not set it on the model"
             )
         if id(layer) in self.parts:
-            found = self.parts[id(layer)]
-            if found is None:
+            copy = self.parts[id(layer)]
+            if copy is None:
                 raise ModelError(
                     f"{what} is layer {layer.name!r}, which a quantized copy lacks; read it from the model"
                 )
-            return found
+            return copy
         if not any(id(part) in self.parts for part in layer._flatten_layers()):
             return layer  # nothing to do with the graph
         if hasattr(layer, "_nodes_by_depth"):
@@ -121,10 +121,10 @@ class Attributes:
         others = [] if copy is None else list(copy.weights)
         if [variable_name(weight) for weight in others] == names:
             return others[next(index for index, weight in enumerate(layer.weights) if weight is variable)]
-        found = [weight for weight in others if variable_name(weight) == variable_name(variable)]
-        if len(found) != 1 or names.count(variable_name(variable)) != 1:
+        same = [weight for weight in others if variable_name(weight) == variable_name(variable)]
+        if len(same) != 1 or names.count(variable_name(variable)) != 1:
             raise ModelError(f"{what} is {variable.path}, which a quantized copy lacks; read it from its layer")
-        return found[0]
+        return same[0]
 
 
 def _layers(model: keras.Model) -> list[Any]:

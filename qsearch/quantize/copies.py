@@ -32,11 +32,11 @@ def copied(layer: Any, changes: Mapping[str, Any] | None = None) -> Any:
         return _lambda(layer)
     if type(layer) is keras.layers.TimeDistributed:
         return keras.layers.TimeDistributed(copied(layer.layer), **base_config(layer))
-    found = made(layer, type(layer), {**live_config(layer), **(changes or {})})
+    copy = made(layer, type(layer), {**live_config(layer), **(changes or {})})
     if isinstance(layer, LOOKUPS):
         # Before it is called, as its output's shape depends on its vocabulary.
-        _carry_vocabulary(layer, found)
-    return found
+        _carry_vocabulary(layer, copy)
+    return copy
 
 
 def base_config(layer: Any) -> Config:
@@ -119,16 +119,16 @@ def custom_objects_of(layer: Any, config: Config | None = None) -> AbstractConte
 
 def _named(layer: Any, config: Config) -> Config:
     """The user's own objects in a layer, by the names that its configuration may call them by."""
-    found: Config = {}
+    names: Config = {}
     for part in layer._flatten_layers():
         for name, value in named_parts(part):
-            other = found.setdefault(name, value)
+            other = names.setdefault(name, value)
             if (other is not value or name_of_keras(value)) and _mentions(config, name):
                 raise ModelError(
                     f"layer {layer.name!r}: what its get_config calls {name!r} may be one of two objects of that "
                     "name; give them different names"
                 )
-    return found
+    return names
 
 
 def _has_custom(layer: Any) -> bool:

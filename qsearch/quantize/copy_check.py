@@ -46,9 +46,9 @@ def check_copies(model: keras.Model, plan: QuantizationPlan, own: Mapping[str, A
         _give_weights(model, copy)
         _compare(model, copy)
         quantized = apply_plan(model, plan)
-    found = custom_objects_in(model)
+    objects = custom_objects_in(model)
     if any(is_custom(layer) or any(custom_parts(layer)) for layer in model._flatten_layers()):
-        _check_file(quantized, {**found, **(own or {})})
+        _check_file(quantized, {**objects, **(own or {})})
 
 
 @contextmanager

@@ -156,10 +156,10 @@ class Rebuild:
             if inner is not None:  # applied to every time step
                 self.copies[id(operation)] = self._over_time(operation, inner, tensors)
                 return self.copies[id(operation)]
-            found = self.make(operation, self._plan(operation), model)
-            if found is None:
-                found = self._layer(operation) if isinstance(operation, keras.layers.Layer) else self._raw(operation)
-            self.copies[id(operation)] = found
+            copy = self.make(operation, self._plan(operation), model)
+            if copy is None:
+                copy = self._layer(operation) if isinstance(operation, keras.layers.Layer) else self._raw(operation)
+            self.copies[id(operation)] = copy
         return self.copies[id(operation)]
 
     def _over_time(self, wrapper: Any, inner: keras.Model, tensors: list[Any]) -> Any:
@@ -198,8 +198,8 @@ class Rebuild:
         if tensor is not None:
             sizes = zip(layer.batch_shape, tensor.shape, strict=True)
             config["batch_shape"] = tuple(own if own is None else given for own, given in sizes)
-        self.copies[id(layer)] = found = type(layer).from_config(config)
-        return found
+        self.copies[id(layer)] = copy = type(layer).from_config(config)
+        return copy
 
     def _plan(self, operation: Any) -> LayerPlan | None:
         return self.plans.get(id(operation))

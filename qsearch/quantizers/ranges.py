@@ -35,5 +35,5 @@ def levels(spec: QuantizerSpec, step: Tensor, reach: float, quantized: Callable[
     size = float(step)
     count = int(numpy.ceil(reach / size)) + 1
     points = tf.constant(numpy.arange(-count, count + 1) * size, tf.float32)
-    found = numpy.unique(numpy.asarray(quantized(points))) + 0.0  # no -0
-    return numpy.concatenate([found[found >= 0], found[found < 0]])
+    values = numpy.unique(numpy.asarray(quantized(points))) + 0.0  # no -0
+    return numpy.concatenate([values[values >= 0], values[values < 0]])

@@ -195,11 +195,11 @@ class _Parser:
         raise self._error("expected a value: a number, True, False, None, a word or a list")
 
     def _match(self, pattern: re.Pattern[str]) -> str | None:
-        found = pattern.match(self.text, self.position)
-        if found is None:
+        match = pattern.match(self.text, self.position)
+        if match is None:
             return None
-        self.position = found.end()
-        return found.group()
+        self.position = match.end()
+        return match.group()
 
     def _take(self, symbol: str) -> bool:
         self._skip_blanks()

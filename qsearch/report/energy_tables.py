@@ -28,23 +28,23 @@ def sorted_layers(report: EnergyReport, by: str) -> list[str]:
 
 def rows(report: EnergyReport, by: str = "model") -> list[tuple[str, ...]]:
     """Cells under `HEADINGS`, pJ."""
-    found = []
+    cells = []
     for name in sorted_layers(report, by):
         layer = report.layers[name]
         share = layer.total / report.total if report.total else 0.0
         values = [f"{getattr(layer, column):,.2f}" for column in COLUMNS]
-        found.append((name, layer.class_name, *values, f"{share:.1%}"))
-    return found
+        cells.append((name, layer.class_name, *values, f"{share:.1%}"))
+    return cells
 
 
 def comparison_rows(first: EnergyReport, second: EnergyReport) -> list[tuple[str, ...]]:
     """(layer, first, second, second / first) of the layers of both, in the order of the first."""
     names = [*first.layers, *(name for name in second.layers if name not in first.layers)]
-    found = []
+    cells = []
     for name in names:
         parts = [report.layers[name].total if name in report.layers else None for report in (first, second)]
-        found.append((name, *("-" if part is None else f"{part:,.2f}" for part in parts), _ratio(*parts)))
-    return [*found, ("total", f"{first.total:,.2f}", f"{second.total:,.2f}", _ratio(first.total, second.total))]
+        cells.append((name, *("-" if part is None else f"{part:,.2f}" for part in parts), _ratio(*parts)))
+    return [*cells, ("total", f"{first.total:,.2f}", f"{second.total:,.2f}", _ratio(first.total, second.total))]
 
 
 def _ratio(first: float | None, second: float | None) -> str:

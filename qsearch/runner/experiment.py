@@ -63,11 +63,11 @@ class Experiment:
     def layer_costs(self) -> dict[str, float]:
         """What each layer adds to the reference's cost, all its calls together."""
         layers = {node.name: node.layer for node in self.graph.nodes}
-        found: dict[str, float] = {}
+        costs: dict[str, float] = {}
         for name, cost in self.reference.layers.items():
             layer = layers.get(name, name)
-            found[layer] = found.get(layer, 0.0) + cost.total
-        return found
+            costs[layer] = costs.get(layer, 0.0) + cost.total
+        return costs
 
     @property
     def shares(self) -> dict[str, float]:

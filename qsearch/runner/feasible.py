@@ -27,14 +27,14 @@ def check_budget(experiment: Experiment, space: SearchSpace) -> None:
     constraints = Constraints(budget.energy, budget.cost)
     if not constraints.limits_cost:
         return
-    found: list[Price] = []
+    prices: list[Price] = []
     for values in _cheap(experiment, space):
-        found.append(experiment.costs.price(space.plan(values)))
-        if constraints.objection(found[-1]) is None:
+        prices.append(experiment.costs.price(space.plan(values)))
+        if constraints.objection(prices[-1]) is None:
             return
-    if not found:
+    if not prices:
         return
-    energy, cost = min(one.energy for one in found), min(one.cost for one in found)
+    energy, cost = min(one.energy for one in prices), min(one.cost for one in prices)
     reference = experiment.costs.reference
     for key, least, most, whole, unit in (
         ("energy", energy, budget.energy, experiment.costs.reference_energy.total, "pJ"),

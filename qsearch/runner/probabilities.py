@@ -36,15 +36,15 @@ def disagreement(model: keras.Model, graph: ModelGraph, losses: Mapping[str, Cho
         outputs = [outputs[head] for head in heads]
     elif not isinstance(outputs, list | tuple):
         outputs = [outputs]
-    found: dict[str, str] = {}
+    problems: dict[str, str] = {}
     for head, node, values in zip(heads, graph.outputs, outputs, strict=True):
         loss = losses.get(head)
         if loss is None or loss.custom or loss.name not in (*_BINARY, *_CLASSES):
             continue
         wrong = _wrong(head, loss, numpy.asarray(values, dtype="float64"), _last(model, graph, node))
         if wrong is not None:
-            found[head] = wrong
-    return found
+            problems[head] = wrong
+    return problems
 
 
 def _wrong(head: str, loss: Chosen, values: Any, last: Function | None) -> str | None:

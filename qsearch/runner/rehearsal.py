@@ -131,8 +131,8 @@ def _rates(recipe: Recipe, steps: int) -> list[float]:
         return [float(rate)]
     last = min(max(recipe.epochs * steps - 1, 0), 2**31 - 1)
     places = numpy.unique(numpy.linspace(0, last, _PLACES).astype(numpy.int64))
-    found = [float(numpy.asarray(rate(keras.ops.convert_to_tensor(place, "int32")))) for place in places]
-    return [one if numpy.isfinite(one) else numpy.inf for one in found]
+    rates = [float(numpy.asarray(rate(keras.ops.convert_to_tensor(place, "int32")))) for place in places]
+    return [one if numpy.isfinite(one) else numpy.inf for one in rates]
 
 
 def _remarks(experiment: Experiment, training: _Training, data: Dataset) -> Iterator[str]:

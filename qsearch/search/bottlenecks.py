@@ -30,8 +30,8 @@ def linear_outputs(graph: ModelGraph) -> tuple[str, ...]:
         for name in node.inputs:
             consumers[name].append(node)
     sums = (node for node in graph.nodes if node.results == 1 and _is_sum(node))
-    found = (node.layer for node in sums if _feeds_arithmetic(node, consumers))
-    return tuple(dict.fromkeys(found))
+    linear = (node.layer for node in sums if _feeds_arithmetic(node, consumers))
+    return tuple(dict.fromkeys(linear))
 
 
 def _is_sum(node: Node) -> bool:

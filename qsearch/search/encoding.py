@@ -36,23 +36,23 @@ _ALIKE: Mapping[Role, Role] = {
 
 def groups(space: SearchSpace) -> dict[str, str]:
     """What each dimension chooses: a role's quantizer, a width, or a learning rate."""
-    found: dict[str, str] = {}
+    chosen_by: dict[str, str] = {}
     for layer in space.layers:
         for role, name in layer.dimensions.items():
-            found[name] = _ALIKE.get(role, role).value
+            chosen_by[name] = _ALIKE.get(role, role).value
         if layer.filters_dimension is not None:
-            found[layer.filters_dimension] = FILTERS
-    return {dimension.name: found.get(dimension.name, LEARNING_RATE) for dimension in space.dimensions}
+            chosen_by[layer.filters_dimension] = FILTERS
+    return {dimension.name: chosen_by.get(dimension.name, LEARNING_RATE) for dimension in space.dimensions}
 
 
 def size(group: str, option: Choice) -> float:
     """The doublings of bits, or of width, that an option stands for."""
     if not isinstance(option, QuantizerSpec):
         return math.log2(option) if group == FILTERS else option / 4
-    found = number_format(option)
-    bits = {Kind.BINARY: 1.0, Kind.TERNARY: 1.6}.get(found.kind, float(found.bits))
+    form = number_format(option)
+    bits = {Kind.BINARY: 1.0, Kind.TERNARY: 1.6}.get(form.kind, float(form.bits))
     # a power of two spends its bits on range
-    return math.log2(bits) - (0.5 if found.kind is Kind.POWER_OF_TWO else 0.0)
+    return math.log2(bits) - (0.5 if form.kind is Kind.POWER_OF_TWO else 0.0)
 
 
 @dataclass(frozen=True)

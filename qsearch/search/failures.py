@@ -70,12 +70,12 @@ def _and(texts: Sequence[str]) -> str:
 
 def _layer(reason: str, names: Sequence[str]) -> str:
     """The layer that a reason tells of; in a graph, Keras numbers layers of the same name."""
-    if (found := _LAYER.search(reason)) is not None:
-        return found[1]
-    if (found := _NODE.search(reason)) is None:
+    if (match := _LAYER.search(reason)) is not None:
+        return match[1]
+    if (match := _NODE.search(reason)) is None:
         return ""
-    known = (name for name in names if found[1] == name or found[1].startswith(f"{name}_"))
-    return max(known, key=len, default=found[1])
+    known = (name for name in names if match[1] == name or match[1].startswith(f"{name}_"))
+    return max(known, key=len, default=match[1])
 
 
 def _shared(failed: Sequence[FailedTrial], space: SearchSpace) -> Iterator[str]:
@@ -83,7 +83,7 @@ def _shared(failed: Sequence[FailedTrial], space: SearchSpace) -> Iterator[str]:
     if len(failed) < _FEWEST:
         return
     widths = {layer.filters_dimension for layer in space.layers}
-    found: list[tuple[float, str]] = []
+    shared: list[tuple[float, str]] = []
     for dimension in space.dimensions:
         name, options = dimension.name, dimension.options
         values = [trial.values[name] for trial in failed if name in trial.values]
@@ -99,9 +99,9 @@ def _shared(failed: Sequence[FailedTrial], space: SearchSpace) -> Iterator[str]:
                 told = kind(values[0])
                 chance = sum(kind(option) == told for option in options) / len(options)
                 if chance ** (len(values) - 1) <= _CHANCE:
-                    found.append((chance ** (len(values) - 1), f"{name} = {word}{told}"))
+                    shared.append((chance ** (len(values) - 1), f"{name} = {word}{told}"))
                 break
-    yield from (text for _, text in sorted(found, key=lambda pair: pair[0]))
+    yield from (text for _, text in sorted(shared, key=lambda pair: pair[0]))
 
 
 def _family(value: Choice) -> str:

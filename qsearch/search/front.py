@@ -25,11 +25,11 @@ def front(points: Sequence[Point]) -> list[int]:
     Of equal points the first counts.
     """
     order = sorted(range(len(points)), key=lambda index: (points[index].cost, -points[index].worth, index))
-    found: list[int] = []
+    members: list[int] = []
     for index in order:
-        if not found or points[index].worth > points[found[-1]].worth:
-            found.append(index)
-    return found
+        if not members or points[index].worth > points[members[-1]].worth:
+            members.append(index)
+    return members
 
 
 def hypervolume(points: Sequence[Point], corner: Point) -> float:

@@ -45,7 +45,7 @@ class DiscreteBayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):  #
     def _candidates(self, best: dict[str, Any]) -> list[dict[str, Any]]:
         """Values not tried yet: half of them anywhere, half of them near the best."""
         parameters = self._nonfixed_space()
-        found: dict[tuple[Any, ...], dict[str, Any]] = {}
+        distinct: dict[tuple[Any, ...], dict[str, Any]] = {}
         for number in range(_SAMPLES):
             keep = 0.0 if number % 2 else self._random_state.uniform(0.5, 1.0)
             values = {
@@ -55,8 +55,8 @@ class DiscreteBayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):  #
                 for p in parameters
             }
             if not self._duplicate(values):
-                found.setdefault(tuple(values.values()), values)
-        return list(found.values())
+                distinct.setdefault(tuple(values.values()), values)
+        return list(distinct.values())
 
 
 class SteadyHyperbandOracle(keras_tuner.oracles.HyperbandOracle):  # type: ignore[misc]

@@ -179,22 +179,22 @@ class _Builder:
 
     def _check_keys(self) -> None:
         """A limit that matches layers, and none that can be quantized, would have no effect."""
-        found = {layer.name for layer in self.layers}
+        searched = {layer.name for layer in self.layers}
         problems: list[ConfigError] = []
         for key in self.config.limit:
             governed = [name for name, own in self.keys.items() if own == key and name not in self.norms]
             # a file lists these classes for networks of all kinds
             general = key in (ACTIVATION, "BatchNormalization")
-            if governed and not general and not found & {*governed}:
+            if governed and not general and not searched & {*governed}:
                 problems.append(self.loaded.key_error(("limit", key), self._only(governed)))
         if problems:
             raise ConfigError("\n".join(str(problem) for problem in problems))
 
     def _only(self, names: Sequence[str]) -> str:
         said = {one.layer: one.reason for one in self.choices.unsearched}
-        found = [f"{name} ({self.nodes[name].class_name})" for name in names]
+        layers = [f"{name} ({self.nodes[name].class_name})" for name in names]
         reasons = {self._obstacle(self.nodes[name]) or said.get(name, "nothing to quantize") for name in names}
-        return f"matches only layers that are not searched, {listed(found)}: {'; '.join(sorted(reasons))}"
+        return f"matches only layers that are not searched, {listed(layers)}: {'; '.join(sorted(reasons))}"
 
     def _obstacle(self, node: Node) -> str | None:
         """Why a layer has no quantized form, or None."""
@@ -282,8 +282,8 @@ class _Builder:
         """Layers whose output gets a quantizer of its own; a folded normalization's goes to the layer that has it."""
         if LINEAR not in self.config.limit:
             return frozenset()
-        found = (name for name in linear_outputs(self.graph) if name not in self.reasons)
-        owners = [self.norms.get(name, name) for name in found]
+        outputs = (name for name in linear_outputs(self.graph) if name not in self.reasons)
+        owners = [self.norms.get(name, name) for name in outputs]
         taken = [name for name in owners if output_layer(name) in self.nodes]
         self.choices.notes += [
             f"{name}: its output gets no quantizer, as there is a layer {output_layer(name)} already" for name in taken

@@ -83,11 +83,11 @@ def _shapes(graph: ModelGraph, space: SearchSpace) -> Iterator[Mapping[tuple[str
     for factor in FILTER_FACTORS if widths else (1.0,):
         values = {one.name: factor if one.name in widths else one.options[0] for one in space.dimensions}
         try:
-            found, _ = built(graph, space.plan(values))
+            resized, _ = built(graph, space.plan(values))
         except ModelError:  # widths that do not fit together are told with the trial that has them
             continue
         sides: dict[tuple[str, Role], Axes] = {}
-        for node in found.nodes:
+        for node in resized.nodes:
             roles = {ROLES[name]: shape for name, shape in node.weights.items() if ROLES.get(name) is not None}
             sides |= {(node.layer, role): shape for role, shape in roles.items() if role is not None}
             if node.channel_axis == -1:  # Keras' own shape is another where channels are not last

@@ -46,8 +46,8 @@ class Surrogate:
     def predict(self, candidates: Sequence[Values]) -> Matrix:
         """(nodes, candidates): worths at each of `NODES` standard deviations from the mean."""
         means, deviations = self._regressor.predict(self._encoding.vectors(candidates), return_std=True)
-        found: Matrix = means + numpy.array(NODES)[:, None] * deviations
-        return self._unscaled(found)
+        worths: Matrix = means + numpy.array(NODES)[:, None] * deviations
+        return self._unscaled(worths)
 
     def _scaled(self, worths: Matrix) -> Matrix:
         if self._limit is None:

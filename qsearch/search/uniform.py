@@ -23,12 +23,12 @@ def uniform_values(space: SearchSpace) -> list[dict[str, Choice]]:
     kinds = groups(space)
     combined = [name for name in (Role.KERNEL.value, Role.ACTIVATION.value, FILTERS) if name in kinds.values()]
     levels = [_levels(space, kinds, name) for name in combined]
-    found: dict[tuple[Choice, ...], dict[str, Choice]] = {}
+    distinct: dict[tuple[Choice, ...], dict[str, Choice]] = {}
     for sizes in itertools.product(*levels):
         wanted = dict(zip(combined, sizes, strict=True))
         values = {d.name: _nearest(d.options, kinds[d.name], wanted.get(kinds[d.name])) for d in space.dimensions}
-        found.setdefault(tuple(values.values()), values)
-    return list(found.values())
+        distinct.setdefault(tuple(values.values()), values)
+    return list(distinct.values())
 
 
 def spread_out(values: Sequence[Values], costs: Sequence[float], space: SearchSpace, count: int) -> list[int]:

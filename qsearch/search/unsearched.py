@@ -20,12 +20,12 @@ def told(space: SearchSpace, shares: Mapping[str, float]) -> list[str]:
     for one in space.unsearched:
         groups.setdefault((one.reason, one.layer in searched), []).append(one)
     lines = []
-    for (reason, inside), found in groups.items():
+    for (reason, inside), layers in groups.items():
         if inside:
-            lines.append(f"activation not quantized: {listed([one.layer for one in found])}: {reason}")
+            lines.append(f"activation not quantized: {listed([one.layer for one in layers])}: {reason}")
             continue
-        share = sum(shares.get(one.layer, 0.0) for one in found)
-        names = [f"{one.layer} ({one.class_name})" for one in found]
+        share = sum(shares.get(one.layer, 0.0) for one in layers)
+        names = [f"{one.layer} ({one.class_name})" for one in layers]
         lines.append(f"not searched, {share:.1%} of the reference's cost: {listed(names)}: {reason}")
     return lines
 

@@ -81,13 +81,13 @@ class Adapted(keras.metrics.Metric):  # type: ignore[misc]
             return sample_weight
         if len(labels.shape) == len(outputs.shape):
             labels = keras.ops.squeeze(labels, -1)
-        found = keras.ops.cast(keras.ops.cast(labels, "int32") != self.ignored, "float32")
+        counting = keras.ops.cast(keras.ops.cast(labels, "int32") != self.ignored, "float32")
         if sample_weight is None:
-            return found
+            return counting
         weights = keras.ops.cast(sample_weight, "float32")
         # of the samples alone: the same for every position
-        missing = len(found.shape) - len(weights.shape)
-        return found * keras.ops.reshape(weights, (*keras.ops.shape(weights), *[1] * missing))
+        missing = len(counting.shape) - len(weights.shape)
+        return counting * keras.ops.reshape(weights, (*keras.ops.shape(weights), *[1] * missing))
 
     def result(self) -> Any:
         return self.metric.result()

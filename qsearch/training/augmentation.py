@@ -110,12 +110,12 @@ def augmentation(steps: Sequence[AugmentConfig | str], layout: Layout) -> Augmen
 
 
 def _own(path: str, layout: Layout) -> OwnStep:
-    found = imported(path, ConfigError)
-    if not callable(found) or isinstance(found, type):
-        kind = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
+    function = imported(path, ConfigError)
+    if not callable(function) or isinstance(function, type):
+        kind = f"the class {function.__name__}" if isinstance(function, type) else f"a {type(function).__name__}"
         raise ConfigError(f"{path}: found {kind}, expected a function of a batch (x), (x, y) or (x, y, random)")
-    layer = isinstance(found, keras.layers.Layer)
-    return OwnStep(path, found, 1 if layer else _positions(found), layout)
+    layer = isinstance(function, keras.layers.Layer)
+    return OwnStep(path, function, 1 if layer else _positions(function), layout)
 
 
 def _positions(function: Any) -> int:

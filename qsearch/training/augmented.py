@@ -65,8 +65,8 @@ def _mapped(dataset: Any, change: Augmentation, seed: int, first_epoch: int) -> 
         ]
 
     def tensors(*element: Any) -> Any:
-        found = tensorflow.numpy_function(arrays, tensorflow.nest.flatten(element), kinds)
-        shaped = [tensorflow.ensure_shape(tensor, like.shape) for tensor, like in zip(found, specs, strict=True)]
+        changed = tensorflow.numpy_function(arrays, tensorflow.nest.flatten(element), kinds)
+        shaped = [tensorflow.ensure_shape(tensor, like.shape) for tensor, like in zip(changed, specs, strict=True)]
         return tensorflow.nest.pack_sequence_as(spec, shaped)
 
     return dataset.map(tensors)

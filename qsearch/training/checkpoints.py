@@ -26,7 +26,7 @@ class Checkpoints:
         if end is not None:
             parts |= {"end": end.weights, "optimizer": end.optimizer}
             parts |= {f"schedule_{name}": [numpy.asarray(value)] for name, value in end.schedule.items()}
-        arrays = {f"{part}_{index}": array for part, found in parts.items() for index, array in enumerate(found)}
+        arrays = {f"{part}_{index}": array for part, values in parts.items() for index, array in enumerate(values)}
         with written_whole(self._path(trial)) as aside:
             numpy.savez(aside, **arrays)
         self.kept.add(trial)

@@ -186,8 +186,8 @@ def evaluate(model: keras.Model, source: Source, recipe: Recipe) -> dict[str, fl
         ConfigError: a metric gives several values, or one of all predictions fails.
     """
     with feeding("the data"), source.reading():
-        found = model.evaluate(**shared(source.evaluation(_large(recipe))), verbose=0, return_dict=True)
-    single = {name: _number(name, value) for name, value in found.items()}
+        metrics = model.evaluate(**shared(source.evaluation(_large(recipe))), verbose=0, return_dict=True)
+    single = {name: _number(name, value) for name, value in metrics.items()}
     whole_set = recipe.objective.whole_set
     return single if whole_set is None else {**single, **whole_set.values(model, source, _large(recipe))}
 

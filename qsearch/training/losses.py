@@ -192,12 +192,12 @@ def _check_shape(name: str, options: Mapping[str, Any], output: Output) -> None:
         )
     if name == "auc" and options.get("multi_label") and output.units is not None:
         weights = options.get("label_weights")
-        for option, found in (
+        for option, given in (
             ("num_labels", options.get("num_labels")),
             ("label_weights", None if weights is None else len(weights)),
         ):
-            if found not in (None, output.units):
-                raise ConfigError(f"{option}: found {found}, the output has {output.units} units")
+            if given not in (None, output.units):
+                raise ConfigError(f"{option}: found {given}, the output has {output.units} units")
 
 
 def _defaults(name: str, output: Output) -> dict[str, Any]:
@@ -205,18 +205,18 @@ def _defaults(name: str, output: Output) -> dict[str, Any]:
     if name in _F_SCORES:
         # Keras' own default gives a value for each class, and calls the greatest unit of one a hit
         return {"average": "macro", **({"threshold": 0.5} if output.binary else {})}
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if name in _CROSSENTROPIES and output.logits is not None:
-        found["from_logits"] = True
+        options["from_logits"] = True
     if name in _IGNORING and output.loss.ignored is not None and not output.loss.custom:
-        found["ignore_class"] = output.loss.ignored
+        options["ignore_class"] = output.loss.ignored
     if name in (*_OVERLAPS, *_ONE_HOT_OVERLAPS) and (output.units or 0) > 1:
-        found["num_classes"] = output.units
+        options["num_classes"] = output.units
     if name in _OVERLAPS and (output.units or 0) > 1:
-        found["sparse_y_pred"] = False
+        options["sparse_y_pred"] = False
         if not output.loss.custom:
-            found["sparse_y_true"] = output.sparse
-    return found
+            options["sparse_y_true"] = output.sparse
+    return options
 
 
 def custom_object(chosen: Chosen, name: str | None) -> Any:
@@ -228,30 +228,30 @@ def custom_object(chosen: Chosen, name: str | None) -> Any:
     Raises:
         ConfigError: there is none, or it does not take the options.
     """
-    found = imported(chosen.name, ConfigError)
-    if isinstance(found, type):
+    custom = imported(chosen.name, ConfigError)
+    if isinstance(custom, type):
         options = dict(chosen.options)
-        if name is not None and _takes(found, "name"):
+        if name is not None and _takes(custom, "name"):
             options["name"] = name
-        _check_options(found, chosen)
-        return _constructed(found, options, chosen.name)
-    if not callable(found):
-        kind = type(found).__name__
+        _check_options(custom, chosen)
+        return _constructed(custom, options, chosen.name)
+    if not callable(custom):
+        kind = type(custom).__name__
         raise ConfigError(f"{chosen.name}: found a {kind}, expected a class or a function (y_true, y_pred)")
     if not chosen.options:
-        return found
-    _check_options(found, chosen)
-    return _filled(found, chosen.options)
+        return custom
+    _check_options(custom, chosen)
+    return _filled(custom, chosen.options)
 
 
 def asked_arrays(chosen: Chosen) -> tuple[str, ...]:
     """What a function of the user's own needs beside (y_true, y_pred) and its options: parameters without a default."""
-    found = imported(chosen.name, ConfigError)
+    custom = imported(chosen.name, ConfigError)
     given = chosen.options
-    if isinstance(found, type):
-        found, given = custom_object(chosen, None), {}
+    if isinstance(custom, type):
+        custom, given = custom_object(chosen, None), {}
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    more = list(_parameters(found).values())[2:]
+    more = list(_parameters(custom).values())[2:]
     return tuple(
         each.name for each in more if each.kind in kinds and each.default is each.empty and each.name not in given
     )
@@ -263,20 +263,20 @@ def custom_name(path: str) -> str:
     Raises:
         ConfigError: there is none.
     """
-    found = imported(path, ConfigError)
-    if not isinstance(found, type):
-        return str(getattr(found, "name", None) or getattr(found, "__name__", path))
-    if _takes(found, "name"):
-        default = _parameters(found)["name"].default
+    custom = imported(path, ConfigError)
+    if not isinstance(custom, type):
+        return str(getattr(custom, "name", None) or getattr(custom, "__name__", path))
+    if _takes(custom, "name"):
+        default = _parameters(custom)["name"].default
         # without one, Keras counts the objects of a class
-        return default if isinstance(default, str) else _snake(found.__name__)
-    return str(getattr(_constructed(found, {}, path), "name", _snake(found.__name__)))
+        return default if isinstance(default, str) else _snake(custom.__name__)
+    return str(getattr(_constructed(custom, {}, path), "name", _snake(custom.__name__)))
 
 
 def keras_name(path: str) -> str | None:
     """The name in the tables of a class of Keras that is named by its import path."""
-    found = imported(path, ConfigError)
-    names = (name for name, known in METRIC_CLASSES.items() if getattr(keras.metrics, known.class_name) is found)
+    custom = imported(path, ConfigError)
+    names = (name for name, known in METRIC_CLASSES.items() if getattr(keras.metrics, known.class_name) is custom)
     return next(names, None)
 
 
@@ -292,22 +292,22 @@ def _filled(function: Callable[..., Any], options: Mapping[str, Any]) -> Callabl
     return filled
 
 
-def _parameters(found: Any) -> Mapping[str, inspect.Parameter]:
+def _parameters(custom: Any) -> Mapping[str, inspect.Parameter]:
     try:
-        return inspect.signature(found).parameters
+        return inspect.signature(custom).parameters
     except (TypeError, ValueError):  # of something that is not written in Python
         return {}
 
 
-def _takes(found: Any, option: str) -> bool:
-    return option in _parameters(found)
+def _takes(custom: Any, option: str) -> bool:
+    return option in _parameters(custom)
 
 
-def _check_options(found: Any, chosen: Chosen) -> None:
-    parameters = _parameters(found)
+def _check_options(custom: Any, chosen: Chosen) -> None:
+    parameters = _parameters(custom)
     if not parameters or any(known.kind is inspect.Parameter.VAR_KEYWORD for known in parameters.values()):
         return
-    reserved = ("name", "dtype") if isinstance(found, type) else tuple(parameters)[:2]
+    reserved = ("name", "dtype") if isinstance(custom, type) else tuple(parameters)[:2]
     allowed = [name for name in parameters if name not in reserved]
     for option in chosen.options:
         if option not in allowed:

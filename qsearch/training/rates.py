@@ -20,11 +20,11 @@ def variable_factors(model: keras.Model, rates: Mapping[str, float]) -> tuple[fl
     Args:
         rates: by layer, those of nested models as "outer/inner".
     """
-    found: dict[int, float] = {}
+    factors: dict[int, float] = {}
     for path, layer in layers_by_path(model).items():
         for variable in layer.trainable_variables:
-            found[id(variable)] = rates.get(path, 1.0)
-    return tuple(found.get(id(variable), 1.0) for variable in model.trainable_variables)
+            factors[id(variable)] = rates.get(path, 1.0)
+    return tuple(factors.get(id(variable), 1.0) for variable in model.trainable_variables)
 
 
 def with_factors(optimizer: keras.optimizers.Optimizer, factors: Sequence[float]) -> keras.optimizers.Optimizer:

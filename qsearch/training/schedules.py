@@ -37,23 +37,23 @@ class RateSchedule:
             learning_rate: the rate to start from; the rates of a schedule are multiplied by learning_rate / base.
             steps: of one epoch.
         """
-        found, schedules = self.config, keras.optimizers.schedules
-        if found.name == "cosine":
-            warmup = found.warmup_epochs or 0
-            alpha = found.alpha or 0.0
+        config, schedules = self.config, keras.optimizers.schedules
+        if config.name == "cosine":
+            warmup = config.warmup_epochs or 0
+            alpha = config.alpha or 0.0
             length = (self.epochs - warmup) * steps
             if not warmup:
                 return schedules.CosineDecay(learning_rate, length, alpha=alpha)
             return schedules.CosineDecay(
                 0.0, length, alpha=alpha, warmup_target=learning_rate, warmup_steps=warmup * steps
             )
-        if found.name == "exponential":
-            pace = (found.decay_epochs or 1.0) * steps
-            return schedules.ExponentialDecay(learning_rate, pace, found.decay_rate, staircase=bool(found.staircase))
-        if found.name == "piecewise":
+        if config.name == "exponential":
+            pace = (config.decay_epochs or 1.0) * steps
+            return schedules.ExponentialDecay(learning_rate, pace, config.decay_rate, staircase=bool(config.staircase))
+        if config.name == "piecewise":
             # Keras changes after the step with a boundary's number, and counts steps from 0
-            boundaries = [boundary * steps - 1 for boundary in found.boundaries or ()]
-            values = [value / self.base for value in found.values or ()] or list(found.factors or ())
+            boundaries = [boundary * steps - 1 for boundary in config.boundaries or ()]
+            values = [value / self.base for value in config.values or ()] or list(config.factors or ())
             return schedules.PiecewiseConstantDecay(boundaries, [value * learning_rate for value in values])
         return learning_rate
 
@@ -71,8 +71,8 @@ class RateSchedule:
 
 def state_of(callbacks: list[Any]) -> dict[str, float]:
     """What the callbacks of a schedule need to go on from there."""
-    found = next((callback for callback in callbacks if isinstance(callback, _Plateau)), None)
-    return {} if found is None else {"best": found.best, "wait": found.wait}
+    plateau = next((callback for callback in callbacks if isinstance(callback, _Plateau)), None)
+    return {} if plateau is None else {"best": plateau.best, "wait": plateau.wait}
 
 
 class _Plateau(keras.callbacks.Callback):  # type: ignore[misc]

@@ -122,13 +122,13 @@ def _batches(feed: Any) -> Iterator[tuple[Any, ...]]:
 
 def _value(name: str, function: Callable[..., Any], labels: Any, outputs: Any, more: Mapping[str, Any]) -> float:
     try:
-        found = numpy.asarray(function(labels, outputs, **more))
+        value = numpy.asarray(function(labels, outputs, **more))
     except (Exception, SystemExit) as error:  # the user's own code
         raise ConfigError(
             f"{name} fails on all labels {labels.shape} and predictions {outputs.shape}: {told(error)}"
         ) from None
-    if found.size != 1 or found.dtype.kind not in "biuf":
+    if value.size != 1 or value.dtype.kind not in "biuf":
         raise ConfigError(
-            f"{name} gives {found.dtype} of shape {found.shape}, expected one number for all labels and predictions"
+            f"{name} gives {value.dtype} of shape {value.shape}, expected one number for all labels and predictions"
         )
-    return float(found.reshape(()))
+    return float(value.reshape(()))

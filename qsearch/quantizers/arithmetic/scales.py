@@ -60,7 +60,7 @@ class Sharing:
                 split += [length // size, size]
                 reduced.append(len(split) - 1)
         groups = least_squares(tf.reshape(x, split), tf.reshape(levels, split), reduced, power_of_two)
-        found = tf.reshape(groups, [x.shape[a] // size_of[a] if a in size_of else 1 for a in range(len(x.shape))])
+        scales = tf.reshape(groups, [x.shape[a] // size_of[a] if a in size_of else 1 for a in range(len(x.shape))])
         for axis, size in size_of.items():
-            found = tf.repeat(found, size, axis=axis)
-        return found
+            scales = tf.repeat(scales, size, axis=axis)
+        return scales
