@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 import qsearch
+from qsearch.config import load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -80,6 +81,13 @@ def test_every_benchmark_is_listed_and_every_listed_one_is_there() -> None:
     assert {*re.findall(r"(\w+\.py)", text(DOCS / "benchmarks.md"))} == scripts
     for path in TEXTS:
         assert {*re.findall(r"benchmarks/(\w+\.py)", text(path))} <= scripts, path
+
+
+def test_the_example_of_all_keys_is_a_configuration(tmp_path: Path) -> None:
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", text(DOCS / "configuration.md"), re.MULTILINE | re.DOTALL)
+    path = tmp_path / "all.yaml"
+    path.write_text(example, encoding="utf-8")
+    assert load_config(path).config.goal.type == "energy"
 
 
 def pins(name: str) -> dict[str, set[str]]:
