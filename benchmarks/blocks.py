@@ -42,7 +42,7 @@ def ours(config: str, folder: Path, overrides: list[str]) -> tuple[float, float,
     started = time.monotonic()
     sets = [argument for override in (*overrides, f"run.output_dir={folder}") for argument in ("--set", override)]
     subprocess.run(
-        [sys.executable, "-m", "qsearch.cli.main", "run", config, "--plain", *sets],
+        [sys.executable, "-m", "qsearch", "run", config, "--plain", *sets],
         check=True,
         stdout=subprocess.DEVNULL,
     )

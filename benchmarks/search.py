@@ -38,7 +38,7 @@ def ours(config: str, mode: str, seed: int, folder: Path, extra: list[str]) -> t
     overrides = [f"run.output_dir={out}", f"run.mode={mode}", f"run.seed={seed}", "final_training=null", *extra]
     sets = [argument for override in overrides for argument in ("--set", override)]
     subprocess.run(
-        [sys.executable, "-m", "qsearch.cli.main", "run", config, "--plain", *sets],
+        [sys.executable, "-m", "qsearch", "run", config, "--plain", *sets],
         check=True,
         stdout=subprocess.DEVNULL,
     )

@@ -110,8 +110,6 @@ def _default(section: type[Section], field: FieldInfo) -> str:
     if field.is_required():
         return "*needed*"
     value = field.get_default(call_default_factory=True)
-    if section is limits.QuantizationConfig:
-        return "the seed's"
     if value is None:
         return "*none*"
     if isinstance(value, Section):
@@ -127,8 +125,13 @@ def _text(value: Any) -> str:
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(_text, value))}]"
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key}: {_text(inner)}' for key, inner in value.items())}}}"
+        return f"{{{', '.join(f'{_key(key)}: {_text(inner)}' for key, inner in value.items())}}}"
     return f"{value:g}" if isinstance(value, float) and value != int(value) else str(value)
+
+
+def _key(key: Any) -> str:
+    """As it can be pasted: YAML takes a comma for the next key."""
+    return f'"{key}"' if "," in str(key) else str(key)
 
 
 def _words(hint: Any, metadata: tuple[Any, ...] = ()) -> str:

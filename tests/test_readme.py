@@ -37,19 +37,6 @@ def test_the_front_page_is_short(root: Path) -> None:
     assert len(text(root, "README.md").splitlines()) <= 120
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", f"{EXAMPLE}/README.md", "docs"])
-def test_links_lead_somewhere(root: Path, page: str) -> None:
-    paths = sorted((root / page).glob("*.md")) if (root / page).is_dir() else [root / page]
-    for path in paths:
-        for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
-            assert "://" in link or (path.parent / link).exists(), f"{path.name}: {link}"
-
-
-def test_every_page_is_linked(root: Path) -> None:
-    linked = re.findall(r"\]\((docs/[^)#]+)\)", text(root, "README.md"))
-    assert {*linked} == {f"docs/{path.name}" for path in (root / "docs").glob("*.md")}
-
-
 def test_the_example_is_the_one_that_is_shown(root: Path) -> None:
     first, own = blocks(root, "yaml")
     (shown,) = blocks(root, "python")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,3 +21,9 @@ def test_what_a_script_imports_is_there(script: Path) -> None:
             module = import_module(str(node.module))
             for name in node.names:
                 assert hasattr(module, name.name) or import_module(f"{node.module}.{name.name}")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_what_a_script_runs_as_a_module_can_be(script: Path) -> None:
+    for module in re.findall(r'"-m", "(qsearch[\w.]*)"', script.read_text(encoding="utf-8")):
+        assert find_spec(f"{module}.__main__"), f"python -m {module} does nothing"

@@ -56,7 +56,7 @@ def _fraction(value: Any) -> Any:
     if isinstance(value, float) and 0 < value < 1:
         return value
     raise ValueError(
-        f"found {shown(value)}, allowed: 'test' (select on the test set, as the seed does), 'given' (on a set of its "
+        f"found {shown(value)}, allowed: 'test' (select on the test set, as AutoQKeras does), 'given' (on a set of its "
         "own that npz or factory has), or a fraction between 0 and 1 (held out of the training set)"
     )
 

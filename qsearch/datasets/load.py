@@ -32,7 +32,7 @@ def load_dataset(
     validation: Validation = "test",
     labels: Literal["one_hot", "sparse"] = "one_hot",
 ) -> ArrayDataset:
-    """A data set, prepared as the seed does.
+    """A data set, prepared as in AutoQKeras' notebook.
 
     Pixels are divided by 256 (digits: by 16, their greatest value), the mean image of the whole training set is
     subtracted, labels become one-hot or stay class numbers.

@@ -41,8 +41,8 @@ CASES = [
     ("dataset", "{factory: my.module.load}", "c.yaml:1:20: dataset.factory: found 'my.module.load', expected an "
      "import path such as 'my_package.my_module:build'"),
     ("dataset", "{name: digits, validation: 1.5}", "c.yaml:1:37: dataset.validation: found 1.5, allowed: 'test' "
-     "(select on the test set, as the seed does), 'given' (on a set of its own that npz or factory has), or a fraction "
-     "between 0 and 1 (held out of the training set)"),
+     "(select on the test set, as AutoQKeras does), 'given' (on a set of its own that npz or factory has), or a "
+     "fraction between 0 and 1 (held out of the training set)"),
     ("dataset", "{name: digits, validation: given}", "c.yaml:1:37: dataset.validation: found 'given', which is for npz "
      "and factory; of digits hold out a part: validation: 0.1"),
     ("dataset", "{name: digits, train_samples: 0}", "c.yaml:1:40: dataset.train_samples: found 0, must be >= 1"),
