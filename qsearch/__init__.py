@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from qsearch.datasets import load_dataset as load_dataset
     from qsearch.energy.bias import bias_from_accumulators as bias_from_accumulators
     from qsearch.energy.public import estimate_energy as estimate_energy
-    from qsearch.export.verify import verify as verify
-    from qsearch.export.weights import quantized_weights as quantized_weights
+    from qsearch.hardware.public import export as export
+    from qsearch.hardware.verify import verify as verify
+    from qsearch.hardware.weights import quantized_weights as quantized_weights
     from qsearch.layers.noise import QNoiseScheduler as QNoiseScheduler
     from qsearch.models import build_model as build_model
     from qsearch.models import load_model as load_model
@@ -46,14 +47,15 @@ _PUBLIC = {
     "bias_from_accumulators": "qsearch.energy.bias",
     "build_model": "qsearch.models",
     "estimate_energy": "qsearch.energy.public",
+    "export": "qsearch.hardware.public",
     "load_dataset": "qsearch.datasets",
     "load_model": "qsearch.models",
     "left_alone": "qsearch.quantize.public",
     "quantize_model": "qsearch.quantize.public",
-    "quantized_weights": "qsearch.export.weights",
+    "quantized_weights": "qsearch.hardware.weights",
     "shipped_configs": "qsearch.config.shipped",
     "unfold_model": "qsearch.quantize.unfold",
-    "verify": "qsearch.export.verify",
+    "verify": "qsearch.hardware.verify",
     "run": "qsearch.runner.pipeline",
 }
 _ROOMS = ("layers", "quantizers")
@@ -64,6 +66,7 @@ __all__ = [
     "bias_from_accumulators",
     "build_model",
     "estimate_energy",
+    "export",
     "layers",
     "left_alone",
     "load_dataset",

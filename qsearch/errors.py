@@ -77,6 +77,12 @@ class VerificationError(QsearchError):
     exit_code = ExitCode.OFF_GRID
 
 
+class ExportError(QsearchError):
+    """A model that a target cannot compute exactly."""
+
+    exit_code = ExitCode.NOT_EXACT
+
+
 LONGEST_VALUE = 200
 LONGEST_LINE = 2_000
 _MOST_LINES = 100

@@ -43,6 +43,12 @@ class ExitCode(IntEnum):
         "no trial keeps to max_drop",
         "the run is complete, but no trial keeps to `max_drop`; the best model is the one that comes nearest",
     )
+    NOT_EXACT = (
+        9,
+        "cannot be exported exactly",
+        "`qsearch export`: a layer that the target cannot compute bit for bit, or an exported file that differs; the "
+        "message names the first layer and what to change",
+    )
     BUG = 70, "a bug in qsearch"
     INTERRUPTED = (
         130,

@@ -25,8 +25,8 @@ from model_file_parts import Case, Seed, members_of, seeds, zipped
 
 from qsearch.energy.public import estimate_energy
 from qsearch.errors import ModelError, QsearchError
-from qsearch.export.verify import verify
 from qsearch.graph.from_keras import read_plan
+from qsearch.hardware.verify import verify
 from qsearch.models import load_model
 
 SLOW = 5.0

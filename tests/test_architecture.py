@@ -29,7 +29,7 @@ ROOMS = (
     "graph",
     "quantize",
     "energy",
-    "export",
+    "hardware",
     "goal",
     "search",
     "training",

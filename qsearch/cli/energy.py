@@ -123,8 +123,8 @@ def _priced(name: str, reference: str | None, loading: ModelFileOptions, design:
         from qsearch.energy.estimate import price_plan, price_reference
         from qsearch.energy.metrics import model_metrics
         from qsearch.energy.public import default_reference, energy_settings
-        from qsearch.export.ebops import effective_bit_operations
         from qsearch.graph.from_keras import read_model, read_plan
+        from qsearch.hardware.ebops import effective_bit_operations
         from qsearch.models import build_model
         from qsearch.plan import QuantizationPlan
         from qsearch.quantizers.formats import source_format

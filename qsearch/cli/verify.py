@@ -16,7 +16,7 @@ from qsearch.files import writable, written_whole
 from qsearch.paths import expanded
 
 if TYPE_CHECKING:
-    from qsearch.export.verify import Checked
+    from qsearch.hardware.verify import Checked
 
 
 @click.command()
@@ -40,9 +40,9 @@ def verify(
     checked. Exit code 7 when a weight is off its grid.
     """
     with quiet_start():
-        from qsearch.export.verify import on_grid
-        from qsearch.export.verify import verify as check
-        from qsearch.export.weights import arrays, quantized_weights
+        from qsearch.hardware.verify import on_grid
+        from qsearch.hardware.verify import verify as check
+        from qsearch.hardware.weights import arrays, quantized_weights
 
     weights_file = None if weights is None else _writing(weights, ".npz")
     model_file = None if write is None else _writing(write, ".keras")
@@ -66,7 +66,7 @@ def verify(
 
 
 def _conclude(parts: tuple[Checked, ...], stored: bool) -> None:
-    from qsearch.export.verify import State
+    from qsearch.hardware.verify import State
 
     failing = {State.OFF, State.TRAINED} if stored else {State.OFF}
     bad = [item for item in parts if item.state in failing]

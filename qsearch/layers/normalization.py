@@ -143,6 +143,10 @@ class QBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc
             self._update(self.moving_variance, variance * (count - 1.0) / count)
         return y if len(x.shape) == 4 else tf.reshape(y, tf.shape(x))
 
+    def affine(self) -> tuple[Any, Any]:
+        """(inverse, shift), float32, one value per channel: y = x · inverse + shift at inference."""
+        return self._affine(ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance), False)
+
     def _affine(self, mean: Any, variance: Any, training: bool | None) -> tuple[Any, Any]:
         """(inv, Q_β(β) − Q_μ(μ) · inv), one value per channel."""
         mean = _apply(self.mean_quantizer, mean, training)

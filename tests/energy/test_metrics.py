@@ -10,8 +10,8 @@ from keras import layers
 import qsearch
 from qsearch.energy.estimate import EnergySettings, price_plan, price_reference
 from qsearch.energy.metrics import model_metrics
-from qsearch.export.ebops import effective_bit_operations
 from qsearch.graph.from_keras import read_model, read_plan
+from qsearch.hardware.ebops import effective_bit_operations
 from qsearch.layers import QActivation, QDense
 from qsearch.plan import QuantizationPlan
 

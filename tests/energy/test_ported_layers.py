@@ -14,9 +14,9 @@ from qsearch.energy.operators import addition_energy, multiply, operation_energy
 from qsearch.energy.process import PROCESSES
 from qsearch.energy.report import LayerEnergy
 from qsearch.errors import ModelError
-from qsearch.export.ebops import effective_bit_operations
 from qsearch.graph.from_keras import read_model
 from qsearch.graph.resize import with_filters
+from qsearch.hardware.ebops import effective_bit_operations
 from qsearch.plan import LayerPlan, QuantizationPlan
 from qsearch.quantizers.number_types import fixed
 

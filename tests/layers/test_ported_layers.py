@@ -11,9 +11,9 @@ import pytest
 import qsearch
 from qsearch import layers
 from qsearch.errors import ConfigError
-from qsearch.export.verify import State
 from qsearch.goal.bits import stored_parameters
 from qsearch.graph.from_keras import read_model, read_plan
+from qsearch.hardware.verify import State
 from qsearch.quantize.apply import apply_plan
 
 BITS1, BITS = "quantized_bits(4,0,1,alpha=1.0)", "quantized_bits(4,0,1)"

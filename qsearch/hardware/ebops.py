@@ -8,9 +8,9 @@ import keras
 import numpy
 
 from qsearch.energy.report import EnergyReport
-from qsearch.export.weights import QuantizedWeight, quantized_weights
 from qsearch.graph import operations as ops
 from qsearch.graph.model_graph import ModelGraph, Node
+from qsearch.hardware.weights import QuantizedWeight, quantized_weights
 
 _KERNELS = ("kernel", "depthwise", "pointwise", "recurrent", "weight")
 

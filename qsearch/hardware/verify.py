@@ -10,8 +10,8 @@ import keras
 import numpy
 
 from qsearch.errors import ModelError
-from qsearch.export.weights import QuantizedWeight, exported, quantized_weights
 from qsearch.graph.walk import core_of, layers_by_path
+from qsearch.hardware.weights import QuantizedWeight, exported, quantized_weights
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
 

@@ -14,10 +14,10 @@ import qsearch
 from qsearch import layers
 from qsearch.cli.verify import verify as command
 from qsearch.errors import ModelError, OutputError, VerificationError
-from qsearch.export.ebops import effective_bit_operations
-from qsearch.export.verify import State, on_grid
-from qsearch.export.weights import arrays
 from qsearch.graph.from_keras import read_model
+from qsearch.hardware.ebops import effective_bit_operations
+from qsearch.hardware.verify import State, on_grid
+from qsearch.hardware.weights import arrays
 from qsearch.quantizers import get
 
 RNG = numpy.random.default_rng(2)

@@ -1,0 +1,1 @@
+"""A quantized network as integer arithmetic: what every hardware target is written from."""

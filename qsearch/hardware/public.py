@@ -1,0 +1,158 @@
+"""`qsearch.export`: a quantized model written for a target, and held against Keras bit for bit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy
+
+from qsearch import __version__
+from qsearch.errors import ExportError, OutputError
+from qsearch.files import failing_writes
+from qsearch.hardware.integer.build import integer_model
+from qsearch.hardware.integer.compare import Comparison, compare, extremes
+from qsearch.hardware.integer.model import IntegerModel
+from qsearch.hardware.targets import target_named
+from qsearch.hardware.targets.target import Target
+from qsearch.paths import expanded
+
+VERIFICATION, README = "verification.json", "README.md"
+_RANDOM = 200
+"""Random inputs that every export is tried on, beside the extreme ones and the user's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What an export came to.
+
+    Attributes:
+        folder: where the files are.
+        comparison: of Keras, the integer model and the files, on the samples that were tried.
+        executed: whether the written files themselves were run; False where what runs them is not on this machine.
+    """
+
+    folder: Path
+    target: str
+    model: IntegerModel
+    comparison: Comparison
+    executed: bool
+
+
+def export(
+    model: keras.Model,
+    target: str,
+    path: str | Path,
+    *,
+    sources: Mapping[str, str] | str | None = None,
+    samples: Mapping[str, Any] | Any = None,
+    options: Mapping[str, Any] | None = None,
+) -> Exported:
+    """Write a quantized model for a target, and compare the files with Keras.
+
+    Args:
+        model: of Q layers, such as the best model of a run.
+        target: "codes", "c", "qonnx", ...; see docs/export.md.
+        path: a folder that does not exist yet, or is empty.
+        sources: the quantizer of the model's inputs, or of each by its name; int8 where it is left out.
+        samples: inputs to compare on, beside random and extreme ones; a batch, or one for each input by name.
+        options: of the target.
+
+    Raises:
+        ExportError: the target cannot compute the model exactly (nothing is written), or the files differ from it.
+        ConfigError: an unknown target or option, or a package that is not installed.
+        OutputError: the folder holds something, or cannot be written.
+    """
+    chosen = target_named(target)
+    integers = integer_model(model, sources)
+    chosen.check(integers)
+    folder = _empty(expanded(str(path)))
+    aside = folder.with_name(f".{folder.name}.partial")
+    with failing_writes(folder):
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+    try:
+        with failing_writes(aside):
+            chosen.write(integers, aside, options or {})
+        comparison, executed = _compared(model, integers, chosen, aside, samples)
+        with failing_writes(aside):
+            (aside / VERIFICATION).write_text(_verification(integers, comparison, executed), encoding="utf-8")
+            (aside / README).write_text(_readme(integers, chosen, comparison, executed), encoding="utf-8")
+        if comparison.artefact_mismatches:
+            raise ExportError(
+                f"{target}: {comparison.artefact_mismatches} of {comparison.samples} samples differ from the integer "
+                "model; nothing is written. This is a fault of qsearch, or of the versions that are installed"
+            )
+        with failing_writes(folder):
+            if folder.is_dir():
+                folder.rmdir()
+            aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return Exported(folder=folder, target=target, model=integers, comparison=comparison, executed=executed)
+
+
+def _empty(folder: Path) -> Path:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(f"{folder}: is there already; name a new folder")
+    return folder
+
+
+def _compared(
+    model: keras.Model, integers: IntegerModel, target: Target, folder: Path, samples: Any
+) -> tuple[Comparison, bool]:
+    codes = extremes(integers, _RANDOM)
+    if samples is not None:
+        given = samples if isinstance(samples, Mapping) else {integers.sources[0].name: samples}
+        own = integers.quantized(given)
+        codes = {name: numpy.concatenate([own[name], part]) for name, part in codes.items()}
+    found = target.run(integers, folder, codes)
+    return compare(model, integers, codes, found), found is not None
+
+
+def _verification(integers: IntegerModel, comparison: Comparison, executed: bool) -> str:
+    told = {
+        "qsearch": __version__,
+        "executed": executed,
+        **asdict(comparison),
+        "inexact_in_float32": list(integers.inexact),
+        "accumulator_bits": max((step.form.bits for step in integers.steps), default=0),
+    }
+    return json.dumps(told, indent=2) + "\n"
+
+
+def _readme(integers: IntegerModel, target: Target, comparison: Comparison, executed: bool) -> str:
+    inputs = "\n".join(
+        f"- `{source.name}`: {list(source.shape)}, {source.quantizer}: code · 2^-{source.form.fraction}, "
+        f"{source.form.least} to {source.form.greatest}"
+        for source in integers.sources
+    )
+    forms = integers.forms
+    outputs = "\n".join(
+        f"- `{output.name}`: code · 2^-{forms[output.step].fraction}"
+        + (f", divided by {forms[output.step].divisor}" if forms[output.step].divisor > 1 else "")
+        + (f"; {output.function_name} is left out" if output.function_name else "")
+        for output in integers.outputs
+    )
+    how = "these files" if executed else "the integer model that these files were written from"
+    differing = sum(comparison.keras_mismatches.values())
+    lines = [
+        f"# {integers.name} as {target.name}",
+        f"Written by qsearch {__version__}.",
+        target.readme,
+        f"## Inputs\n\n{inputs}",
+        f"## Outputs\n\n{outputs}",
+        f"## Checked\n\n{comparison.samples} samples: {differing} outputs of {how} differ from Keras "
+        f"(`{VERIFICATION}`).",
+    ]
+    if integers.inexact:
+        lines.append(
+            f"Keras computes in float32, which rounds in {', '.join(integers.inexact)}; the integers are exact there."
+        )
+    lines += [f"- {note}" for note in integers.notes]
+    return "\n\n".join(lines) + "\n"

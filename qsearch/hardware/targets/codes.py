@@ -1,0 +1,93 @@
+"""codes: integer codes, scales and formats of every step, as .npz and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+from qsearch.hardware.integer import operations
+from qsearch.hardware.integer.formats import Codes, Format
+from qsearch.hardware.integer.model import IntegerModel
+
+ARRAYS, NETWORK = "codes.npz", "network.json"
+README = f"""`{NETWORK}` lists the steps of the network in order: what each reads, what it computes with which options,
+the shape of its result, and the format of the result's integers: value = code · 2^-fraction / divisor, codes from
+`least` to `greatest`. `{ARRAYS}` holds kernels, biases, factors and tables by "step/name", int64. Tensors have the
+batch axis first and channels last. `qsearch/hardware/integer/operations.py` says what each operation computes.
+"""
+
+
+class CodesTarget:
+    """The integer model itself."""
+
+    name, extra, readme = "codes", "", README
+
+    def check(self, model: IntegerModel) -> None:
+        """Everything can be written so."""
+
+    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
+        arrays: dict[str, Codes] = {}
+        steps = []
+        for step in model.steps:
+            values = _parts(step.operation)
+            held = {name: value for name, value in values.items() if isinstance(value, numpy.ndarray)}
+            arrays |= {f"{step.name}/{name}": value for name, value in held.items()}
+            steps.append(
+                {
+                    "name": step.name,
+                    "layer": step.layer,
+                    "operation": type(step.operation).__name__,
+                    "inputs": list(step.inputs),
+                    "options": {name: value for name, value in values.items() if name not in held},
+                    "arrays": sorted(held),
+                    "shape": list(step.shape),
+                    "format": _format(step.form),
+                }
+            )
+        network = {
+            "name": model.name,
+            "inputs": [
+                {"name": s.name, "quantizer": s.quantizer, "shape": list(s.shape), "format": _format(s.form)}
+                for s in model.sources
+            ],
+            "steps": steps,
+            "outputs": [{"name": o.name, "step": o.step, "left_out": o.function_name} for o in model.outputs],
+        }
+        numpy.savez_compressed(folder / ARRAYS, **arrays)  # type: ignore[arg-type]
+        (folder / NETWORK).write_text(json.dumps(network, indent=2) + "\n", encoding="utf-8")
+
+    def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]]:
+        """Read back and computed step by step."""
+        network = json.loads((folder / NETWORK).read_text(encoding="utf-8"))
+        known = dict(codes)
+        forms = {}
+        with numpy.load(folder / ARRAYS, allow_pickle=False) as arrays:
+            for step in network["steps"]:
+                kind = getattr(operations, step["operation"])
+                options = {name: _tuples(value) for name, value in step["options"].items()}
+                held = {name: arrays[f"{step['name']}/{name}"] for name in step["arrays"]}
+                known[step["name"]] = kind(**options, **held)(*(known[name] for name in step["inputs"]))
+                forms[step["name"]] = Format(**step["format"])
+        return {o["name"]: forms[o["step"]].values(known[o["step"]]) for o in network["outputs"]}
+
+
+def _parts(operation: Any) -> dict[str, Any]:
+    assert is_dataclass(operation)
+    return {part.name: getattr(operation, part.name) for part in fields(operation)}
+
+
+def _format(form: Format) -> dict[str, int]:
+    return {part.name: getattr(form, part.name) for part in fields(form)}
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+TARGET = CodesTarget()

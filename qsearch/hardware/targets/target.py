@@ -1,0 +1,48 @@
+"""What every target can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from qsearch.hardware.integer.formats import Codes
+from qsearch.hardware.integer.model import IntegerModel
+
+
+class Target(Protocol):
+    """A form in which an integer model leaves Python.
+
+    Attributes:
+        name: as `qsearch export --to` knows it.
+        extra: of qsearch, which has the packages that it needs: `pip install qsearch[extra]`; "" for none.
+        readme: what the files are, and how they are built, as Markdown.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def extra(self) -> str: ...
+
+    @property
+    def readme(self) -> str: ...
+
+    def check(self, model: IntegerModel) -> None:
+        """
+        Raises:
+            ExportError: a step that the target cannot compute exactly, named with the way out; before anything is
+                written.
+            ConfigError: a package that it needs is not installed.
+        """
+
+    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
+        """Write the files into an empty folder."""
+
+    def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]] | None:
+        """The output values (float64, by the name of the output) that the written files give for codes of the inputs.
+
+        None where they cannot be run here, as what they need is not on this machine.
+        """
