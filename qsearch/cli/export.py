@@ -1,0 +1,127 @@
+"""`qsearch export RUN_OR_MODEL --to TARGET`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qsearch.cli.model_file import ModelFileOptions, model_file_options
+from qsearch.cli.output import say
+from qsearch.cli.quiet import quiet_start
+from qsearch.config import Config
+from qsearch.config.goals import EnergyGoalConfig
+from qsearch.errors import ConfigError, ExportError, QsearchError, shown
+from qsearch.paths import expanded
+
+if TYPE_CHECKING:
+    from qsearch.hardware.public import Exported
+
+_SAMPLES = 1000
+"""Of a run's test data, which the export is compared on."""
+_SOURCES = {"int8": "quantized_bits(8,0,1)", "int16": "quantized_bits(16,7,1)", "int32": "quantized_bits(32,10,1)"}
+"""The quantizers of the number types that a configuration may name for inputs."""
+
+
+@click.command()
+@click.argument("source", metavar="RUN_OR_MODEL", type=click.Path())
+@click.option("--to", "target", required=True, metavar="TARGET", help="What to write: codes, c, qonnx, onnx, hls4ml.")
+@click.option(
+    "-o", "--output", metavar="FOLDER", help="Where; default: exports/TARGET in the run, or beside the model."
+)
+@click.option(
+    "--input-quantizer",
+    metavar="QUANTIZER",
+    help="What inputs are rounded to; default: source_quantizers of the run, else int8.",
+)
+@click.option(
+    "--option", "options", multiple=True, metavar="KEY=VALUE", help="Of the target; docs/export.md lists them."
+)
+@model_file_options
+def export(
+    source: str, target: str, output: str | None, input_quantizer: str | None, options: tuple[str, ...], **loading: Any
+) -> None:
+    """Write the best model of a run, or a model file, for hardware, bit for bit.
+
+    The written files, integers computed in Python and Keras are compared on random and extreme inputs, and on a run's
+    test data. Exit code 9, and nothing is written, where the target cannot be exact.
+    """
+    path = expanded(source)
+    config, model_path = None, path
+    if path.is_dir():
+        from qsearch.runs.record import RunRecord
+
+        record = RunRecord.read(path)
+        config, model_path = record.config, record.model_path
+    chosen = _options(options)
+    with quiet_start():
+        from qsearch.hardware.public import export as write
+        from qsearch.hardware.targets import target_named
+    target_named(target)  # a mistake is told before anything is loaded
+    model = ModelFileOptions(**loading).load(str(model_path))
+    folder = _folder(path, target) if output is None else expanded(output)
+    quantizer = _source(config) if input_quantizer is None else _SOURCES.get(input_quantizer, input_quantizer)
+    exported = write(model, target, folder, sources=quantizer, samples=_samples(config), options=chosen)
+    _tell(exported)
+
+
+def _folder(path: Path, target: str) -> Path:
+    return path / "exports" / target if path.is_dir() else path.with_name(f"{path.stem}_{target}")
+
+
+def _options(texts: tuple[str, ...]) -> dict[str, str]:
+    chosen = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--option {shown(text)}: expected KEY=VALUE, e.g. reuse_factor=4")
+        chosen[key.strip()] = value.strip()
+    return chosen
+
+
+def _source(config: Config | None) -> str | None:
+    """The quantizer that a run prices its inputs as."""
+    if config is None or not isinstance(config.goal, EnergyGoalConfig) or not config.goal.params.source_quantizers:
+        return None
+    given = config.goal.params.source_quantizers
+    if len({*given}) > 1:
+        raise ConfigError(
+            "goal.params.source_quantizers: differ among the inputs; name one with --input-quantizer, or export from "
+            "Python, qsearch.export(..., sources={'input': 'quantized_bits(8,0,1)'})"
+        )
+    if given[0] in ("fp16", "fp32"):
+        raise ExportError(
+            f"the run prices its inputs as {given[0]}, which is no integer; name what the hardware reads with "
+            "--input-quantizer, e.g. int8"
+        )
+    return _SOURCES.get(given[0], given[0])
+
+
+def _samples(config: Config | None) -> Any:
+    """Test data of a run, where it has a name."""
+    if config is None or config.dataset.name is None:
+        return None
+    from qsearch.datasets import load_dataset
+
+    try:
+        return load_dataset(config.dataset.name, config.dataset.train_samples).test.first(_SAMPLES).x
+    except QsearchError as error:
+        say(f"note: {error}; compared on random and extreme inputs alone", err=True)
+        return None
+
+
+def _tell(exported: Exported) -> None:
+    comparison, target = exported.comparison, exported.target
+    by = "the written files" if exported.executed else "the integer model (the files cannot be run on this machine)"
+    for output, count in comparison.keras_mismatches.items():
+        say(f"{output}: {count} of {comparison.samples} samples of {by} differ from Keras")
+    if comparison.first_layer:
+        inexact = ", ".join(exported.model.inexact) or "none"
+        say(
+            f"the first layer that differs is {comparison.first_layer}; Keras' float32 rounds in: {inexact}; there the "
+            "integers are exact, and Keras is not"
+        )
+    for note in exported.model.notes:
+        say(f"note: {note}")
+    say(f"{target} in {exported.folder} (start with README.md)")
