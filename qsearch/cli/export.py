@@ -105,7 +105,7 @@ def _samples(config: Config | None) -> Any:
     from qsearch.datasets import load_dataset
 
     try:
-        return load_dataset(config.dataset.name, config.dataset.train_samples).test.first(_SAMPLES).x
+        return load_dataset(config.dataset.name, None, config.dataset.test_samples).test.first(_SAMPLES).x
     except QsearchError as error:
         say(f"note: {error}; compared on random and extreme inputs alone", err=True)
         return None
