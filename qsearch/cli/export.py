@@ -11,17 +11,11 @@ from qsearch.cli.model_file import ModelFileOptions, model_file_options
 from qsearch.cli.output import say
 from qsearch.cli.quiet import quiet_start
 from qsearch.config import Config
-from qsearch.config.goals import EnergyGoalConfig
-from qsearch.errors import ConfigError, ExportError, QsearchError, shown
+from qsearch.errors import ConfigError, QsearchError, shown
 from qsearch.paths import expanded
 
 if TYPE_CHECKING:
     from qsearch.hardware.public import Exported
-
-_SAMPLES = 1000
-"""Of a run's test data, which the export is compared on."""
-_SOURCES = {"int8": "quantized_bits(8,0,1)", "int16": "quantized_bits(16,7,1)", "int32": "quantized_bits(32,10,1)"}
-"""The quantizers of the number types that a configuration may name for inputs."""
 
 
 @click.command()
@@ -58,10 +52,12 @@ def export(
     with quiet_start():
         from qsearch.hardware.public import export as write
         from qsearch.hardware.targets import target_named
+        from qsearch.runner.exports import SOURCES, source_quantizer
     target_named(target)  # a mistake is told before anything is loaded
     model = ModelFileOptions(**loading).load(str(model_path))
     folder = _folder(path, target) if output is None else expanded(output)
-    quantizer = _source(config) if input_quantizer is None else _SOURCES.get(input_quantizer, input_quantizer)
+    given = None if config is None or input_quantizer is not None else source_quantizer(config)
+    quantizer = given if input_quantizer is None else SOURCES.get(input_quantizer, input_quantizer)
     exported = write(model, target, folder, sources=quantizer, samples=_samples(config), options=chosen)
     _tell(exported)
 
@@ -80,32 +76,15 @@ def _options(texts: tuple[str, ...]) -> dict[str, str]:
     return chosen
 
 
-def _source(config: Config | None) -> str | None:
-    """The quantizer that a run prices its inputs as."""
-    if config is None or not isinstance(config.goal, EnergyGoalConfig) or not config.goal.params.source_quantizers:
-        return None
-    given = config.goal.params.source_quantizers
-    if len({*given}) > 1:
-        raise ConfigError(
-            "goal.params.source_quantizers: differ among the inputs; name one with --input-quantizer, or export from "
-            "Python, qsearch.export(..., sources={'input': 'quantized_bits(8,0,1)'})"
-        )
-    if given[0] in ("fp16", "fp32"):
-        raise ExportError(
-            f"the run prices its inputs as {given[0]}, which is no integer; name what the hardware reads with "
-            "--input-quantizer, e.g. int8"
-        )
-    return _SOURCES.get(given[0], given[0])
-
-
 def _samples(config: Config | None) -> Any:
     """Test data of a run, where it has a name."""
     if config is None or config.dataset.name is None:
         return None
     from qsearch.datasets import load_dataset
+    from qsearch.runner.exports import samples_of
 
     try:
-        return load_dataset(config.dataset.name, None, config.dataset.test_samples).test.first(_SAMPLES).x
+        return samples_of(load_dataset(config.dataset.name, None, config.dataset.test_samples).test)
     except QsearchError as error:
         say(f"note: {error}; compared on random and extreme inputs alone", err=True)
         return None
