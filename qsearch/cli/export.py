@@ -59,7 +59,8 @@ def export(
     given = None if config is None or input_quantizer is not None else source_quantizer(config)
     quantizer = given if input_quantizer is None else SOURCES.get(input_quantizer, input_quantizer)
     exported = write(model, target, folder, sources=quantizer, samples=_samples(config), options=chosen)
-    _tell(exported)
+    tell(exported)
+    say(f"{target} in {exported.folder} (start with README.md)")
 
 
 def _folder(path: Path, target: str) -> Path:
@@ -90,8 +91,9 @@ def _samples(config: Config | None) -> Any:
         return None
 
 
-def _tell(exported: Exported) -> None:
-    comparison, target = exported.comparison, exported.target
+def tell(exported: Exported) -> None:
+    """How the files, the integers and Keras compare."""
+    comparison = exported.comparison
     by = "the written files" if exported.executed else "the integer model (the files cannot be run on this machine)"
     for output, count in comparison.keras_mismatches.items():
         say(f"{output}: {count} of {comparison.samples} samples of {by} differ from Keras")
@@ -103,4 +105,3 @@ def _tell(exported: Exported) -> None:
         )
     for note in exported.model.notes:
         say(f"note: {note}")
-    say(f"{target} in {exported.folder} (start with README.md)")

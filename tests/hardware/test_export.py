@@ -34,6 +34,28 @@ def test_a_model_is_written_and_compared(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_a_folder_is_compared_again(tmp_path: Path) -> None:
+    model = made(small())
+    model.save(tmp_path / "net.keras")
+    qsearch.export(model, "codes", tmp_path / "out")
+    arguments = ["verify", str(tmp_path / "net.keras"), "--against"]
+    done = CliRunner().invoke(cli, [*arguments, str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "dense: 0 of 205 samples of the written files differ from Keras" in done.output
+    made(small(), seed=5).save(tmp_path / "net.keras")
+    done = CliRunner().invoke(cli, [*arguments, str(tmp_path / "out")])
+    assert isinstance(done.exception, ExportError)
+    assert "it is of another model, or has been changed" in str(done.exception)
+    (tmp_path / "out" / "codes.npz").write_bytes(b"PK")
+    for folder, message in (
+        (tmp_path / "out", "its files cannot be read"),
+        (tmp_path, "is no folder that qsearch export"),
+    ):
+        done = CliRunner().invoke(cli, [*arguments, str(folder)])
+        assert isinstance(done.exception, OutputError)
+        assert message in str(done.exception)
+
+
 def test_several_inputs_and_outputs(tmp_path: Path) -> None:
     given = {name: numpy.random.default_rng(0).normal(size=(20, 6)) for name in ("one", "other")}
     exported = qsearch.export(
