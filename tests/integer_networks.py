@@ -95,7 +95,7 @@ def several() -> keras.Model:
 
 
 def small(kernel: int = 3) -> keras.Model:
-    x = inputs = keras.Input((8, 8, 1))
+    x = inputs = keras.Input((8, 8, 1), name="image")
     x = layers.Activation("relu", name="act")(layers.Conv2D(4, kernel, name="conv")(x))
     return keras.Model(inputs, layers.Dense(3, name="dense")(layers.Flatten()(x)))
 
