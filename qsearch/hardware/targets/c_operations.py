@@ -22,7 +22,6 @@ from qsearch.hardware.integer.operations import (
     Permute,
     Pool,
     Repeat,
-    Reshape,
 )
 from qsearch.hardware.targets.c_elements import Rounding, element, element_type
 from qsearch.hardware.targets.c_layout import BY_ELEMENT, Group

@@ -73,9 +73,12 @@ def driver(header: Header) -> str:
 
 
 def outputs_of(
-    model: IntegerModel, header: Header, folder: Path, codes: Mapping[str, Codes]
+    model: IntegerModel, header: Header, folder: Path, codes: Mapping[str, Codes], flags: Sequence[str] = ()
 ) -> dict[str, Codes] | None:
     """The codes of the outputs, by name, as the compiled header gives them; None where there is no compiler.
+
+    Args:
+        flags: of the compiler, beside `FLAGS`.
 
     Raises:
         ExportError: the header does not compile without warnings, or its program ends with an error.
@@ -87,14 +90,15 @@ def outputs_of(
     rows = [codes[source.name].reshape(samples, -1) for source in model.sources]
     given = numpy.ascontiguousarray(numpy.concatenate(rows, axis=1).astype(numpy.int64))
     with temporary_folder() as aside:
-        program = compiled(compiler, driver(header), folder, aside)
+        program = compiled(compiler, driver(header), folder, aside, flags)
         if program is None:
             return None
         done = subprocess.run([program], input=given.tobytes(), capture_output=True, timeout=_SECONDS)
     counts = [port.cells for port in header.outputs]
     values = numpy.frombuffer(done.stdout, numpy.int64)
     if done.returncode or values.size != samples * sum(counts):
-        raise ExportError(f"target c: the compiled network ended with {done.returncode} and {values.size} codes")
+        told = done.stderr.decode("utf-8", "replace")[:2000]
+        raise ExportError(f"target c: the compiled network ended with {done.returncode}, {values.size} codes: {told}")
     parts = numpy.split(values.reshape(samples, -1), numpy.cumsum(counts)[:-1], axis=1)
     return {output.name: part for output, part in zip(model.outputs, parts, strict=True)}
 
