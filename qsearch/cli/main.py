@@ -13,6 +13,7 @@ from qsearch import __version__
 from qsearch.cli.blocks import blocks
 from qsearch.cli.check import check
 from qsearch.cli.energy import energy
+from qsearch.cli.export import export
 from qsearch.cli.run import run
 from qsearch.cli.streams import guard_streams, trouble_of
 from qsearch.cli.verify import verify
@@ -45,6 +46,7 @@ cli.add_command(check)
 cli.add_command(energy)
 cli.add_command(blocks)
 cli.add_command(verify)
+cli.add_command(export)
 
 
 def main(interrupts: Interrupts) -> int:

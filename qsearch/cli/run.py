@@ -53,6 +53,8 @@ def search(loaded: LoadedConfig, plain: bool, interrupts: Interrupts | None) -> 
     if result.result.interrupted:
         return ExitCode.INTERRUPTED
     demands = result.result.demands
+    if not all(outcome.written for outcome in result.exports):
+        return ExitCode.NOT_EXACT
     return ExitCode.DONE if demands is None or demands.met else ExitCode.UNMET
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--stored", is_flag=True, help="Also fail where the file holds trained floats instead of levels.")
 @click.option("--weights", type=click.Path(), help="Write values, integer codes and scales to this .npz file.")
 @click.option("--write", type=click.Path(), help="Write a copy of the model whose stored weights are levels.")
+@click.option("--against", metavar="FOLDER", help="Compare what `qsearch export` wrote there with MODEL, bit for bit.")
 @model_file_options
 @click.option("--format", "output", type=click.Choice(("table", "json")), default="table", show_default=True)
 def verify(
@@ -31,13 +32,14 @@ def verify(
     stored: bool,
     weights: str | None,
     write: str | None,
+    against: str | None,
     output: str,
     **loading: Any,
 ) -> None:
     """Check that every weight of MODEL, a .keras, .h5 or .json file, is on its quantizer's grid.
 
     A trained model holds floats, which its layers quantize in every call: the values that they compute with are
-    checked. Exit code 7 when a weight is off its grid.
+    checked. Exit code 7 when a weight is off its grid, 9 when an exported folder differs.
     """
     with quiet_start():
         from qsearch.hardware.verify import on_grid
@@ -47,6 +49,9 @@ def verify(
     weights_file = None if weights is None else _writing(weights, ".npz")
     model_file = None if write is None else _writing(write, ".keras")
     loaded = ModelFileOptions(**loading).load(model)
+    if against is not None:
+        _against(loaded, against)
+        return
     parts = check(loaded)
     _print(parts, output)
     if weights_file is not None:
@@ -63,6 +68,13 @@ def verify(
             say(f"note: {name} keeps its trained floats: {reason}", err=True)
         say(f"model with stored levels in {model_file}", err=True)
     _conclude(parts, stored)
+
+
+def _against(model: Any, folder: str) -> None:
+    from qsearch.cli.export import tell
+    from qsearch.hardware.public import verify_export
+
+    tell(verify_export(model, folder))
 
 
 def _conclude(parts: tuple[Checked, ...], stored: bool) -> None:

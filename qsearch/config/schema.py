@@ -42,7 +42,7 @@ from qsearch.config.fields import (
 )
 from qsearch.config.goals import BitsGoalConfig, GoalConfig
 from qsearch.config.limits import Limits, QuantizationConfig
-from qsearch.config.names import DATASETS, METRICS, MODELS, STRATEGIES
+from qsearch.config.names import DATASETS, METRICS, MODELS, STRATEGIES, TARGETS
 from qsearch.config.optimizers import Optimizer, OptimizerConfig
 from qsearch.config.schedules import Schedule, ScheduleConfig, check_warmup
 from qsearch.config.search_modes import MODES, SEARCH_MODES, SearchMode
@@ -353,3 +353,4 @@ class Config(Section):
     goal: GoalConfig = BitsGoalConfig(type="bits")
     run: RunConfig = RunConfig()
     final_training: FinalTrainingConfig | None = None
+    export: Annotated[tuple[Annotated[Text, BeforeValidator(one_of(TARGETS))], ...], Few] = ()

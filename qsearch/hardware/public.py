@@ -13,7 +13,7 @@ import keras
 import numpy
 
 from qsearch import __version__
-from qsearch.errors import ExportError, OutputError
+from qsearch.errors import ExportError, OutputError, reason_of
 from qsearch.files import failing_writes
 from qsearch.hardware.integer.build import integer_model
 from qsearch.hardware.integer.compare import Comparison, compare, extremes
@@ -81,7 +81,7 @@ def export(
             chosen.write(integers, aside, options or {})
         comparison, executed = _compared(model, integers, chosen, aside, samples)
         with failing_writes(aside):
-            (aside / VERIFICATION).write_text(_verification(integers, comparison, executed), encoding="utf-8")
+            (aside / VERIFICATION).write_text(_verification(integers, chosen, comparison, executed), encoding="utf-8")
             (aside / README).write_text(_readme(integers, chosen, comparison, executed), encoding="utf-8")
         if comparison.artefact_mismatches:
             raise ExportError(
@@ -95,6 +95,35 @@ def export(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return Exported(folder=folder, target=target, model=integers, comparison=comparison, executed=executed)
+
+
+def verify_export(model: keras.Model, folder: str | Path, samples: Mapping[str, Any] | Any = None) -> Exported:
+    """Compare an exported folder with the model that it should be of, on extreme, random and given inputs.
+
+    Args:
+        samples: as of `export`.
+
+    Raises:
+        OutputError: it is no folder of an export, or a file of it cannot be read.
+        ExportError: the model has changed so that it cannot be exported, or the files give other numbers.
+    """
+    path = expanded(str(folder))
+    try:
+        told = json.loads((path / VERIFICATION).read_text(encoding="utf-8"))
+        target, sources = target_named(told["target"]), dict(told["sources"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"{path}: is no folder that qsearch export wrote: {reason_of(error)}") from None
+    integers = integer_model(model, sources)
+    try:
+        comparison, executed = _compared(model, integers, target, path, samples)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"{path}: its files cannot be read: {reason_of(error)}") from None
+    if comparison.artefact_mismatches:
+        raise ExportError(
+            f"{path}: {comparison.artefact_mismatches} of {comparison.samples} samples differ from the model; it is of "
+            "another model, or has been changed: export again"
+        )
+    return Exported(folder=path, target=target.name, model=integers, comparison=comparison, executed=executed)
 
 
 def _empty(folder: Path) -> Path:
@@ -115,9 +144,11 @@ def _compared(
     return compare(model, integers, codes, found), found is not None
 
 
-def _verification(integers: IntegerModel, comparison: Comparison, executed: bool) -> str:
+def _verification(integers: IntegerModel, target: Target, comparison: Comparison, executed: bool) -> str:
     told = {
         "qsearch": __version__,
+        "target": target.name,
+        "sources": {source.name: source.quantizer for source in integers.sources},
         "executed": executed,
         **asdict(comparison),
         "inexact_in_float32": list(integers.inexact),

@@ -23,6 +23,7 @@ from qsearch.plan import QuantizationPlan
 from qsearch.report.markdown import markdown
 from qsearch.runner.data import data_of
 from qsearch.runner.experiment import Experiment, read_experiment, schedule_of
+from qsearch.runner.exports import ExportOutcome, export_all
 from qsearch.runner.feasible import check_budget
 from qsearch.runner.inputs import objective_of, recipe_of
 from qsearch.runner.placed import placed
@@ -59,6 +60,7 @@ class RunResult:
         best: the winning trial, as the search saw it, before final training.
         trials: every trial in order, completed, failed and skipped.
         result: what it came to, in figures.
+        exports: what came of the targets of `export:`.
         custom_objects: classes and functions of the user's own, which loading the model in another process needs.
         reference: the trained reference, from whose layers the models of the run are made.
     """
@@ -67,6 +69,7 @@ class RunResult:
     best: Trial | None
     trials: tuple[AnyTrial, ...]
     result: Result
+    exports: tuple[ExportOutcome, ...]
     custom_objects: Mapping[str, Any]
     reference: keras.Model
 
@@ -193,10 +196,14 @@ class _Run:
                 ended = f"{ended}; final training {stop.reason}; the best model is as its trial left it"
         self.observer.stage("evaluation on the test set")
         kept: dict[int, tuple[tuple[str, ...], Evaluation]] = {}
+        exports: list[ExportOutcome] = []
         try:
             if stop is None or stop.interrupted:
                 for number, model in self._kept_models(search):
                     kept[number] = model
+            if stop is None and best is not None and self.config.export:
+                self.observer.stage(f"export: {', '.join(self.config.export)}")
+                exports = export_all(self.config, self._load(best), self.data.test, self.directory.path)
         except OutputError as error:
             stop = self._stopped(error)
             ended = f"{ended}; {stop.reason}"
@@ -212,7 +219,7 @@ class _Run:
             stages=tuple(search.done),
             kept=kept,
             ended=ended,
-            notes=self._notes(search),
+            notes=[*(outcome.text for outcome in exports), *self._notes(search)],
             interrupted=stop is not None and stop.interrupted,
             seconds=time.monotonic() - self.started,
         )
@@ -226,6 +233,7 @@ class _Run:
             best=best,
             trials=tuple(search.trials),
             result=result,
+            exports=tuple(exports),
             custom_objects=self.experiment.custom_objects,
             reference=self.experiment.model,
         )

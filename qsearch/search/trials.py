@@ -196,7 +196,7 @@ def trial_from_dict(line: Mapping[str, Any]) -> AnyTrial:
             proposal=proposal(Candidate(values, plan, price)),
             price=price,
             trained=trained,
-            target=line["target"],
+            target=line.get("target") or _target_of(line["metrics"]),
             score=line["score"],
             accepted=line.get("accepted", True),
         )
@@ -208,6 +208,12 @@ def trial_from_dict(line: Mapping[str, Any]) -> AnyTrial:
         facts: dict[str, Any] = {name: line.get(name) for name in ("same_as", "energy", "bound")}
         return SkippedTrial(**common, proposal=tried, reason=reason, **facts)
     raise ValueError(f"status {status!r}")
+
+
+def _target_of(metrics: Mapping[str, Any]) -> str:
+    """Of a journal that does not name it yet: the first metric of the selection set that is not the loss."""
+    names = [name for name in metrics if name.startswith("val_")]
+    return next((name for name in names if name != "val_loss"), names[0])
 
 
 def _number(value: float | None) -> float:

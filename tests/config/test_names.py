@@ -17,6 +17,7 @@ from qsearch.config.schema import RunConfig
 from qsearch.config.search_modes import SEARCH_MODES
 from qsearch.datasets import DATASETS
 from qsearch.energy.process import PROCESSES
+from qsearch.hardware.targets import TARGETS
 from qsearch.layers.table import QUANTIZED_CLASSES
 from qsearch.models import MODELS
 from qsearch.quantize.apply import can_quantize
@@ -31,6 +32,7 @@ def test_registries() -> None:
     assert set(names.MODELS) == set(MODELS)
     assert set(names.PROCESSES) == set(PROCESSES)
     assert set(names.NUMBER_TYPES) == set(SOURCE_FORMATS)
+    assert set(names.TARGETS) == set(TARGETS)
     assert set(SEARCH_MODES) == set(PROPOSERS)
     assert {option for mode in SEARCH_MODES.values() for option in mode.options} <= set(RunConfig.model_fields)
 

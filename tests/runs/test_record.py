@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections.abc import Callable
@@ -79,6 +80,14 @@ def test_the_record_of_a_run(tiny_result: RunResult) -> None:
 @pytest.fixture
 def copied(tiny_result: RunResult, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_result.run_directory, tmp_path / "copy"))
+
+
+def test_a_journal_of_before_the_target_was_named(copied: Path) -> None:
+    lines = [json.loads(line) for line in (copied / "trials.jsonl").read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        line.pop("target", None)
+    (copied / "trials.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    assert {trial.target for trial in qsearch.RunRecord.read(copied).completed} == {"val_acc"}
 
 
 def test_a_run_that_was_killed_has_its_trials(copied: Path) -> None:

@@ -46,7 +46,8 @@ class Format:
     @property
     def bits(self) -> int:
         """Of a code, sign included; at least 1."""
-        return max(self.greatest.bit_length(), (-self.least - 1).bit_length() if self.signed else 0, 1) + self.signed
+        magnitude = max(self.greatest.bit_length(), (-self.least - 1).bit_length() if self.signed else 0)
+        return max(magnitude + self.signed, 1)
 
     @property
     def magnitude(self) -> int:

@@ -1,0 +1,107 @@
+"""`qsearch export RUN_OR_MODEL --to TARGET`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qsearch.cli.model_file import ModelFileOptions, model_file_options
+from qsearch.cli.output import say
+from qsearch.cli.quiet import quiet_start
+from qsearch.config import Config
+from qsearch.errors import ConfigError, QsearchError, shown
+from qsearch.paths import expanded
+
+if TYPE_CHECKING:
+    from qsearch.hardware.public import Exported
+
+
+@click.command()
+@click.argument("source", metavar="RUN_OR_MODEL", type=click.Path())
+@click.option("--to", "target", required=True, metavar="TARGET", help="What to write: codes, c, qonnx, onnx, hls4ml.")
+@click.option(
+    "-o", "--output", metavar="FOLDER", help="Where; default: exports/TARGET in the run, or beside the model."
+)
+@click.option(
+    "--input-quantizer",
+    metavar="QUANTIZER",
+    help="What inputs are rounded to; default: source_quantizers of the run, else int8.",
+)
+@click.option(
+    "--option", "options", multiple=True, metavar="KEY=VALUE", help="Of the target; docs/export.md lists them."
+)
+@model_file_options
+def export(
+    source: str, target: str, output: str | None, input_quantizer: str | None, options: tuple[str, ...], **loading: Any
+) -> None:
+    """Write the best model of a run, or a model file, for hardware, bit for bit.
+
+    The written files, integers computed in Python and Keras are compared on random and extreme inputs, and on a run's
+    test data. Exit code 9, and nothing is written, where the target cannot be exact.
+    """
+    path = expanded(source)
+    config, model_path = None, path
+    if path.is_dir():
+        from qsearch.runs.record import RunRecord
+
+        record = RunRecord.read(path)
+        config, model_path = record.config, record.model_path
+    chosen = _options(options)
+    with quiet_start():
+        from qsearch.hardware.public import export as write
+        from qsearch.hardware.targets import target_named
+        from qsearch.runner.exports import SOURCES, source_quantizer
+    target_named(target)  # a mistake is told before anything is loaded
+    model = ModelFileOptions(**loading).load(str(model_path))
+    folder = _folder(path, target) if output is None else expanded(output)
+    given = None if config is None or input_quantizer is not None else source_quantizer(config)
+    quantizer = given if input_quantizer is None else SOURCES.get(input_quantizer, input_quantizer)
+    exported = write(model, target, folder, sources=quantizer, samples=_samples(config), options=chosen)
+    tell(exported)
+    say(f"{target} in {exported.folder} (start with README.md)")
+
+
+def _folder(path: Path, target: str) -> Path:
+    return path / "exports" / target if path.is_dir() else path.with_name(f"{path.stem}_{target}")
+
+
+def _options(texts: tuple[str, ...]) -> dict[str, str]:
+    chosen = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--option {shown(text)}: expected KEY=VALUE, e.g. reuse_factor=4")
+        chosen[key.strip()] = value.strip()
+    return chosen
+
+
+def _samples(config: Config | None) -> Any:
+    """Test data of a run, where it has a name."""
+    if config is None or config.dataset.name is None:
+        return None
+    from qsearch.datasets import load_dataset
+    from qsearch.runner.exports import samples_of
+
+    try:
+        return samples_of(load_dataset(config.dataset.name, None, config.dataset.test_samples).test)
+    except QsearchError as error:
+        say(f"note: {error}; compared on random and extreme inputs alone", err=True)
+        return None
+
+
+def tell(exported: Exported) -> None:
+    """How the files, the integers and Keras compare."""
+    comparison = exported.comparison
+    by = "the written files" if exported.executed else "the integer model (the files cannot be run on this machine)"
+    for output, count in comparison.keras_mismatches.items():
+        say(f"{output}: {count} of {comparison.samples} samples of {by} differ from Keras")
+    if comparison.first_layer:
+        inexact = ", ".join(exported.model.inexact) or "none"
+        say(
+            f"the first layer that differs is {comparison.first_layer}; Keras' float32 rounds in: {inexact}; there the "
+            "integers are exact, and Keras is not"
+        )
+    for note in exported.model.notes:
+        say(f"note: {note}")
