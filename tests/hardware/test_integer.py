@@ -168,3 +168,27 @@ def test_an_average_over_nine_is_told_as_inexact_where_nothing_rounds_it() -> No
     integers = integer_model(model)
     assert integers.inexact == ("mean", "last")
     assert compare(model, integers, extremes(integers, 50)).largest_difference < 1e-5
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_shapes_are_those_that_the_operations_give(network: Any) -> None:
+    integers = integer_model(made(network()))
+    every = integers.run(extremes(integers, 0), every=True)
+    assert {step.name: step.shape for step in integers.steps} == {
+        step.name: every[step.name].shape[1:] for step in integers.steps
+    }
+
+
+def test_the_shape_of_the_sums_inside_a_separable_convolution() -> None:
+    inputs = keras.Input((5, 5, 2))
+    net = keras.Model(inputs, keras.layers.SeparableConv2D(5, 3, depth_multiplier=2, name="separable")(inputs))
+    shapes = {step.name: step.shape for step in integer_model(made(net)).steps}
+    assert shapes["separable:depthwise"] == (3, 3, 4)
+
+
+def test_tensors_of_different_ranks_are_not_merged() -> None:
+    """Keras puts axes behind the batch; numpy would put them before it."""
+    inputs = [keras.Input((4,)), keras.Input((3, 4))]
+    net = keras.Model(inputs, keras.layers.Add(name="sum")(inputs))
+    with pytest.raises(ExportError, match="sum: merges tensors of different ranks"):
+        integer_model(net)

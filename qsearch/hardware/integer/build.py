@@ -19,7 +19,16 @@ from qsearch.hardware.integer.formats import Format, aligned, checked, dyadic
 from qsearch.hardware.integer.linear import dense_steps, norm_step, scaled
 from qsearch.hardware.integer.model import IntegerModel, Output, Source, Step, fits_float32
 from qsearch.hardware.integer.moves import average_step, move_step
-from qsearch.hardware.integer.operations import Clamp, Concatenate, Merge, Operation
+from qsearch.hardware.integer.operations import (
+    Clamp,
+    Concatenate,
+    Convolution,
+    Merge,
+    Operation,
+    Scale,
+    Thresholds,
+    Uniform,
+)
 from qsearch.hardware.integer.steps import rule_of
 from qsearch.quantizers import get
 from qsearch.quantizers.base import Quantizer
@@ -62,6 +71,7 @@ class _Builder:
         self.sources: list[Source] = []
         self.steps: list[Step] = []
         self.forms: dict[str, Format] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
         self.notes: list[str] = []
 
     def build(self) -> IntegerModel:
@@ -124,7 +134,7 @@ class _Builder:
         self.sources.append(
             Source(name=node.name, quantizer=str(quantizer), form=form, shape=node.output_shape, function=quantizer)
         )
-        self.forms[node.name] = form
+        self.forms[node.name], self.shapes[node.name] = form, node.output_shape
         return Signal(node.name)
 
     def _codes(self, node: Node, index: int) -> str:
@@ -150,6 +160,7 @@ class _Builder:
         while name in self.forms:
             name += "_"
         self.forms[name] = checked(node.layer, form)
+        self.shapes[name] = self._shape(node, operation, inputs)
         self.steps.append(
             Step(
                 name=name,
@@ -157,11 +168,20 @@ class _Builder:
                 inputs=inputs,
                 operation=operation,
                 form=form,
-                shape=node.output_shape,
+                shape=self.shapes[name],
                 exact=form.divisor == 1 and fits_float32(form),
             )
         )
         return Signal(name)
+
+    def _shape(self, node: Node, operation: Operation, inputs: tuple[str, ...]) -> tuple[int, ...]:
+        """Of a step's result: those inside a layer may have other channels than the layer."""
+        match operation:
+            case Convolution(depthwise=True, kernel=kernel):
+                return (*node.output_shape[:-1], kernel.shape[2] * kernel.shape[3])
+            case Scale() | Uniform() | Thresholds() | Clamp():
+                return self.shapes[inputs[0]]
+        return node.output_shape
 
     def _weighted(self, node: Node, layer: Any) -> Signal:
         last = self._codes(node, 0)
@@ -191,6 +211,8 @@ class _Builder:
         return Signal(signal.step, _called(function), name)
 
     def _merged(self, node: Node, merge: ops.Merge) -> Signal:
+        if len({len(shape) for shape in node.input_shapes}) > 1:
+            raise ExportError(f"{node.layer}: merges tensors of different ranks; reshape them to the same one before")
         steps = tuple(self._codes(node, index) for index in range(len(node.inputs)))
         forms = tuple(self.forms[step] for step in steps)
         fraction, divisor, factors = aligned(forms)

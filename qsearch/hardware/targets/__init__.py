@@ -9,6 +9,7 @@ from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.hardware.targets.target import Target
 
 TARGETS: Mapping[str, str] = {
+    "c": "c",
     "codes": "codes",
 }
 """Names of targets, and their modules in this package; they are imported when they are asked for."""
