@@ -12,7 +12,7 @@ import keras
 
 from qsearch.config.chosen import Chosen
 from qsearch.config.keras_options import LOSS_CLASSES, METRIC_CLASSES, SHORT
-from qsearch.errors import ConfigError, QsearchError, did_you_mean, shown
+from qsearch.errors import ConfigError, QsearchError, did_you_mean, reason_of, shown
 from qsearch.imports import imported
 from qsearch.training.adapted import Adapted, SmoothedSparseCategoricalCrossentropy
 
@@ -323,5 +323,4 @@ def _constructed(kind: Any, options: Mapping[str, Any], name: str) -> Any:
     except QsearchError:
         raise
     except Exception as error:  # Keras, or a class of the user's own, on options that it does not take
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ConfigError(f"{name} cannot be made with these options: {reason.strip()}") from None
+        raise ConfigError(f"{name} cannot be made with these options: {reason_of(error)}") from None
