@@ -10,6 +10,8 @@ from qsearch.hardware.targets.target import Target
 
 TARGETS: Mapping[str, str] = {
     "codes": "codes",
+    "onnx": "onnx",
+    "qonnx": "qonnx",
 }
 """Names of targets, and their modules in this package; they are imported when they are asked for."""
 

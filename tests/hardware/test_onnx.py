@@ -1,0 +1,181 @@
+"""QONNX and ONNX files give every bit of the integer model, by qonnx's executor and by onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy
+import pytest
+
+from qsearch import layers as q
+from qsearch.hardware.public import export
+
+onnx = pytest.importorskip("onnx", reason="qsearch[qonnx] is not installed")
+pytest.importorskip("onnxruntime", reason="qsearch[qonnx] is not installed")
+
+BITS = {"kernel_quantizer": "quantized_bits(4,0,1,alpha=1)", "bias_quantizer": "quantized_bits(6,2,1)"}
+RELU = "quantized_relu(4,1)"
+TARGETS = ["qonnx", "onnx"]
+
+
+def dense() -> keras.Model:
+    image = keras.Input((7,))
+    x = q.QDense(6, activation=RELU, **BITS)(image)
+    return keras.Model(image, q.QDense(3, **BITS)(x))
+
+
+def convolutions() -> keras.Model:
+    image = keras.Input((9, 8, 2))
+    x = q.QConv2D(4, 3, strides=2, padding="same", activation="quantized_bits(5,1)", **BITS)(image)
+    x = q.QConv2D(5, (2, 1), padding="valid", **BITS)(x)
+    x = q.QBatchNormalization()(x)
+    x = q.QActivation(RELU)(x)
+    x = keras.layers.MaxPooling2D((2, 2), padding="same")(x)
+    x = keras.layers.Flatten()(x)
+    x = q.QActivation("quantized_bits(3,1)")(x)
+    x = q.QDense(4, **BITS)(x)
+    return keras.Model(image, keras.layers.Activation("softmax")(x))
+
+
+def plain_normalization() -> keras.Model:
+    image = keras.Input((6, 6, 2))
+    x = q.QConv2D(4, 3, use_bias=False, **BITS)(image)
+    x = keras.layers.BatchNormalization()(x)
+    x = q.QActivation("quantized_relu(3,1)")(x)
+    x = q.QConv2D(2, 3, **BITS)(x)
+    return keras.Model(image, keras.layers.ReLU()(x))
+
+
+def residual() -> keras.Model:
+    image = keras.Input((6, 6, 3))
+    x = q.QConv2D(4, 3, padding="same", activation=RELU, **BITS)(image)
+    y = q.QConv2D(4, 3, padding="same", **BITS)(x)
+    x = q.QActivation("quantized_bits(6,2)")(keras.layers.Add()([x, y]))
+    x = keras.layers.Subtract()([x, keras.layers.Maximum()([x, y])])
+    x = q.QConv2D(2, 2, **BITS)(q.QActivation("quantized_bits(5,2)")(x))
+    return keras.Model(image, x)
+
+
+def depthwise() -> keras.Model:
+    image = keras.Input((7, 7, 3))
+    x = q.QDepthwiseConv2D(3, depth_multiplier=2, depthwise_quantizer="quantized_bits(4,0,1,alpha=1)")(image)
+    x = q.QActivation(RELU)(x)
+    x = q.QSeparableConv2D(
+        4,
+        2,
+        depthwise_quantizer="quantized_bits(4,0,1,alpha=1)",
+        pointwise_quantizer="quantized_bits(4,0,1,alpha=1)",
+        bias_quantizer="quantized_bits(4)",
+    )(x)
+    x = keras.layers.ZeroPadding2D(((1, 0), (0, 2)))(x)
+    x = keras.layers.UpSampling2D((1, 2))(x)
+    x = keras.layers.AveragePooling2D(2)(x)
+    x = keras.layers.Permute((3, 1, 2))(x)
+    return keras.Model(image, keras.layers.Reshape((2, -1))(x))
+
+
+def sequence() -> keras.Model:
+    signal = keras.Input((12, 3))
+    x = q.QConv1D(4, 3, padding="causal", activation=RELU, **BITS)(signal)
+    x = q.QConv1D(4, 3, strides=2, padding="same", activation=RELU, **BITS)(x)
+    x = q.QDense(5, activation=RELU, **BITS)(x)
+    x = keras.layers.MaxPooling1D(2)(x)
+    x = keras.layers.Flatten()(x)
+    return keras.Model(signal, q.QDense(3, **BITS)(x))
+
+
+def branches() -> keras.Model:
+    image, other = keras.Input((6, 6, 2)), keras.Input((6, 6, 1))
+    x = q.QConv2D(3, 3, padding="same", activation=RELU, **BITS)(image)
+    y = q.QConv2D(2, 3, padding="same", activation="quantized_bits(5,1)", **BITS)(other)
+    x = keras.layers.Concatenate()([x, y, other])
+    y = keras.layers.Concatenate(axis=1)([y, y])
+    x = q.QConv2D(2, 2, **BITS)(x)
+    return keras.Model([image, other], [x, q.QActivation("quantized_bits(3)")(y)])
+
+
+def odd_average(quantized: bool, windows: bool) -> keras.Model:
+    image = keras.Input((7, 7, 2))
+    x = q.QConv2D(4, 3, activation=RELU, **BITS)(image)
+    if windows:
+        x = keras.layers.AveragePooling2D((3, 1), strides=1)(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    if quantized:
+        x = q.QActivation("quantized_bits(6,1)")(x)
+    return keras.Model(image, q.QDense(3, **BITS)(x))
+
+
+def average_at_the_end() -> keras.Model:
+    image = keras.Input((5, 5, 2))
+    x = q.QConv2D(4, 3, activation=RELU, **BITS)(image)
+    return keras.Model(image, keras.layers.GlobalAveragePooling2D(keepdims=True)(x))
+
+
+def kernels(kernel: str, activation: str = RELU) -> keras.Model:
+    image = keras.Input((6, 6, 2))
+    x = q.QConv2D(4, 3, kernel_quantizer=kernel, bias_quantizer="quantized_bits(4)", activation=activation)(image)
+    x = q.QDense(3, kernel_quantizer=kernel, bias_quantizer="quantized_bits(4)")(keras.layers.Flatten()(x))
+    return keras.Model(image, x)
+
+
+def zeros() -> keras.Model:
+    model = dense()
+    model.layers[1].kernel.assign(numpy.zeros((7, 6)))
+    return model
+
+
+MODELS: dict[str, Callable[[], keras.Model]] = {
+    "dense": dense,
+    "convolutions": convolutions,
+    "plain normalization": plain_normalization,
+    "residual": residual,
+    "depthwise": depthwise,
+    "sequence": sequence,
+    "branches": branches,
+    "odd average": lambda: odd_average(True, False),
+    "odd average without quantizer": lambda: odd_average(False, False),
+    "odd windows": lambda: odd_average(True, True),
+    "average at the end": average_at_the_end,
+    "binary": lambda: kernels("binary(alpha=1)", "binary(alpha=1)"),
+    "ternary": lambda: kernels("ternary(alpha=1)", "quantized_tanh(4)"),
+    "powers of two": lambda: kernels("quantized_po2(4,1)", "quantized_bits(8,2)"),
+    "scales of channels": lambda: kernels("quantized_bits(4,0,1,alpha='auto_po2')"),
+    "real scales": lambda: kernels("quantized_bits(3,0,1,alpha='auto')", "ternary(alpha=1)"),
+    "half away": lambda: kernels(BITS["kernel_quantizer"], "quantized_bits(4,2,rounding='half_away')"),
+    "powers of two as activations": lambda: kernels(BITS["kernel_quantizer"], "quantized_relu_po2(3,2)"),
+    "zeros": zeros,
+}
+
+
+def trained(model: keras.Model, seed: int = 3) -> keras.Model:
+    """With weights such as training gives."""
+    random = numpy.random.default_rng(seed)
+    for variable in model.weights:
+        if "seed" in variable.path:
+            continue
+        values = random.normal(scale=0.4, size=variable.shape)
+        if "variance" in variable.path or "gamma" in variable.path:
+            values = random.uniform(0.3, 2.5, size=variable.shape)
+        if numpy.any(numpy.asarray(variable)) or "kernel" not in variable.path:
+            variable.assign(values)
+    return model
+
+
+def exported(model: keras.Model, target: str, folder: Path, **options: Any) -> Any:
+    if target == "qonnx":
+        pytest.importorskip("qonnx", reason="qsearch[qonnx] is not installed")
+    return export(model, target, folder, sources="quantized_bits(8,1,1)", **options)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", MODELS)
+def test_files_give_every_bit(name: str, target: str, tmp_path: Path) -> None:
+    found = exported(trained(MODELS[name]()), target, tmp_path / "made")
+    assert found.executed
+    assert found.comparison.artefact_mismatches == 0
+    assert found.comparison.samples == 205
+    onnx.checker.check_model(onnx.load(tmp_path / "made" / "model.onnx"))
