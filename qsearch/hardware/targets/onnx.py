@@ -55,7 +55,7 @@ class OnnxTarget:
             found: list[NDArray[Any]] = session.run(None, dict(zip(inputs, given, strict=True)))
             return found
 
-        return exact_values(model, batches(model, codes, called, BATCH))
+        return exact_values(model, codes, batches(model, codes, called, BATCH))
 
 
 class Plain:

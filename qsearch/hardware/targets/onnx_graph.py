@@ -91,7 +91,7 @@ class Graph:
         """The name, or one like it that nothing has."""
         found, count = name, 1
         while found in self.taken:
-            found, count = f"{name}_{count}", count + 1
+            found, count = f"{name}:{count}", count + 1
         self.taken.add(found)
         return found
 
@@ -99,9 +99,12 @@ class Graph:
         """The name of the output of a new node."""
         from onnx import helper
 
+        read: list[str] = []
+        for one in inputs:  # qonnx-cleanup renames only the first of two inputs that are one tensor
+            read.append(self.node("Identity", [one], f"{one}:again") if one and one in read else one)
         output = self.unique(name)
         self.nodes.append(
-            helper.make_node(kind, list(inputs), [output], name=f"{output}:{kind}", domain=domain, **attributes)
+            helper.make_node(kind, read, [output], name=f"{output}:{kind}", domain=domain, **attributes)
         )
         return output
 

@@ -9,8 +9,8 @@ import numpy
 from numpy.typing import NDArray
 
 from qsearch.errors import ConfigError, did_you_mean, shown
-from qsearch.hardware.integer.formats import Codes, Format
-from qsearch.hardware.integer.model import IntegerModel
+from qsearch.hardware.integer.formats import Codes
+from qsearch.hardware.integer.model import IntegerModel, fits_float32
 
 BATCH = 64
 Called = Callable[[list[NDArray[Any]]], list[NDArray[Any]]]
@@ -46,19 +46,21 @@ def batches(model: IntegerModel, codes: Mapping[str, Codes], called: Called, siz
     return [numpy.concatenate(column)[:samples] for column in zip(*parts, strict=True)]
 
 
-def exact_values(model: IntegerModel, outputs: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The outputs as float64."""
-    forms = model.forms
-    return {
-        output.name: _exact(values, forms[output.step]) for output, values in zip(model.outputs, outputs, strict=True)
-    }
+def exact_values(
+    model: IntegerModel, codes: Mapping[str, Codes], outputs: list[NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """The outputs as float64.
 
-
-def _exact(values: NDArray[Any], form: Format) -> NDArray[numpy.float64]:
-    """Averages are rounded to float32: those that are the nearest to a code's value stand for it."""
-    found: NDArray[numpy.float64] = values.astype(numpy.float64)
-    if form.divisor == 1:
-        return found
-    codes = numpy.round(numpy.ldexp(found * form.divisor, form.fraction)).astype(numpy.int64)
-    exact = form.values(codes)
-    return numpy.where(exact.astype(values.dtype) == values, exact, found)
+    Values that no float32 holds, such as averages over 49 cells, leave a file as the nearest float32: where the file
+    gives that one, it stands for the integer model's value.
+    """
+    forms, found = model.forms, {}
+    rounds = any(forms[output.step].divisor > 1 or not fits_float32(forms[output.step]) for output in model.outputs)
+    known = model.run(codes) if rounds else {}
+    for output, given in zip(model.outputs, outputs, strict=True):
+        values: NDArray[Any] = given.astype(numpy.float64)
+        if output.step in known:
+            exact = forms[output.step].values(known[output.step])
+            values = numpy.where(exact.astype(given.dtype) == given, exact, values)
+        found[output.name] = values
+    return found

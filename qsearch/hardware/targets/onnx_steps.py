@@ -56,17 +56,17 @@ class Network:
 
     def proto(self, batch: int | str, domains: Mapping[str, int]) -> Any:
         """The ONNX model."""
+        ends = [self.graph.unique(output.name) for output in self.model.outputs]
         inputs = {self.graph.unique(source.name): (batch, *source.shape) for source in self.model.sources}
         for name, source in zip(inputs, self.model.sources, strict=True):
             self._source(name, source)
         for step in self.model.steps:
             self.tensors[step.name] = self._narrowed(step, self._made(step))
         outputs, names = {}, {}
-        for output in self.model.outputs:
+        for name, output in zip(ends, self.model.outputs, strict=True):
             tensor = self._in(self._divided(output.step), LAST)
             if tensor.name in names or tensor.name in inputs:
                 tensor = replace(tensor, name=self.graph.node("Identity", [tensor.name], output.name))
-            name = self.graph.unique(output.name)
             names[tensor.name] = name
             outputs[name] = (DOUBLE if tensor.wide else FLOAT, (batch, *self.shapes[output.step]))
         self.graph.renamed(names)

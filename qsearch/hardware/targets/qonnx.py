@@ -63,7 +63,7 @@ class QonnxTarget:
             found = execute_onnx(made, dict(zip(inputs, given, strict=True)))
             return [found[name] for name in outputs]
 
-        return exact_values(model, batches(model, codes, called, size))
+        return exact_values(model, codes, batches(model, codes, called, size))
 
 
 class Qonnx:
