@@ -11,7 +11,10 @@ import numpy
 import pytest
 
 from qsearch import layers as q
+from qsearch.errors import ConfigError, ExportError
+from qsearch.hardware.integer.build import integer_model
 from qsearch.hardware.public import export
+from qsearch.hardware.targets import onnx_graph
 
 onnx = pytest.importorskip("onnx", reason="qsearch[qonnx] is not installed")
 pytest.importorskip("onnxruntime", reason="qsearch[qonnx] is not installed")
@@ -179,3 +182,101 @@ def test_files_give_every_bit(name: str, target: str, tmp_path: Path) -> None:
     assert found.comparison.artefact_mismatches == 0
     assert found.comparison.samples == 205
     onnx.checker.check_model(onnx.load(tmp_path / "made" / "model.onnx"))
+
+
+def wide_convolution() -> keras.Model:
+    image = keras.Input((6, 6, 4))
+    wide = {"kernel_quantizer": "quantized_bits(16,0,1,alpha=1)", "bias_quantizer": "quantized_bits(24,3,1)"}
+    x = q.QConv2D(4, 3, padding="same", **wide)(image)
+    x = keras.layers.ReLU()(q.QBatchNormalization()(x))
+    x = keras.layers.MaxPooling2D(2)(x)
+    x = q.QConv2D(2, 2, activation="quantized_bits(6,3)", **wide)(q.QActivation("quantized_relu(4,1)")(x))
+    return keras.Model(image, q.QDense(2, **wide)(keras.layers.GlobalMaxPooling2D()(x)))
+
+
+def wide_sums() -> keras.Model:
+    image = keras.Input((40,))
+    wide = {"kernel_quantizer": "quantized_bits(20,0,1,alpha=1)", "bias_quantizer": "quantized_bits(24,3,1)"}
+    return keras.Model(image, q.QDense(5, **wide)(image))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_sums_of_more_than_24_bits_are_exact_in_float64(target: str, tmp_path: Path) -> None:
+    model = trained(wide_convolution())
+    assert integer_model(model).inexact
+    exported(model, target, tmp_path / "made", options={"float64": True})
+    graph = onnx.load(tmp_path / "made" / "model.onnx").graph
+    assert len([node for node in graph.node if node.op_type == "Conv"]) > 2  # kernels in parts
+
+
+def test_sums_that_float32_rounds_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"differ.*float64"):
+        exported(trained(wide_sums()), "qonnx", tmp_path / "made")
+    exported(trained(wide_sums()), "qonnx", tmp_path / "wide", options={"float64": True})
+    exported(trained(wide_sums()), "onnx", tmp_path / "plain")
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("source", ["quantized_bits(8,0,1)", "quantized_bits(4,1,rounding='half_away')"])
+def test_real_inputs_are_rounded_by_the_file(target: str, source: str, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = trained(dense())
+    if target == "qonnx":
+        pytest.importorskip("qonnx", reason="qsearch[qonnx] is not installed")
+    found = export(model, target, tmp_path / "made", sources=source)
+    ties = numpy.arange(-70, 70).reshape(20, 7) / 8 * 2.0 ** -found.model.sources[0].form.fraction
+    inputs = numpy.concatenate([ties, numpy.random.default_rng(0).normal(size=(44, 7))]).astype("float32")
+    wanted = next(iter(found.model.predict({found.model.sources[0].name: inputs}).values()))
+    path = str(tmp_path / "made" / "model.onnx")
+    if target == "onnx":
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        given = session.run(None, {session.get_inputs()[0].name: inputs})[0]
+    else:
+        from qonnx.core.modelwrapper import ModelWrapper
+        from qonnx.core.onnx_exec import execute_onnx
+
+        made = ModelWrapper(path)
+        name = made.graph.input[0].name
+        rows = [next(iter(execute_onnx(made, {name: row[None]}).values())) for row in inputs]
+        given = numpy.concatenate(rows)
+    assert numpy.array_equal(given, wanted)
+
+
+def quants(folder: Path) -> dict[str, tuple[str, float]]:
+    """Operation and bits (of a BipolarQuant: scale) of what each quantizer of a file gives."""
+    graph = onnx.load(folder / "model.onnx").graph
+    values = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    nodes = [node for node in graph.node if node.op_type in ("Quant", "BipolarQuant")]
+    for node in nodes:
+        assert all(values[name].ndim == 0 for name in node.input[1:])
+    return {node.output[0]: (node.op_type, float(values[node.input[-1]])) for node in nodes}
+
+
+def test_precision_is_told_by_quant_nodes(tmp_path: Path) -> None:
+    exported(trained(dense()), "qonnx", tmp_path / "dense")
+    found = quants(tmp_path / "dense")
+    assert found["input_layer:quantized" if "input_layer:quantized" in found else min(found)] == ("Quant", 8)
+    assert {bits for name, (_, bits) in found.items() if name.endswith(":kernel")} == {4}
+    exported(trained(kernels("binary(alpha=1)")), "qonnx", tmp_path / "binary")
+    kinds = {kind for name, (kind, _) in quants(tmp_path / "binary").items() if name.endswith(":kernel")}
+    assert kinds == {"BipolarQuant"}
+    exported(trained(zeros()), "qonnx", tmp_path / "zeros")
+    assert min(bits for _, bits in quants(tmp_path / "zeros").values()) >= 1
+
+
+def test_inputs_on_no_even_grid_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"quantized_po2.*no evenly spaced levels.*sources="):
+        export(trained(dense()), "onnx", tmp_path / "made", sources="quantized_po2(4,1)")
+
+
+def test_unknown_options_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unknown option 'flaot64'; did you mean 'float64'"):
+        export(trained(dense()), "onnx", tmp_path / "made", options={"flaot64": True})
+    with pytest.raises(ConfigError, match=r"option float64: 1; allowed: true, false"):
+        export(trained(dense()), "onnx", tmp_path / "made", options={"float64": 1})
+
+
+def test_a_missing_package_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"needs the package no_such_thing.*pip install 'qsearch\[qonnx\]'"):
+        onnx_graph.require("qonnx", "qonnx", ["no_such_thing"])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.onnx_graph import FLOAT, OPSET, Graph, Grid, require, values_of
-from qsearch.hardware.targets.onnx_run import BATCH, batches, checked_options, exact_values
+from qsearch.hardware.targets.onnx_run import BATCH, WIDE_OPTION, batches, checked_options, exact_values
 from qsearch.hardware.targets.onnx_steps import Network, source_grid
 
 FILE = "model.onnx"
@@ -30,6 +30,7 @@ class OnnxTarget:
     """Plain ONNX."""
 
     name, extra, readme = "onnx", "onnx", README
+    wide_option = WIDE_OPTION
 
     def check(self, model: IntegerModel) -> None:
         require(self.name, self.extra, PACKAGES)

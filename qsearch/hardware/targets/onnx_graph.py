@@ -103,9 +103,7 @@ class Graph:
         for one in inputs:  # qonnx-cleanup renames only the first of two inputs that are one tensor
             read.append(self.node("Identity", [one], f"{one}:again") if one and one in read else one)
         output = self.unique(name)
-        self.nodes.append(
-            helper.make_node(kind, read, [output], name=f"{output}:{kind}", domain=domain, **attributes)
-        )
+        self.nodes.append(helper.make_node(kind, read, [output], name=f"{output}:{kind}", domain=domain, **attributes))
         return output
 
     def constant(self, name: str, values: Any, kind: Any = numpy.float32) -> str:

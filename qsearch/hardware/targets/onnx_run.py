@@ -13,6 +13,8 @@ from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel, fits_float32
 
 BATCH = 64
+WIDE_OPTION = "options={'float64': True}"
+"""What helps where float32 rounds sums."""
 Called = Callable[[list[NDArray[Any]]], list[NDArray[Any]]]
 """Inputs in the order of the sources -> outputs in the order of the outputs."""
 

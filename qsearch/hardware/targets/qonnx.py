@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qsearch.hardware.integer.formats import Codes, Format
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.onnx_graph import FLOAT, OPSET, Graph, Grid, require, values_of
-from qsearch.hardware.targets.onnx_run import BATCH, batches, checked_options, exact_values
+from qsearch.hardware.targets.onnx_run import BATCH, WIDE_OPTION, batches, checked_options, exact_values
 from qsearch.hardware.targets.onnx_steps import Network, source_grid
 
 FILE, DOMAIN = "model.onnx", "qonnx.custom_op.general"
@@ -21,7 +21,8 @@ README = f"""`{FILE}` is a QONNX model (ONNX opset {OPSET}, and `{DOMAIN}` 1). R
 `Quant` node first. `Quant` and `BipolarQuant` nodes tell the precision of every weight and activation; all scales are
 powers of two, zero points are 0, and rounding_mode is ROUND (half to even) or HALF_UP (half away from zero). Tables
 are `MultiThreshold` nodes, which FINN reads and hls4ml does not. The batch has 1 sample. Tidy it up with
-`qonnx-cleanup {FILE}` before FINN or hls4ml reads it.
+`qonnx-cleanup {FILE}` before FINN or hls4ml reads it. Exported with `options={{"float64": True}}`, sums that need more
+than float32's 24 bits are computed in float64, which qonnx executes, and neither FINN nor hls4ml reads.
 """
 
 
@@ -29,6 +30,7 @@ class QonnxTarget:
     """QONNX by nodes of our own choice."""
 
     name, extra, readme = "qonnx", "qonnx", README
+    wide_option = WIDE_OPTION
 
     def check(self, model: IntegerModel) -> None:
         require(self.name, self.extra, PACKAGES)
