@@ -124,6 +124,17 @@ def kernels(kernel: str, activation: str = RELU) -> keras.Model:
     return keras.Model(image, x)
 
 
+def broad() -> keras.Model:
+    """Of shapes that onnxruntime has kernels of few bits for."""
+    image = keras.Input((8, 8, 4))
+    x = q.QConv2D(64, 3, activation=RELU, **BITS)(image)
+    x = keras.layers.AveragePooling2D(4)(x)
+    x = q.QDense(32, **BITS)(keras.layers.Flatten()(x))
+    x = q.QActivation("quantized_bits(8,5)")(x)
+    x = q.QDense(32, activation="quantized_relu(8,4)", **BITS)(x)
+    return keras.Model(image, q.QDense(16, **BITS)(x))
+
+
 def zeros() -> keras.Model:
     model = dense()
     model.layers[1].kernel.assign(numpy.zeros((7, 6)))
@@ -150,6 +161,7 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
     "half away": lambda: kernels(BITS["kernel_quantizer"], "quantized_bits(4,2,rounding='half_away')"),
     "powers of two as activations": lambda: kernels(BITS["kernel_quantizer"], "quantized_relu_po2(3,2)"),
     "zeros": zeros,
+    "broad": broad,
 }
 
 

@@ -126,7 +126,8 @@ class Plain:
     def weights(self, graph: Graph, name: str, codes: Codes, fraction: int) -> str:
         largest = int(numpy.abs(codes).max(initial=0))
         scale = 2.0**-fraction
-        if largest <= _SAFE:
+        # onnxruntime makes MatMulNBits of matrices behind DequantizeLinear, which rounds what it multiplies them with
+        if largest <= _SAFE and codes.ndim != 2:
             parts = [
                 graph.constant(f"{name}:codes", codes, numpy.int8),
                 graph.constant(f"{name}:scale", scale),
