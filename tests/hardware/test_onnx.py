@@ -127,12 +127,11 @@ def kernels(kernel: str, activation: str = RELU) -> keras.Model:
 def broad() -> keras.Model:
     """Of shapes that onnxruntime has kernels of few bits for."""
     image = keras.Input((8, 8, 4))
-    x = q.QConv2D(64, 3, activation=RELU, **BITS)(image)
-    x = keras.layers.AveragePooling2D(4)(x)
-    x = q.QDense(32, **BITS)(keras.layers.Flatten()(x))
-    x = q.QActivation("quantized_bits(8,5)")(x)
-    x = q.QDense(32, activation="quantized_relu(8,4)", **BITS)(x)
-    return keras.Model(image, q.QDense(16, **BITS)(x))
+    x = q.QConv2D(64, 3, activation="quantized_relu(9,3)", **BITS)(image)
+    own = {**BITS, "kernel_quantizer": "quantized_bits(6,0,1,alpha=1)"}  # a scale that no other constant shares
+    y = q.QDense(16, **own)(keras.layers.Flatten()(keras.layers.AveragePooling2D(4)(x)))
+    x = q.QDense(32, activation="quantized_relu(8,4)", **BITS)(y)
+    return keras.Model(image, [y, q.QDense(16, **BITS)(x)])
 
 
 def zeros() -> keras.Model:
