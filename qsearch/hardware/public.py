@@ -17,7 +17,7 @@ from qsearch.errors import ExportError, OutputError, reason_of
 from qsearch.files import failing_writes
 from qsearch.hardware.integer.build import integer_model
 from qsearch.hardware.integer.compare import Comparison, compare, extremes
-from qsearch.hardware.integer.model import IntegerModel
+from qsearch.hardware.integer.model import IntegerModel, fits_float32
 from qsearch.hardware.targets import target_named
 from qsearch.hardware.targets.target import Target
 from qsearch.paths import expanded
@@ -86,7 +86,7 @@ def export(
         if comparison.artefact_mismatches:
             raise ExportError(
                 f"{target}: {comparison.artefact_mismatches} of {comparison.samples} samples differ from the integer "
-                "model; nothing is written. This is a fault of qsearch, or of the versions that are installed"
+                f"model; nothing is written. {_reason(integers, chosen)}"
             )
         with failing_writes(folder):
             if folder.is_dir():
@@ -124,6 +124,17 @@ def verify_export(model: keras.Model, folder: str | Path, samples: Mapping[str, 
             "another model, or has been changed: export again"
         )
     return Exported(folder=path, target=target.name, model=integers, comparison=comparison, executed=executed)
+
+
+def _reason(integers: IntegerModel, target: Target) -> str:
+    """Why files may differ from the integer model, and what helps."""
+    wide = list(dict.fromkeys(step.layer for step in integers.steps if not fits_float32(step.form)))
+    if not wide or not target.wide_option:
+        return "This is a fault of qsearch, or of the versions that are installed"
+    return (
+        f"Sums of {', '.join(wide)} need more than the 24 bits of float32; give their kernels, biases or scales fewer "
+        f"bits (such as alpha='auto_po2'), or export with {target.wide_option}"
+    )
 
 
 def _empty(folder: Path) -> Path:

@@ -11,6 +11,8 @@ from qsearch.hardware.targets.target import Target
 TARGETS: Mapping[str, str] = {
     "c": "c",
     "codes": "codes",
+    "onnx": "onnx",
+    "qonnx": "qonnx",
 }
 """Names of targets, and their modules in this package; they are imported when they are asked for."""
 

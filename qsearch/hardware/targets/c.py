@@ -34,7 +34,7 @@ Option `packed: true`: kernels lie bit by bit (a ternary weight needs two), whic
 class CTarget:
     """Portable C, from a microcontroller up."""
 
-    name, extra, readme = "c", "", README
+    name, extra, readme, wide_option = "c", "", README, ""
 
     def check(self, model: IntegerModel) -> None:
         """All of it is written in memory: what cannot be is found out by that."""

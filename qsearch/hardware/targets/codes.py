@@ -26,7 +26,7 @@ batch axis first and channels last. `qsearch/hardware/integer/operations.py` say
 class CodesTarget:
     """The integer model itself."""
 
-    name, extra, readme = "codes", "", README
+    name, extra, readme, wide_option = "codes", "", README, ""
 
     def check(self, model: IntegerModel) -> None:
         """Everything can be written so."""
