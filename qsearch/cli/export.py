@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import yaml
 
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
 from qsearch.cli.output import say
@@ -67,13 +68,16 @@ def _folder(path: Path, target: str) -> Path:
     return path / "exports" / target if path.is_dir() else path.with_name(f"{path.stem}_{target}")
 
 
-def _options(texts: tuple[str, ...]) -> dict[str, str]:
-    chosen = {}
+def _options(texts: tuple[str, ...]) -> dict[str, Any]:
+    chosen: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             raise ConfigError(f"--option {shown(text)}: expected KEY=VALUE, e.g. reuse_factor=4")
-        chosen[key.strip()] = value.strip()
+        try:
+            chosen[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            chosen[key.strip()] = value.strip()
     return chosen
 
 
