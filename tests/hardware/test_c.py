@@ -289,6 +289,18 @@ OPERATIONS: dict[str, IntegerModel] = {
         kind: steps((4, 3), 100, FIRST, (operations.Merge(kind, (3, 4)), ("x/1", "0. step")), FIRST)
         for kind in ("Add", "Subtract", "Multiply", "Maximum", "Minimum")
     },
+    **{
+        f"{kind} of a sum and {other}": steps(
+            (5,),
+            100,
+            FIRST,
+            operations.Dense(kernel(5, 5), None, 2**20),
+            (operations.Merge(kind, (3, 4)), names),
+            FIRST,
+        )
+        for kind in ("Subtract", "Maximum")
+        for other, names in (("the input", ("1. step", "x/1")), ("a step", ("0. step", "1. step")))
+    },
     "merged with itself": steps((4,), 100, FIRST, (operations.Merge("Add", (1, 1, 1)), ("0. step",) * 3)),
     "merged with one": steps(
         (3, 4, 2),
@@ -337,6 +349,14 @@ def test_memory_is_used_again(tmp_path: Path) -> None:
     text = header_of(model, False).text
     assert text.count("static union") == 2
     assert "144 bytes of static memory" in text
+
+
+def test_a_residual_is_added_before_anything_is_stored() -> None:
+    dense = operations.Dense(kernel(8, 8), None, 2**20)
+    add = (operations.Merge("Add", (2**20, 1)), ("0. step", "1. step"))
+    model = steps((8,), 100, operations.Uniform(0, 1, 0, 15), dense, add, operations.Uniform(-30, 1, 0, 15))
+    alone = IntegerModel(name="r", sources=model.sources, steps=model.steps, outputs=model.outputs[:1])
+    assert "16 bytes of static memory" in header_of(alone, False).text
 
 
 def test_packed_kernels_are_smaller() -> None:

@@ -59,13 +59,13 @@ _HALF_AWAY = """{{
 }}"""
 
 
-def element_type(layer: str, form: Format, steps: Sequence[Step]) -> str:
-    """The type that every number between codes of a format and the last step's result fits.
+def element_type(layer: str, form: Format, steps: Sequence[Step], more: Iterable[int] = ()) -> str:
+    """The type that every number between codes of a format and the last step's result fits, and `more` of them.
 
     Raises:
         ExportError: one needs more than 64 bits.
     """
-    ends: list[int] = [form.least, form.greatest]
+    ends: list[int] = [form.least, form.greatest, *more]
     for step in steps:
         ends += _ends(step, form)
         form = step.form

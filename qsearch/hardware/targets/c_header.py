@@ -70,7 +70,7 @@ class _Writer:
         self.rounding = Rounding(self.names.new("divided"))
         self.shapes = shapes_of(model)
         self.forms = model.forms
-        self.groups = groups_of(model)
+        self.groups = groups_of(model, self.shapes)
         wanted = frozenset(output.step for output in model.outputs)
         self.slots, self.places = slots_of(self.groups, self.shapes, wanted)
         self.memory = [self.names.new(f"memory{slot.index}") for slot in self.slots]
@@ -127,14 +127,13 @@ class _Writer:
         result = stored_format(last.form)
         site = Site(
             group=group,
-            inputs=tuple(self.shapes[name] for name in step.inputs),
-            forms=tuple(self.forms[name] for name in step.inputs),
             shapes=self.shapes,
+            formats=self.forms,
             result=result,
             tables=self.tables,
             rounding=self.rounding,
         )
-        read = [self._pointer(name) for name in step.inputs]
+        read = [self._pointer(name) for name in group.inputs]
         name = self.names.new(last.name)
         parameters = [f"const {kind} *x{at}" for at, (kind, _) in enumerate(read)]
         told = [

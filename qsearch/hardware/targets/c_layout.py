@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy
 
 from qsearch.hardware.integer.model import IntegerModel, Step
-from qsearch.hardware.integer.operations import Clamp, Reshape, Scale, Thresholds, Uniform
+from qsearch.hardware.integer.operations import Clamp, Merge, Reshape, Scale, Thresholds, Uniform
 from qsearch.hardware.targets.c_text import stored_format, width
 
 BY_ELEMENT = (Uniform, Thresholds, Clamp, Scale, Reshape)
@@ -26,6 +26,15 @@ class Group:
     @property
     def last(self) -> Step:
         return self.tail[-1] if self.tail else self.head
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Of the head, then what merges behind it read beside its results."""
+        names, before = list(self.head.inputs), self.head.name
+        for step in self.tail:
+            names += [name for name in step.inputs if name != before]
+            before = step.name
+        return tuple(names)
 
 
 @dataclass
@@ -46,14 +55,15 @@ class Slot:
         return max(count * width(kind) for kind, count in self.cells.items())
 
 
-def groups_of(model: IntegerModel) -> list[Group]:
-    """The steps that matter, in order, each with the elementwise ones behind it that alone read it."""
+def groups_of(model: IntegerModel, shapes: Mapping[str, tuple[int, ...]]) -> list[Group]:
+    """The steps in order, each with the elementwise ones behind it that alone read it."""
     wanted = {output.step for output in model.outputs}
     readers: dict[str, list[Step]] = {}
     for step in model.steps:
         for name in step.inputs:
             readers.setdefault(name, []).append(step)
     groups, taken = [], set()
+    known = {source.name for source in model.sources}
     for step in model.steps:
         if step.name in taken:
             continue
@@ -61,11 +71,15 @@ def groups_of(model: IntegerModel) -> list[Group]:
         last = step
         while last.name not in wanted and len(readers.get(last.name, ())) == 1:
             (following,) = readers[last.name]
-            if not isinstance(following.operation, BY_ELEMENT):
+            beside = [name for name in following.inputs if name != last.name]
+            merges = isinstance(following.operation, Merge) and known.issuperset(beside)
+            same = all(shapes[name] == shapes[following.name] for name in following.inputs)
+            if not isinstance(following.operation, BY_ELEMENT) and not (merges and same):
                 break
             tail.append(following)
             last = following
         taken |= {step.name, *(part.name for part in tail)}
+        known.add(last.name)
         groups.append(Group(step, tuple(tail)))
     return groups
 
@@ -80,7 +94,7 @@ def slots_of(
     groups: Sequence[Group], shapes: Mapping[str, tuple[int, ...]], outputs: frozenset[str]
 ) -> tuple[list[Slot], dict[str, Slot]]:
     """(the memory, where the result of each group lies): in order, each in the free slot that fits best."""
-    read = {name: at for at, group in enumerate(groups) for name in group.head.inputs}
+    read = {name: at for at, group in enumerate(groups) for name in group.inputs}
     read |= {name: len(groups) for name in outputs}
     slots: list[Slot] = []
     places = {}

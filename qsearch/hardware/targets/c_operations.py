@@ -25,7 +25,7 @@ from qsearch.hardware.integer.operations import (
 )
 from qsearch.hardware.targets.c_elements import Rounding, element, element_type
 from qsearch.hardware.targets.c_layout import BY_ELEMENT, Group
-from qsearch.hardware.targets.c_text import Index, Tables, cells, computed, linear, loop, loops, number
+from qsearch.hardware.targets.c_text import Index, Tables, cells, computed, indented, linear, loop, loops, number
 
 Shape = tuple[int, ...]
 
@@ -35,15 +35,13 @@ class Site:
     """Where a group of steps is computed.
 
     Attributes:
-        inputs: shapes of what it reads, the batch axis not counted; `forms` are their formats.
-        shapes: of all steps.
+        shapes: of all inputs and steps, the batch axis not counted; `formats` likewise.
         result: the type of what it writes.
     """
 
     group: Group
-    inputs: tuple[Shape, ...]
-    forms: tuple[Format, ...]
     shapes: dict[str, Shape]
+    formats: dict[str, Format]
     result: str
     tables: Tables
     rounding: Rounding
@@ -57,6 +55,16 @@ class Site:
         return self.group.head.name
 
     @property
+    def inputs(self) -> tuple[Shape, ...]:
+        """Shapes of what the head reads."""
+        return tuple(self.shapes[name] for name in self.group.head.inputs)
+
+    @property
+    def forms(self) -> tuple[Format, ...]:
+        """Formats of what the head reads."""
+        return self._forms(self.group.head)
+
+    @property
     def form(self) -> Format:
         """Of what the head gives, or reads where it works on single codes."""
         return self.forms[0] if self._by_element else self.group.head.form
@@ -65,10 +73,6 @@ class Site:
     def shape(self) -> Shape:
         """Of what the head gives."""
         return self.shapes[self.name]
-
-    @property
-    def channels(self) -> int:
-        return self.shape[-1] if self.shape else 1
 
     def stored(self, value: str, index: str) -> list[str]:
         """A result of the head, what the other steps make of it, and where that goes."""
@@ -83,12 +87,28 @@ class Site:
     def _ending(self) -> tuple[str, list[str]]:
         """(the type of `v`, what is done to it); the channel counts along the last axis, which a Reshape changes."""
         steps: list[Step] = [*([self.group.head] if self._by_element else []), *self.group.tail]
-        kind = element_type(self.layer, self.form, steps)
+        merges = [(step, step.operation) for step in steps if isinstance(step.operation, Merge)]
+        more = [end for step, merge in merges for end in _merge_ends(self._forms(step), merge)]
+        kind = element_type(self.layer, self.form, steps, more)
         lines: list[str] = []
+        before = self.name
         for step in steps:
             shape = self.shapes[step.name]
-            lines += element(step, kind, f"at % {shape[-1] if shape else 1}", self.tables, self.rounding)
+            if isinstance(step.operation, Merge):
+                lines += self._merged(step, step.operation, before, kind)
+            else:
+                lines += element(step, kind, f"at % {shape[-1] if shape else 1}", self.tables, self.rounding)
+            before = step.name
         return kind, lines
+
+    def _forms(self, step: Step) -> tuple[Format, ...]:
+        return tuple(self.formats[name] for name in step.inputs)
+
+    def _merged(self, step: Step, merge: Merge, before: str, kind: str) -> list[str]:
+        """`v`, the result of the step before, merged with what lies in memory."""
+        places = {name: f"({kind})x{at}[at]" for at, name in enumerate(self.group.inputs)} | {before: "v"}
+        values = [_times(places[name], factor) for name, factor in zip(step.inputs, merge.factors, strict=True)]
+        return ["{", *indented([*_merge_lines(step.layer, merge.kind, kind, values), "v = merged;"]), "}"]
 
 
 def body(site: Site) -> list[str]:
@@ -243,32 +263,38 @@ def _merged(site: Site, merge: Merge) -> list[str]:
     shape = site.shape
     if any(len(given) != len(shape) for given in site.inputs):
         raise ExportError(f"{site.layer}: merges tensors of different ranks; reshape them to the same one before")
-    kind = computed(site.layer, _merge_ends(site, merge))
+    kind = computed(site.layer, _merge_ends(site.forms, merge))
     same = all(given == shape for given in site.inputs)
     values = []
     for at, (given, factor) in enumerate(zip(site.inputs, merge.factors, strict=True)):
         axes = [(f"a{axis}" if side > 1 else "0", side) for axis, side in enumerate(given)]
         values.append(_times(f"({kind})x{at}[{'i' if same else linear(axes)}]", factor))
-    lines = [f"{kind} merged = {values[0]};"]
-    for value in values[1:]:
-        match merge.kind:
-            case "Add" | "Subtract" | "Multiply":
-                sign = {"Add": "+", "Subtract": "-", "Multiply": "*"}[merge.kind]
-                lines.append(f"merged {sign}= {value};")
-            case "Maximum" | "Minimum":
-                sign = ">" if merge.kind == "Maximum" else "<"
-                lines += ["{", f"    const {kind} other = {value};"]
-                lines += [f"    merged = other {sign} merged ? other : merged;", "}"]
-            case _:
-                raise ExportError(f"{site.layer}: {merge.kind} is not written as C yet")
+    lines = _merge_lines(site.layer, merge.kind, kind, values)
     if same:
         return loop("i", math.prod(shape), [*lines, *site.stored("merged", "i")])
     return loops(_axes(shape), [*lines, *site.stored("merged", linear(_axes(shape)))])
 
 
-def _merge_ends(site: Site, merge: Merge) -> list[int]:
+def _merge_lines(layer: str, way: str, kind: str, values: Sequence[str]) -> list[str]:
+    """`merged`, of values that are on one scale."""
+    lines = [f"{kind} merged = {values[0]};"]
+    for value in values[1:]:
+        match way:
+            case "Add" | "Subtract" | "Multiply":
+                sign = {"Add": "+", "Subtract": "-", "Multiply": "*"}[way]
+                lines.append(f"merged {sign}= {value};")
+            case "Maximum" | "Minimum":
+                sign = ">" if way == "Maximum" else "<"
+                lines += ["{", f"    const {kind} other = {value};"]
+                lines += [f"    merged = other {sign} merged ? other : merged;", "}"]
+            case _:
+                raise ExportError(f"{layer}: {way} is not written as C yet")
+    return lines
+
+
+def _merge_ends(forms: Sequence[Format], merge: Merge) -> list[int]:
     """Numbers that none on the way to the result is larger than."""
-    sizes = [form.magnitude * abs(factor) for form, factor in zip(site.forms, merge.factors, strict=True)]
+    sizes = [form.magnitude * abs(factor) for form, factor in zip(forms, merge.factors, strict=True)]
     ways = {"Multiply": lambda a, b: a * b, "Add": int.__add__, "Subtract": int.__add__}
     most = max(accumulate(sizes, ways.get(merge.kind, max)))
     return [-most, most, *sizes, *merge.factors]
