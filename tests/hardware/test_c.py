@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy
 import pytest
+from integer_networks import made, several
 from keras.layers import (
     Activation,
     Add,
@@ -37,12 +39,13 @@ from qsearch.hardware.integer.model import IntegerModel, Output, Source, Step
 from qsearch.hardware.targets import c_programs
 from qsearch.hardware.targets.c import SELFTEST, TARGET
 from qsearch.hardware.targets.c_header import header_of
-from qsearch.hardware.targets.c_programs import FLAGS, compiler_found, outputs_of
+from qsearch.hardware.targets.c_programs import FLAGS, compiled, compiler_found, outputs_of
 from qsearch.hardware.targets.c_text import comment, identifier, number, prefix_of
+from qsearch.paths import temporary_folder
 
 RNG = numpy.random.default_rng(5)
 COMPILER = compiler_found()
-UBSAN = ("-fsanitize=undefined", "-fno-sanitize-recover=all", "-fno-strict-overflow")
+SANITIZED = ("-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler on this machine")
 
 WEIGHTS = {"kernel_quantizer": "quantized_bits(4,0,1)", "bias_quantizer": "quantized_bits(6,1,1)"}
@@ -60,6 +63,17 @@ PLAN: dict[str, Any] = {
     "QActivation": RELU,
     "QBatchNormalization": {},
 }
+
+
+@cache
+def sanitized() -> tuple[str, ...]:
+    """The flags, where the compiler has the libraries behind them."""
+    with temporary_folder() as folder:
+        try:
+            compiled(str(COMPILER), "int main(void)\n{\n    return 0;\n}\n", folder, folder, SANITIZED)
+        except ExportError:
+            return ()
+    return SANITIZED
 
 
 def plain(inputs: Any) -> Any:
@@ -125,6 +139,7 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
     "average over an odd area": lambda: network(average, (8, 12, 2)),
     "binary": lambda: network(image, (6, 6, 2), QConv2D=weights("binary"), QDense=weights("binary(alpha=1.0)")),
     "ternary": lambda: network(plain, (6,), QDense=weights("ternary")),
+    "several inputs and outputs": lambda: made(several()),
     "powers of two": lambda: network(plain, (6,), QDense=weights("quantized_po2(4,1)")),
 }
 
@@ -168,7 +183,7 @@ def test_kernel_of_zeros(tmp_path: Path) -> None:
 
 def _undefined_behaviour_free(model: IntegerModel, folder: Path, packed: bool = False) -> None:
     codes = extremes(model, 20)
-    found = outputs_of(model, header_of(model, packed), folder, codes, UBSAN)
+    found = outputs_of(model, header_of(model, packed), folder, codes, sanitized())
     assert found is not None
     wanted = model.run(codes)
     for output in model.outputs:

@@ -16,7 +16,7 @@ from qsearch.hardware.targets.c_programs import outputs_of, selftest
 
 SELFTEST = "selftest.c"
 _OPTIONS = ("packed",)
-README = f"""One header of C99 (`stdint.h` and `stddef.h` are all that it includes): integers only, no heap, no floats.
+README = f"""One header of C99 (`stdint.h` is all that it includes): integers only, no heap, no floats.
 `NAME_run(input, output)` takes the codes of the inputs and gives those of the outputs, channels last, one sample at a
 time; value = code · 2^-fraction / divisor, as the comments say for every tensor. Sums are `int32_t` where their proven
 range fits, else `int64_t`. Results between steps lie in static memory that is used again as soon as it is free: the

@@ -75,7 +75,7 @@ def driver(header: Header) -> str:
 def outputs_of(
     model: IntegerModel, header: Header, folder: Path, codes: Mapping[str, Codes], flags: Sequence[str] = ()
 ) -> dict[str, Codes] | None:
-    """The codes of the outputs, by name, as the compiled header gives them; None where there is no compiler.
+    """The codes of the outputs, by name, as the compiled header gives them; None where it cannot be compiled and run.
 
     Args:
         flags: of the compiler, beside `FLAGS`.
@@ -90,10 +90,13 @@ def outputs_of(
     rows = [codes[source.name].reshape(samples, -1) for source in model.sources]
     given = numpy.ascontiguousarray(numpy.concatenate(rows, axis=1).astype(numpy.int64))
     with temporary_folder() as aside:
-        program = compiled(compiler, driver(header), folder, aside, flags)
-        if program is None:
-            return None
-        done = subprocess.run([program], input=given.tobytes(), capture_output=True, timeout=_SECONDS)
+        try:
+            program = compiled(compiler, driver(header), folder, aside, flags)
+            if program is None:
+                return None
+            done = subprocess.run([program], input=given.tobytes(), capture_output=True, timeout=_SECONDS)
+        except (subprocess.TimeoutExpired, PermissionError):
+            return None  # too large to wait for, or a folder in which nothing may be run
     counts = [port.cells for port in header.outputs]
     values = numpy.frombuffer(done.stdout, numpy.int64)
     if done.returncode or values.size != samples * sum(counts):
