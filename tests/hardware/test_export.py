@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -89,8 +90,8 @@ def test_every_target_says_what_it_is(name: str) -> None:
     assert len(target.readme) > 50
 
 
-def test_the_command_on_a_run(tiny_result: RunResult) -> None:
-    folder = tiny_result.run_directory
+def test_the_command_on_a_run(tiny_result: RunResult, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_result.run_directory, tmp_path / "run"))
     done = CliRunner().invoke(cli, ["export", str(folder), "--to", "codes"])
     assert done.exit_code == 0, done.output
     assert "softmax: 0 of 305 samples of the written files differ from Keras" in done.output
