@@ -10,6 +10,7 @@ from qsearch.hardware.targets.target import Target
 
 TARGETS: Mapping[str, str] = {
     "codes": "codes",
+    "hls4ml": "hls4ml",
 }
 """Names of targets, and their modules in this package; they are imported when they are asked for."""
 
