@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib.util
 import io
 import shutil
 import subprocess
+import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,23 @@ from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.hls4ml_layers import Network, network_of
 
 PROJECT = "qsearch_model"
-README = f"""An hls4ml project; `vitis_hls -f build_prj.tcl` (or `vivado_hls`) in this folder synthesizes it. The network
-is `firmware/{PROJECT}.cpp`, its types are in `firmware/defines.h`. `bash build_lib.sh` compiles it with g++ for a
-simulation. Where an output below is divided by a number, that division is left to the reader of the output.
+README = f"""An hls4ml project; `vitis_hls -f build_prj.tcl` (`vivado_hls` for Vivado) in this folder synthesizes it. The
+network is `firmware/{PROJECT}.cpp`, its types are in `firmware/defines.h`. `bash build_lib.sh` compiles it with g++
+for a simulation. Where an output below is divided by a number, that division is left to the reader of the output.
 """
+_DRIVER = """
+import ctypes, sys
+import numpy
+library, function, path = sys.argv[1:]
+call = getattr(ctypes.CDLL(library), function)
+with numpy.load(path) as held:
+    arrays = {name: numpy.ascontiguousarray(held[name]) for name in held.files}
+pointer = ctypes.POINTER(ctypes.c_double)
+for index in range(len(arrays["input0"])):
+    call(*(array[index : index + 1].ctypes.data_as(pointer) for array in arrays.values()))
+numpy.savez(path, **arrays)
+"""
+"""Every sample through the function of a library; arrays are its arguments in order."""
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "io_type": ("io_parallel", "io_stream"),
     "strategy": ("latency", "resource"),
@@ -76,21 +89,24 @@ class Hls4mlTarget:
             built = subprocess.run(["bash", "build_lib.sh"], cwd=project, capture_output=True, text=True, check=False)
             if built.returncode:
                 raise ExportError(f"hls4ml: g++ does not compile the project: {shown(built.stderr[-800:])}")
-            library = ctypes.CDLL(str(next((project / "firmware").glob("*.so"))))
-            return _simulated(model, getattr(library, f"{PROJECT}_double"), codes)
+            return _simulated(model, project, codes)
 
 
-def _simulated(
-    model: IntegerModel, function: Callable[..., Any], codes: Mapping[str, Codes]
-) -> Mapping[str, NDArray[Any]]:
-    values = [numpy.ascontiguousarray(source.form.values(codes[source.name])) for source in model.sources]
+def _simulated(model: IntegerModel, project: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]]:
+    """In a process of its own, as C++ that fails ends the process that it is in."""
     shapes = {step.name: step.shape for step in model.steps}
     steps = list(dict.fromkeys(output.step for output in model.outputs))
-    found = {name: numpy.zeros((len(values[0]), *shapes[name])) for name in steps}
-    pointer = ctypes.POINTER(ctypes.c_double)
-    for index in range(len(values[0])):
-        arrays = [value[index : index + 1] for value in values] + [found[name][index : index + 1] for name in steps]
-        function(*(array.ctypes.data_as(pointer) for array in arrays))
+    values = [source.form.values(codes[source.name]) for source in model.sources]
+    given = {f"input{index}": value for index, value in enumerate(values)}
+    zeros = {f"output{index}": numpy.zeros((len(values[0]), *shapes[name])) for index, name in enumerate(steps)}
+    numpy.savez(project / "values.npz", **given, **zeros)  # type: ignore[arg-type]
+    library = next((project / "firmware").glob("*.so"))
+    command = [sys.executable, "-c", _DRIVER, str(library), f"{PROJECT}_double", str(project / "values.npz")]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ExportError(f"hls4ml: the simulation ends with {done.returncode}: {shown(done.stderr[-800:])}")
+    with numpy.load(project / "values.npz", allow_pickle=False) as arrays:
+        found = {name: arrays[f"output{index}"] for index, name in enumerate(steps)}
     forms = model.forms
     return {output.name: found[output.step] / forms[output.step].divisor for output in model.outputs}
 

@@ -6,7 +6,6 @@ A value is code · 2^-fraction; a divisor (of an average) is left to whoever rea
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,6 +149,10 @@ def _uniform(made: Network, step: Step, rule: Uniform, source: str) -> str:
     ends = numpy.array([form.least, form.greatest], numpy.int64)
     free = Uniform(rule.shift, 1, -(2**62), 2**62, rule.half_away)(ends)
     mode, signed, bits = _saturated(step, (rule.least, rule.greatest), (int(free[0]), int(free[1])))
+    dropped = form.fraction - step.form.fraction
+    if max(form.bits, 2) < dropped + 2:  # ap_fixed reads the bit that it rounds at, which a narrow type has not
+        wide = Format(fraction=form.fraction, least=form.least, greatest=max(form.greatest, 1 << (dropped + 1)))
+        source = _cast(made, source, form, type_of(wide))
     rounding = "RND_INF" if rule.half_away else "RND_CONV"
     text = f"{'' if signed else 'u'}fixed<{bits},{bits - step.form.fraction},{rounding},{mode}>"
     return _cast(made, source, step.form, text)
@@ -367,8 +370,3 @@ def _summed(made: Network, step: Step, source: str, window: Pair, strides: Pair,
         bound=0,
     )
     return _convolved(made, step, source, kernel, operation)
-
-
-def identifier(name: str) -> str:
-    """A name that C++ takes."""
-    return re.sub(r"\W", "_", f"q_{name}" if not name[:1].isalpha() else name)
