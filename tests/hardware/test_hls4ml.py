@@ -60,10 +60,10 @@ def joined() -> keras.Model:
     return keras.Model(given, keras.layers.AveragePooling2D(2)(x))
 
 
-def sequence() -> keras.Model:
+def sequence(padding: str = "valid") -> keras.Model:
     given = keras.Input((9, 2))
     x = layers.QActivation(RELU)(layers.QConv1D(3, 3, padding="causal", **QUANTIZED)(given))
-    x = keras.layers.MaxPooling1D(2, padding="same")(x)
+    x = keras.layers.MaxPooling1D(2, padding=padding)(x)
     return keras.Model(given, keras.layers.GlobalAveragePooling1D()(x))
 
 
@@ -116,6 +116,16 @@ def test_a_project_computes_what_the_integers_say(tmp_path: Path, name: str, io_
     assert done.comparison.artefact_mismatches == 0
     assert (tmp_path / "out" / "build_prj.tcl").is_file()
     assert not list((tmp_path / "out").rglob("*.so"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pool", "table"])
+def test_what_needs_arrays_is_refused_with_streams(tmp_path: Path, name: str) -> None:
+    keras.utils.set_random_seed(1)
+    model = sequence("same") if name == "pool" else refused(layers.QActivation("quantized_tanh(4)"))
+    with pytest.raises(ExportError, match="use io_parallel"):
+        export(model, "hls4ml", tmp_path / "out", options={"io_type": "io_stream"})
+    assert export(model, "hls4ml", tmp_path / "out").comparison.artefact_mismatches == 0
 
 
 @pytest.mark.slow

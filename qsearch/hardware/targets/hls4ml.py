@@ -24,8 +24,8 @@ from qsearch.hardware.targets.hls4ml_layers import Network, network_of
 
 PROJECT = "qsearch_model"
 README = f"""An hls4ml project; `vitis_hls -f build_prj.tcl` (`vivado_hls` for Vivado) in this folder synthesizes it. The
-network is `firmware/{PROJECT}.cpp`, its types are in `firmware/defines.h`. `bash build_lib.sh` compiles it with g++
-for a simulation. Where an output below is divided by a number, that division is left to the reader of the output.
+network is `firmware/{PROJECT}.cpp`, its types are in `firmware/defines.h`. `bash build_lib.sh` compiles it with
+g++ for a simulation. Where an output below is divided by a number, that division is left to the reader of the output.
 """
 _DRIVER = """
 import ctypes, sys
@@ -68,6 +68,8 @@ class Hls4mlTarget:
     def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
         chosen = _options(options)
         network = network_of(model)
+        if chosen["io_type"] == "io_stream":
+            _check_stream(network)
         from hls4ml.model.graph import ModelGraph
 
         inputs = [network.names[source.name] for source in model.sources]
@@ -113,6 +115,19 @@ def _simulated(model: IntegerModel, project: Path, codes: Mapping[str, Codes]) -
 
 def _outputs(model: IntegerModel, network: Network) -> list[str]:
     return list(dict.fromkeys(network.names[output.step] for output in model.outputs))
+
+
+def _check_stream(network: Network) -> None:
+    """
+    Raises:
+        ExportError: a layer that is exact with arrays only.
+    """
+    for layer in network.layers:
+        kind = layer["class_name"]
+        padded = "MaxPooling" in kind and any(size for name, size in layer.items() if name.startswith("pad_"))
+        if padded or kind in ("UnaryLUT", "Transpose"):
+            what = "pooling with padding" if padded else {"UnaryLUT": "a table", "Transpose": "a permutation"}[kind]
+            raise ExportError(f"{layer['name']}: hls4ml has no {what} with io_stream; use io_parallel")
 
 
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:
