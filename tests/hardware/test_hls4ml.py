@@ -122,7 +122,7 @@ def test_a_project_computes_what_the_integers_say(tmp_path: Path, name: str, io_
 @pytest.mark.parametrize("name", ["pool", "table"])
 def test_what_needs_arrays_is_refused_with_streams(tmp_path: Path, name: str) -> None:
     keras.utils.set_random_seed(1)
-    model = sequence("same") if name == "pool" else refused(layers.QActivation("quantized_tanh(4)"))
+    model = sequence("same") if name == "pool" else refused(layers.QActivation("ternary(alpha=1.0)"))
     with pytest.raises(ExportError, match="use io_parallel"):
         export(model, "hls4ml", tmp_path / "out", options={"io_type": "io_stream"})
     assert export(model, "hls4ml", tmp_path / "out").comparison.artefact_mismatches == 0

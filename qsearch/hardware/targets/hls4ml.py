@@ -23,9 +23,10 @@ from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.hls4ml_layers import Network, network_of
 
 PROJECT = "qsearch_model"
-README = f"""An hls4ml project; `vitis_hls -f build_prj.tcl` (`vivado_hls` for Vivado) in this folder synthesizes it. The
-network is `firmware/{PROJECT}.cpp`, its types are in `firmware/defines.h`. `bash build_lib.sh` compiles it with
-g++ for a simulation. Where an output below is divided by a number, that division is left to the reader of the output.
+README = f"""An hls4ml project; `vitis_hls -f build_prj.tcl` in this folder synthesizes it (`vivado_hls` for Vivado).
+The network is `firmware/{PROJECT}.cpp`, its types are in `firmware/defines.h`.
+`bash build_lib.sh` compiles it with g++ for a simulation.
+Where an output below is divided by a number, that division is left to the reader of the output.
 """
 _DRIVER = """
 import ctypes, sys
