@@ -126,8 +126,8 @@ def _check_stream(network: Network) -> None:
     for layer in network.layers:
         kind = layer["class_name"]
         padded = "MaxPooling" in kind and any(size for name, size in layer.items() if name.startswith("pad_"))
-        if padded or kind in ("UnaryLUT", "Transpose"):
-            what = "pooling with padding" if padded else {"UnaryLUT": "a table", "Transpose": "a permutation"}[kind]
+        if padded or kind == "Transpose":
+            what = "pooling with padding" if padded else "permutation"
             raise ExportError(f"{layer['name']}: hls4ml has no {what} with io_stream; use io_parallel")
 
 

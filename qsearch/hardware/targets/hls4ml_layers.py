@@ -31,8 +31,6 @@ from qsearch.hardware.integer.operations import (
     Uniform,
 )
 
-_TABLE_BITS = 12
-"""Of the input of a table, at most."""
 _DOUBLE_BITS = 53
 """Outputs are read as float64."""
 Pair = tuple[int, int]
@@ -100,7 +98,10 @@ def _layer(made: Network, step: Step, inputs: list[str]) -> str:
         case Uniform():
             return _uniform(made, step, step.operation, inputs[0])
         case Thresholds():
-            return _table(made, step, step.operation, inputs[0])
+            raise ExportError(
+                f"{step.layer}: steps where no fixed-point type rounds; use quantized_bits or quantized_relu with at "
+                "least 2 bits"
+            )
         case Clamp():
             return _clamp(made, step, step.operation, inputs[0])
         case Dense():
@@ -179,22 +180,6 @@ def _saturated(step: Step, ends: Pair, free: Pair) -> tuple[str, bool, int]:
         f"{step.layer}: clips at {ends[0]} and {ends[1]} steps, where no fixed-point type saturates; use "
         "quantized_relu or quantized_bits with at least 2 bits"
     )
-
-
-def _table(made: Network, step: Step, rule: Thresholds, source: str) -> str:
-    form = made.forms[source]
-    bits = max(form.bits, 2)
-    if bits > _TABLE_BITS:
-        raise ExportError(
-            f"{step.layer}: is a table of {bits} bits, at most {_TABLE_BITS} are written; use quantized_bits or "
-            "quantized_relu, or give what it reads a quantizer"
-        )
-    half = 1 << (bits - 1) if form.signed else 1 << bits
-    codes = numpy.arange(1 << bits, dtype=numpy.int64)
-    codes = numpy.where(codes >= half, codes - (1 << bits), codes)  # addressed by the bits of the code
-    values = numpy.ldexp(rule(codes).astype(numpy.float64), -step.form.fraction)
-    types = {"result": type_of(step.form), "table": type_of(step.form)}
-    return made.add("UnaryLUT", [source], made.shapes[source], types, step.form, table_data=values)
 
 
 def _clamp(made: Network, step: Step, rule: Clamp, source: str) -> str:
