@@ -116,6 +116,7 @@ def test_a_project_computes_what_the_integers_say(tmp_path: Path, name: str, io_
     assert done.comparison.artefact_mismatches == 0
     assert (tmp_path / "out" / "build_prj.tcl").is_file()
     assert not list((tmp_path / "out").rglob("*.so"))
+    assert ".partial" not in (tmp_path / "out" / "hls4ml_config.yml").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -81,6 +81,8 @@ class Hls4mlTarget:
                 graph.write()
         except (AssertionError, NotImplementedError, RuntimeError, ValueError) as error:
             raise ExportError(f"hls4ml cannot write this model with {chosen['io_type']}: {error}") from error
+        written = folder / "hls4ml_config.yml"  # the folder is moved to its place when all of it is right
+        written.write_text(written.read_text(encoding="utf-8").replace(str(folder), "."), encoding="utf-8")
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]] | None:
         """The C++ code on every sample, compiled apart, so that the project stays as it was written."""
