@@ -41,8 +41,9 @@ from qsearch.config.fields import (
     one_of,
 )
 from qsearch.config.goals import BitsGoalConfig, GoalConfig
+from qsearch.config.hardware import Export, Target
 from qsearch.config.limits import Limits, QuantizationConfig
-from qsearch.config.names import DATASETS, METRICS, MODELS, STRATEGIES, TARGETS
+from qsearch.config.names import DATASETS, METRICS, MODELS, STRATEGIES
 from qsearch.config.optimizers import Optimizer, OptimizerConfig
 from qsearch.config.schedules import Schedule, ScheduleConfig, check_warmup
 from qsearch.config.search_modes import MODES, SEARCH_MODES, SearchMode
@@ -353,4 +354,10 @@ class Config(Section):
     goal: GoalConfig = BitsGoalConfig(type="bits")
     run: RunConfig = RunConfig()
     final_training: FinalTrainingConfig | None = None
-    export: Annotated[tuple[Annotated[Text, BeforeValidator(one_of(TARGETS))], ...], Few] = ()
+    target: Target | None = None
+    export: Annotated[tuple[Export, ...], Few] = ()
+
+    @property
+    def wants_front(self) -> bool:
+        """Whether the models of the whole front are kept."""
+        return self.run.search_mode.whole_front or any(one.models == "front" for one in self.export)

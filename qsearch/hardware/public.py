@@ -70,7 +70,7 @@ def export(
     """
     chosen = target_named(target)
     integers = integer_model(model, sources)
-    chosen.check(integers)
+    chosen.check(integers, options or {})
     folder = _empty(expanded(str(path)))
     aside = folder.with_name(f".{folder.name}.partial")
     with failing_writes(folder):

@@ -193,7 +193,7 @@ class StagedSearch:
             reference=self.experiment.model,
             recipe=self.recipe,
             count=run.best_models if last else 1,
-            whole_front=last and run.search_mode.whole_front,
+            whole_front=last and self.config.wants_front,
         )
 
     def _title(self, stage: Stage) -> str:
@@ -231,7 +231,7 @@ class StagedSearch:
                 interrupts=self.interrupts,
                 constraints=self.constraints,
                 prune=run.prune,
-                whole_front=run.search_mode.whole_front,
+                whole_front=self.config.wants_front,
                 early_stop=run.early_stop == "bound",
                 best_models=run.best_models if stage is self.schedule.stages[-1] else 1,
                 block=stage.number,

@@ -333,7 +333,7 @@ OPERATIONS: dict[str, IntegerModel] = {
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_operation(name: str, tmp_path: Path) -> None:
     model = OPERATIONS[name]
-    TARGET.check(model)
+    TARGET.check(model, {})
     packed = bool(len(name) % 2)
     TARGET.write(model, tmp_path, {"packed": packed})
     _undefined_behaviour_free(model, tmp_path, packed)
@@ -396,7 +396,7 @@ def test_more_bits_than_c_has_are_refused() -> None:
         shape=step.shape,
     )
     with pytest.raises(ExportError, match=r"wide: computes with more than 64 bits.*quantizer of fewer bits"):
-        TARGET.check(IntegerModel(name="wide", sources=model.sources, steps=(wide,), outputs=model.outputs[:0]))
+        TARGET.check(IntegerModel(name="wide", sources=model.sources, steps=(wide,), outputs=model.outputs[:0]), {})
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,9 @@ class CTarget:
 
     name, extra, readme, wide_option = "c", "", README, ""
 
-    def check(self, model: IntegerModel) -> None:
+    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
         """All of it is written in memory: what cannot be is found out by that."""
-        header_of(model, False)
+        header_of(model, _packed(options))
 
     def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
         header = header_of(model, _packed(options))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from qsearch.errors import ConfigError, shown
 from qsearch.hardware.integer import operations
 from qsearch.hardware.integer.formats import Codes, Format
 from qsearch.hardware.integer.model import IntegerModel
@@ -28,8 +29,10 @@ class CodesTarget:
 
     name, extra, readme, wide_option = "codes", "", README, ""
 
-    def check(self, model: IntegerModel) -> None:
+    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
         """Everything can be written so."""
+        if options:
+            raise ConfigError(f"target codes: option {shown(next(iter(options)))}: unknown; it has none")
 
     def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
         arrays: dict[str, Codes] = {}

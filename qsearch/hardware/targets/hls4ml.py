@@ -61,16 +61,16 @@ class Hls4mlTarget:
 
     name, extra, readme, wide_option = "hls4ml", "hls4ml", README, ""
 
-    def check(self, model: IntegerModel) -> None:
-        network_of(model)
+    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
+        network = network_of(model)
+        if _options(options)["io_type"] == "io_stream":
+            _check_stream(network)
         if importlib.util.find_spec("hls4ml") is None:
             raise ConfigError("hls4ml is not installed; `pip install qsearch[hls4ml]`")
 
     def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
         chosen = _options(options)
         network = network_of(model)
-        if chosen["io_type"] == "io_stream":
-            _check_stream(network)
         from hls4ml.model.graph import ModelGraph
 
         inputs = [network.names[source.name] for source in model.sources]

@@ -32,7 +32,8 @@ class QonnxTarget:
     name, extra, readme = "qonnx", "qonnx", README
     wide_option = WIDE_OPTION
 
-    def check(self, model: IntegerModel) -> None:
+    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
+        checked_options(self.name, options)
         require(self.name, self.extra, PACKAGES)
         for source in model.sources:
             source_grid(source)

@@ -34,12 +34,13 @@ class Target(Protocol):
     @property
     def wide_option(self) -> str: ...
 
-    def check(self, model: IntegerModel) -> None:
-        """
+    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
+        """Whether the files can be written, and will be exact, with these options.
+
         Raises:
             ExportError: a step that the target cannot compute exactly, named with the way out; before anything is
                 written.
-            ConfigError: a package that it needs is not installed.
+            ConfigError: an unknown option, or a package that it needs is not installed.
         """
 
     def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
