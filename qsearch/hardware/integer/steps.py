@@ -110,10 +110,13 @@ def _probes(form: Format) -> Codes:
 
 
 def _held(codes: numpy.ndarray, form: Format) -> Codes:
-    """The codes in the range, or the nearest to them, whose values float32 holds: Keras sees no others."""
+    """The nearest codes in the range whose values float32 holds: Keras sees no others."""
     whole = numpy.clip(numpy.round(codes.astype(numpy.float64)), form.least, form.greatest)
-    values = numpy.ldexp(whole, -form.fraction).astype(numpy.float32).astype(numpy.float64)
-    held = numpy.round(numpy.ldexp(values, form.fraction))
+    values = numpy.ldexp(whole, -form.fraction).astype(numpy.float32)
+    exact = numpy.ldexp(values.astype(numpy.float64), form.fraction)
+    values = numpy.where(exact > form.greatest, numpy.nextafter(values, numpy.float32(-numpy.inf)), values)
+    values = numpy.where(exact < form.least, numpy.nextafter(values, numpy.float32(numpy.inf)), values)
+    held = numpy.round(numpy.ldexp(values.astype(numpy.float64), form.fraction))
     return numpy.unique(held[(held >= form.least) & (held <= form.greatest)].astype(numpy.int64))
 
 
