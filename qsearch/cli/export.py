@@ -107,5 +107,7 @@ def tell(exported: Exported) -> None:
             f"the first layer that differs is {comparison.first_layer}; Keras' float32 rounds in: {inexact}; there the "
             "integers are exact, and Keras is not"
         )
+    for name, figure in exported.figures.items():
+        say(f"{name}: {figure}")
     for note in exported.model.notes:
         say(f"note: {note}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Exported:
         folder: where the files are.
         comparison: of Keras, the integer model and the files, on the samples that were tried.
         executed: whether the written files themselves were run; False where what runs them is not on this machine.
+        figures: what the files take, as the target tells it.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class Exported:
     model: IntegerModel
     comparison: Comparison
     executed: bool
+    figures: Mapping[str, str] = field(default_factory=dict)
 
 
 def export(
@@ -78,11 +80,13 @@ def export(
         aside.mkdir(parents=True)
     try:
         with failing_writes(aside):
-            chosen.write(integers, aside, options or {})
+            figures = chosen.write(integers, aside, options or {})
         comparison, executed = _compared(model, integers, chosen, aside, samples)
         with failing_writes(aside):
-            (aside / VERIFICATION).write_text(_verification(integers, chosen, comparison, executed), encoding="utf-8")
-            (aside / README).write_text(_readme(integers, chosen, comparison, executed), encoding="utf-8")
+            (aside / VERIFICATION).write_text(
+                _verification(integers, chosen, comparison, executed, figures), encoding="utf-8"
+            )
+            (aside / README).write_text(_readme(integers, chosen, comparison, executed, figures), encoding="utf-8")
         if comparison.artefact_mismatches:
             raise ExportError(
                 f"{target}: {comparison.artefact_mismatches} of {comparison.samples} samples differ from the integer "
@@ -94,7 +98,9 @@ def export(
             aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return Exported(folder=folder, target=target, model=integers, comparison=comparison, executed=executed)
+    return Exported(
+        folder=folder, target=target, model=integers, comparison=comparison, executed=executed, figures=figures
+    )
 
 
 def verify_export(model: keras.Model, folder: str | Path, samples: Mapping[str, Any] | Any = None) -> Exported:
@@ -155,20 +161,26 @@ def _compared(
     return compare(model, integers, codes, found), found is not None
 
 
-def _verification(integers: IntegerModel, target: Target, comparison: Comparison, executed: bool) -> str:
+def _verification(
+    integers: IntegerModel, target: Target, comparison: Comparison, executed: bool, figures: Mapping[str, str]
+) -> str:
     told = {
         "qsearch": __version__,
         "target": target.name,
         "sources": {source.name: source.quantizer for source in integers.sources},
         "executed": executed,
+        "mismatches": sum(comparison.keras_mismatches.values()) + comparison.artefact_mismatches,
         **asdict(comparison),
         "inexact_in_float32": list(integers.inexact),
         "accumulator_bits": max((step.form.bits for step in integers.steps), default=0),
+        "figures": dict(figures),
     }
     return json.dumps(told, indent=2) + "\n"
 
 
-def _readme(integers: IntegerModel, target: Target, comparison: Comparison, executed: bool) -> str:
+def _readme(
+    integers: IntegerModel, target: Target, comparison: Comparison, executed: bool, figures: Mapping[str, str]
+) -> str:
     inputs = "\n".join(
         f"- `{source.name}`: {list(source.shape)}, {source.quantizer}: code · 2^-{source.form.fraction}, "
         f"{source.form.least} to {source.form.greatest}"
@@ -192,6 +204,8 @@ def _readme(integers: IntegerModel, target: Target, comparison: Comparison, exec
         f"## Checked\n\n{comparison.samples} samples: {differing} outputs of {how} differ from Keras "
         f"(`{VERIFICATION}`).",
     ]
+    if figures:
+        lines.append("## Size\n\n" + "\n".join(f"- {name}: {figure}" for name, figure in figures.items()))
     if integers.inexact:
         lines.append(
             f"Keras computes in float32, which rounds in {', '.join(integers.inexact)}; the integers are exact there."

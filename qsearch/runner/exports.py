@@ -66,6 +66,8 @@ def _exported(
     comparison = exported.comparison
     differing = sum(comparison.keras_mismatches.values())
     text = f"{what}: {differing} outputs of {comparison.samples} samples differ from Keras; in {folder}"
+    if exported.figures:
+        text += f" ({', '.join(f'{name} {figure}' for name, figure in exported.figures.items())})"
     return ExportOutcome(wanted.name, text, True)
 
 

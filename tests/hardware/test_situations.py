@@ -104,6 +104,6 @@ def test_real_scales_are_exact_in_integers_and_told(kernel: str, tmp_path: Path)
 
 
 def test_a_target_that_cannot_be_exact_says_where(tmp_path: Path) -> None:
-    with pytest.raises((ExportError, ConfigError), match="24 bits of float32|pip install"):
+    with pytest.raises((ExportError, ConfigError), match=r"24 bits of float32|pip install"):
         qsearch.export(network("quantized_bits(4,0,1,alpha='auto')"), "qonnx", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -40,10 +40,11 @@ class CTarget:
         """All of it is written in memory: what cannot be is found out by that."""
         header_of(model, _packed(options))
 
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
+    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
         header = header_of(model, _packed(options))
         (folder / header.file).write_text(header.text, encoding="ascii")
         (folder / SELFTEST).write_text(selftest(model, header), encoding="ascii")
+        return {"constants (flash)": f"{header.constants:,} bytes", "static memory (RAM)": f"{header.memory:,} bytes"}
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]] | None:
         """Compiled and run where there is a compiler."""

@@ -34,7 +34,7 @@ class CodesTarget:
         if options:
             raise ConfigError(f"target codes: option {shown(next(iter(options)))}: unknown; it has none")
 
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
+    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
         arrays: dict[str, Codes] = {}
         steps = []
         for step in model.steps:
@@ -64,6 +64,7 @@ class CodesTarget:
         }
         numpy.savez_compressed(folder / ARRAYS, **arrays)  # type: ignore[arg-type]
         (folder / NETWORK).write_text(json.dumps(network, indent=2) + "\n", encoding="utf-8")
+        return {}
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]]:
         """Read back and computed step by step."""

@@ -68,7 +68,7 @@ class Hls4mlTarget:
         if importlib.util.find_spec("hls4ml") is None:
             raise ConfigError("hls4ml is not installed; `pip install qsearch[hls4ml]`")
 
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
+    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
         chosen = _options(options)
         network = network_of(model)
         from hls4ml.model.graph import ModelGraph
@@ -83,6 +83,7 @@ class Hls4mlTarget:
             raise ExportError(f"hls4ml cannot write this model with {chosen['io_type']}: {error}") from error
         written = folder / "hls4ml_config.yml"  # the folder is moved to its place when all of it is right
         written.write_text(written.read_text(encoding="utf-8").replace(str(folder), "."), encoding="utf-8")
+        return {}
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]] | None:
         """The C++ code on every sample, compiled apart, so that the project stays as it was written."""

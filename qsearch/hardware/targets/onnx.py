@@ -38,13 +38,14 @@ class OnnxTarget:
         for source in model.sources:
             source_grid(source)
 
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
+    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
         import onnx
 
         dialect = Plain(double=checked_options(self.name, options, float64=True)["float64"])
         made = Network(model, dialect).proto("batch", {})
         onnx.checker.check_model(made, full_check=True)
         onnx.save(made, str(folder / FILE))
+        return {}
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]]:
         """By onnxruntime on the CPU, with all of its optimizations."""

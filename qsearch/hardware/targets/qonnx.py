@@ -38,7 +38,7 @@ class QonnxTarget:
         for source in model.sources:
             source_grid(source)
 
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
+    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
         import onnx
         from qonnx.core.modelwrapper import ModelWrapper
         from qonnx.transformation.infer_shapes import InferShapes
@@ -47,6 +47,7 @@ class QonnxTarget:
         made = Network(model, dialect).proto(1, {DOMAIN: 1})
         shaped = ModelWrapper(made).transform(InferShapes())
         onnx.save(shaped.model, str(folder / FILE))
+        return {}
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]]:
         """By qonnx's own executor, tidied up as FINN and hls4ml want it."""
