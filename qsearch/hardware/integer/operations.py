@@ -238,6 +238,43 @@ class Repeat:
         return found
 
 
+@dataclass(frozen=True)
+class Stuff:
+    """Zeros between neighbouring positions, one less than the stride: what a transposed convolution reads."""
+
+    strides: tuple[int, ...]
+
+    def __call__(self, *inputs: Codes) -> Codes:
+        x = inputs[0]
+        sides = [(side - 1) * stride + 1 for side, stride in zip(x.shape[1:-1], self.strides, strict=True)]
+        found = numpy.zeros((len(x), *sides, x.shape[-1]), numpy.int64)
+        found[(slice(None), *(slice(None, None, stride) for stride in self.strides))] = x
+        return found
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The codes from `start` to before `stop` along an axis, the batch axis counted."""
+
+    axis: int
+    start: int
+    stop: int
+
+    def __call__(self, *inputs: Codes) -> Codes:
+        whole: tuple[slice, ...] = (slice(None),) * self.axis
+        return inputs[0][(*whole, slice(self.start, self.stop))]
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    """A row of a table for every code, along a new last axis; table (codes, row)."""
+
+    table: Codes
+
+    def __call__(self, *inputs: Codes) -> Codes:
+        return self.table[inputs[0]]
+
+
 def windows_of(
     x: Codes,
     window: Sequence[int],
