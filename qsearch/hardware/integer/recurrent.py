@@ -37,11 +37,7 @@ def recurrent_steps(chain: Chain, node: Node, layer: Any, source: str) -> str:
     ends = []
     for suffix, one, turned in (("forward", layer.forward_layer, False), ("backward", layer.backward_layer, True)):
         ends.append(_one_way(chain, node, one, source, f":{suffix}", turned and one.return_sequences))
-    kind = _MERGES.get(layer.merge_mode)
-    if kind is None:
-        raise ExportError(
-            f"{node.layer}: gives both directions apart; allowed: merge_mode 'concat', 'sum', 'mul', 'ave'"
-        )
+    kind = _MERGES[layer.merge_mode]
     forms = [chain.forms[end] for end in ends]
     made = concatenated(forms, -1) if kind == "Concatenate" else merged(node.layer, kind, forms)
     if layer.merge_mode == "ave":  # half of the sum: one more bit behind the point
@@ -50,6 +46,10 @@ def recurrent_steps(chain: Chain, node: Node, layer: Any, source: str) -> str:
 
 
 def _check(node: Node, layer: Any) -> None:
+    if isinstance(layer, keras.layers.Bidirectional) and layer.merge_mode not in _MERGES:
+        raise ExportError(
+            f"{node.layer}: gives both directions apart; allowed: merge_mode {', '.join(map(repr, _MERGES))}"
+        )
     if node.results > 1:
         raise ExportError(f"{node.layer}: gives its states too; allowed: return_state=False")
     if len(node.inputs) > 1:
@@ -141,7 +141,14 @@ class _Cell:
     # single steps
 
     def step(self, what: str, made: Any, *inputs: str) -> str:
-        return self.chain.add(self.node.layer, f"{self.name}:{self.at}:{what}", made, *inputs)
+        try:
+            return self.chain.add(self.node.layer, f"{self.name}:{self.at}:{what}", made, *inputs)
+        except ExportError as error:
+            if self.cell.state_quantizer is not None:
+                raise
+            raise ExportError(
+                f"{error}; its states gain bits with every time step: give it state_quantizer='quantized_bits(8,2,1)'"
+            ) from None
 
     def product(self, what: str, source: str, weight: QuantizedWeight, bias: QuantizedWeight | None = None) -> str:
         for suffix, operation, form in sums(self.dense, weight, bias, self.chain.forms[source]):

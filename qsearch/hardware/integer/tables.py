@@ -23,7 +23,6 @@ _MASKED = (
     keras.layers.RNN,
     keras.layers.Bidirectional,
     keras.layers.GlobalAveragePooling1D,
-    keras.layers.Concatenate,
     keras.layers.Softmax,
 )
 """Layers that compute something else where time steps are masked."""

@@ -47,7 +47,7 @@ def pointwise_steps(node: Node, layer: Any, form: Format) -> Iterator[Made]:
 
 
 def _geometry(node: Node, layer: Any, weight: QuantizedWeight, groups: int) -> Geometry:
-    """The padding that gives the output's size, as TensorFlow takes it from the convolution that this is turned from."""
+    """The padding that gives the output's size, as TensorFlow takes it from the convolution that this turns."""
     dilation = tuple(layer.dilation_rate)
     padding = []
     axes = zip(node.input_shapes[0], node.output_shape, weight.values.shape[:-2], layer.strides, dilation, strict=False)
