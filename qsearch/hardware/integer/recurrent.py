@@ -52,7 +52,7 @@ def _check(node: Node, layer: Any) -> None:
         )
     if node.results > 1:
         raise ExportError(f"{node.layer}: gives its states too; allowed: return_state=False")
-    if len(node.inputs) > 1:
+    if len(node.inputs) > 1 or any(_given(call) for call in getattr(layer, "_inbound_nodes", ())):
         raise ExportError(f"{node.layer}: is given its first states; allowed: states that begin with 0")
     for one in (getattr(layer, "forward_layer", layer), getattr(layer, "backward_layer", layer)):
         if not isinstance(getattr(one, "cell", None), QuantizedCell):
@@ -62,6 +62,11 @@ def _check(node: Node, layer: Any) -> None:
             )
         if one.stateful:
             raise ExportError(f"{node.layer}: keeps its states from call to call; allowed: stateful=False")
+
+
+def _given(call: Any) -> bool:
+    """Whether a call brings states, which may be constants that no node of the graph stands for."""
+    return len(call.arguments.args) > 1 or call.arguments.kwargs.get("initial_state") is not None
 
 
 def _one_way(chain: Chain, node: Node, layer: Any, source: str, suffix: str, turned: bool) -> str:

@@ -85,9 +85,13 @@ def check_masks(layers: dict[str, Any]) -> None:
         for path, core in cores.items()
         if isinstance(core, keras.layers.Masking) or getattr(core, "mask_zero", False)
     ]
+    readers = [path for path, core in cores.items() if isinstance(core, _MASKED)]
+    for path in readers:
+        calls = getattr(layers[path], "_inbound_nodes", ())
+        if not masks and any(call.arguments.kwargs.get("mask") is not None for call in calls):
+            raise ExportError(f"{path}: is given a mask, which is not computed in integers; leave it out")
     if not masks:
         return
-    readers = [path for path, core in cores.items() if isinstance(core, _MASKED)]
     changes = [path for path in masks if getattr(cores[path], "mask_value", 0) != 0]
     if readers or changes:
         told = f", which {readers[0]} leaves out" if readers else ""
