@@ -15,7 +15,7 @@ import numpy
 from qsearch import __version__
 from qsearch.errors import ExportError, OutputError, reason_of
 from qsearch.files import failing_writes
-from qsearch.hardware.integer.build import integer_model
+from qsearch.hardware.integer.build import NORMS, integer_model
 from qsearch.hardware.integer.compare import Comparison, compare, extremes
 from qsearch.hardware.integer.model import IntegerModel, fits_float32
 from qsearch.hardware.targets import target_named
@@ -52,6 +52,7 @@ def export(
     sources: Mapping[str, str] | str | None = None,
     samples: Mapping[str, Any] | Any = None,
     options: Mapping[str, Any] | None = None,
+    norms: str = NORMS[0],
 ) -> Exported:
     """Write a quantized model for a target, and compare the files with Keras.
 
@@ -62,6 +63,7 @@ def export(
         sources: the quantizer of the model's inputs, or of each by its name; int8 where it is left out.
         samples: inputs to compare on, beside random and extreme ones; a batch, or one for each input by name.
         options: of the target.
+        norms: "scale", or "thresholds" of each channel, which round as Keras does; see `integer_model`.
 
     Raises:
         ExportError: the target cannot compute the model exactly (nothing is written), or the files differ from it.
@@ -69,7 +71,7 @@ def export(
         OutputError: the folder holds something, or cannot be written.
     """
     chosen = target_named(target)
-    integers = integer_model(model, sources)
+    integers = integer_model(model, sources, norms)
     chosen.check(integers)
     folder = _empty(expanded(str(path)))
     aside = folder.with_name(f".{folder.name}.partial")
@@ -81,7 +83,9 @@ def export(
             chosen.write(integers, aside, options or {})
         comparison, executed = _compared(model, integers, chosen, aside, samples)
         with failing_writes(aside):
-            (aside / VERIFICATION).write_text(_verification(integers, chosen, comparison, executed), encoding="utf-8")
+            (aside / VERIFICATION).write_text(
+                _verification(integers, chosen, comparison, executed, norms), encoding="utf-8"
+            )
             (aside / README).write_text(_readme(integers, chosen, comparison, executed), encoding="utf-8")
         if comparison.artefact_mismatches:
             raise ExportError(
@@ -111,9 +115,10 @@ def verify_export(model: keras.Model, folder: str | Path, samples: Mapping[str, 
     try:
         told = json.loads((path / VERIFICATION).read_text(encoding="utf-8"))
         target, sources = target_named(told["target"]), dict(told["sources"])
+        norms = str(told.get("norms", NORMS[0]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path}: is no folder that qsearch export wrote: {reason_of(error)}") from None
-    integers = integer_model(model, sources)
+    integers = integer_model(model, sources, norms)
     try:
         comparison, executed = _compared(model, integers, target, path, samples)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -155,11 +160,12 @@ def _compared(
     return compare(model, integers, codes, found), found is not None
 
 
-def _verification(integers: IntegerModel, target: Target, comparison: Comparison, executed: bool) -> str:
+def _verification(integers: IntegerModel, target: Target, comparison: Comparison, executed: bool, norms: str) -> str:
     told = {
         "qsearch": __version__,
         "target": target.name,
         "sources": {source.name: source.quantizer for source in integers.sources},
+        "norms": norms,
         "executed": executed,
         **asdict(comparison),
         "inexact_in_float32": list(integers.inexact),

@@ -9,13 +9,14 @@ from typing import Any
 import keras
 import numpy
 
-from qsearch.errors import ExportError
+from qsearch.errors import ConfigError, ExportError, did_you_mean, shown
 from qsearch.functions import RELU, SIGMOID, SOFTMAX
 from qsearch.graph import operations as ops
 from qsearch.graph.from_keras import read_model
 from qsearch.graph.model_graph import Node
 from qsearch.graph.walk import core_of, operations_by_path
 from qsearch.hardware.integer.chain import Chain
+from qsearch.hardware.integer.channel_steps import channel_rule
 from qsearch.hardware.integer.formats import Format, dyadic
 from qsearch.hardware.integer.linear import dense_steps, norm_step, scaled
 from qsearch.hardware.integer.merges import concatenated, merged
@@ -31,6 +32,7 @@ from qsearch.quantizers.base import Quantizer
 
 DEFAULT_SOURCE = "quantized_bits(8,0,1)"
 """What inputs are rounded to where nobody says: int8, as energies are priced."""
+NORMS = ("scale", "thresholds")
 _ENDS = (SOFTMAX, SIGMOID)
 """Functions that keep the order of what they get, which no target needs behind an output."""
 
@@ -42,24 +44,33 @@ class Signal:
     step: str
     function: Callable[[Any], Any] | None = None
     function_name: str = ""
+    norm: Node | None = None
+    """A batch normalization that becomes part of the thresholds of the quantizer behind it."""
 
 
-def integer_model(model: keras.Model, sources: Mapping[str, str] | str | None = None) -> IntegerModel:
+def integer_model(
+    model: keras.Model, sources: Mapping[str, str] | str | None = None, norms: str = NORMS[0]
+) -> IntegerModel:
     """The integers that a quantized model computes.
 
     Args:
         sources: the quantizer of the model's inputs, or of each by its name; int8 where it is left out.
+        norms: what a batch normalization with a quantizer behind it becomes: "scale", a product and a sum, exact where
+            Keras' float32 rounds; or "thresholds" of each channel, which are Keras' to the bit.
 
     Raises:
+        ConfigError: norms that are none of these.
         ExportError: a layer that cannot be computed in integers exactly, named with the way out.
         ModelError: the model has no graph.
     """
-    return _Builder(model, sources).build()
+    if norms not in NORMS:
+        raise ConfigError(f"norms: {shown(norms)}{did_you_mean(str(norms), NORMS)}; allowed: {', '.join(NORMS)}")
+    return _Builder(model, sources, norms == "thresholds").build()
 
 
 class _Builder:
-    def __init__(self, model: keras.Model, sources: Mapping[str, str] | str | None) -> None:
-        self.model, self.given = model, sources
+    def __init__(self, model: keras.Model, sources: Mapping[str, str] | str | None, thresholds: bool) -> None:
+        self.model, self.given, self.thresholds = model, sources, thresholds
         self.graph = read_model(model)
         self.layers = operations_by_path(model)
         self.times = times_by_path(model)
@@ -138,6 +149,8 @@ class _Builder:
             case ops.TransposedConvolution() | ops.DepthwiseTransposed() | ops.SeparableTransposed():
                 return self._transposed(node, layer)
             case ops.BatchNormalization():
+                if self.thresholds and self._quantizer_behind(node) is not None:
+                    return Signal(self._codes(node, 0), norm=node)
                 return self._added(node, norm_step(node.layer, layer, self._form(node)))
             case ops.Merge():
                 return self._merged(node, node.operation)
@@ -214,18 +227,39 @@ class _Builder:
 
     def _looked_up(self, node: Node, layer: Any) -> Signal:
         """A quantizer that alone reads a table is applied to the table, which is exact and smaller."""
-        readers = [one for one in self.graph.nodes if node.name in one.inputs]
-        function = None
-        if len(readers) == 1 and isinstance(readers[0].operation, ops.Activation):
-            behind = _function(core_of(self.layers.get(readers[0].layer)))
-            if _is_quantized(behind) and node.name not in self.graph.outputs:
-                function = _called(behind)
+        behind = self._quantizer_behind(node)
+        function = None if behind is None else _called(behind)
         return self._added(node, lookup_step(node, layer, self._form(node), function))
+
+    def _quantizer_behind(self, node: Node) -> Any:
+        """The quantizer that alone reads a node; None where there is none."""
+        readers = [one for one in self.graph.nodes if node.name in one.inputs]
+        if len(readers) != 1 or not isinstance(readers[0].operation, ops.Activation) or node.name in self.graph.outputs:
+            return None
+        behind = _function(core_of(self.layers.get(readers[0].layer)))
+        return behind if _is_quantized(behind) else None
+
+    def _normalized(self, node: Node, signal: Signal, norm: Node, activation: Any) -> Signal:
+        """A batch normalization and the quantizer behind it."""
+        layer, form = core_of(self.layers[norm.layer]), self.chain.forms[signal.step]
+        shape = norm.input_shapes[0]
+
+        def function(x: Any) -> Any:
+            rows = keras.ops.reshape(x, (-1, *(1,) * (len(shape) - 1), shape[-1]))
+            return keras.ops.reshape(_called(activation)(layer(rows, training=False)), x.shape)
+
+        made = channel_rule(function, shape[-1], form)
+        if made is None:  # too many levels, or some that fall and rise
+            scaled = self.chain.add(norm.layer, norm.name, norm_step(norm.layer, layer, form), signal.step)
+            return self._activated(node, Signal(scaled), activation, None)
+        return Signal(self.chain.add(node.layer, f"{node.name}:quantized", made, signal.step))
 
     def _activated(self, node: Node, signal: Signal, activation: Any, operation: ops.Activation | None) -> Signal:
         """What a function makes of a signal: a rule where it is a quantizer, else something still to be done."""
         if activation is None or activation is keras.activations.linear:
             return signal
+        if signal.norm is not None:
+            return self._normalized(node, signal, signal.norm, activation)
         name = operation.function.name if operation is not None else getattr(activation, "__name__", "its activation")
         before = signal.function
         function = activation if before is None else _then(before, activation)

@@ -56,6 +56,21 @@ class Thresholds:
         return self.levels[numpy.searchsorted(self.thresholds, inputs[0], side="right")]
 
 
+@dataclass(frozen=True, eq=False)
+class ChannelThresholds:
+    """A step function for each channel of the last axis; thresholds (channels, steps), levels (channels, steps + 1)."""
+
+    thresholds: Codes
+    levels: Codes
+
+    def __call__(self, *inputs: Codes) -> Codes:
+        codes = inputs[0]
+        found = numpy.empty_like(codes)
+        for channel, (thresholds, levels) in enumerate(zip(self.thresholds, self.levels, strict=True)):
+            found[..., channel] = levels[numpy.searchsorted(thresholds, codes[..., channel], side="right")]
+        return found
+
+
 @dataclass(frozen=True)
 class Clamp:
     """min(max(x, least), greatest): relu and its like."""

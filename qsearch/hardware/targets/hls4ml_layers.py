@@ -40,6 +40,7 @@ _MISSING = {
     "Repeat": f"hls4ml has no exact up-sampling; {_ELSE}",
     "Stuff": f"hls4ml has no transposed convolutions; {_ELSE}",
     "Slice": f"hls4ml takes no steps out of a sequence, which recurrent layers and layers over time need; {_ELSE}",
+    "ChannelThresholds": "hls4ml has no thresholds of channels; export with norms='scale'",
     "Lookup": f"hls4ml has no embeddings; {_ELSE}",
 }
 """What is missing, by the operation."""

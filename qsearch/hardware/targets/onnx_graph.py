@@ -166,6 +166,22 @@ class Dialect(Protocol):
     def stepped(self, graph: Graph, x: str, name: str, thresholds: NDArray[Any], levels: Codes, fraction: int) -> str:
         """levels[how many thresholds are not above x] times 2^-fraction, float32."""
 
+    def stepped_by_channel(
+        self,
+        graph: Graph,
+        x: str,
+        name: str,
+        thresholds: NDArray[Any],
+        levels: Codes,
+        fraction: int,
+        shape: tuple[int, ...],
+    ) -> str:
+        """`stepped` with rows of their own for channels, which lie along the axis behind the batch.
+
+        Args:
+            shape: of one number per channel, so that it meets x.
+        """
+
     def weights(self, graph: Graph, name: str, codes: Codes, fraction: int) -> str:
         """Constant codes times 2^-fraction as float32, with their precision; `codes` have no common factor of 2."""
 

@@ -65,6 +65,7 @@ class Network(Tensors):
         made: Mapping[type, Callable[[Step, Any], Tensor]] = {
             ops.Uniform: self._uniform,
             ops.Thresholds: self._thresholds,
+            ops.ChannelThresholds: self._channel_thresholds,
             ops.Clamp: self._clamp,
             ops.Dense: self._dense,
             ops.Convolution: self._convolution,
@@ -111,6 +112,16 @@ class Network(Tensors):
             self.graph, x.name, step.name, thresholds.astype(kind), rule.levels, step.form.fraction
         )
         return replace(x, name=found, wide=False)
+
+    def _channel_thresholds(self, step: Step, rule: ops.ChannelThresholds) -> Tensor:
+        tensor = self.tensors[step.inputs[0]]
+        x = self._in(tensor, FIRST if tensor.rank > 2 else LAST)
+        kind = numpy.float64 if x.wide else numpy.float32
+        thresholds = values_of(rule.thresholds, self.forms[step.inputs[0]].fraction).astype(kind)
+        made = self.dialect.stepped_by_channel(
+            self.graph, x.name, step.name, thresholds, rule.levels, step.form.fraction, (-1, *(1,) * (x.rank - 2))
+        )
+        return replace(x, name=made, wide=False)
 
     def _clamp(self, step: Step, rule: ops.Clamp) -> Tensor:
         x, form = self._read(step), self.forms[step.inputs[0]]
