@@ -15,7 +15,7 @@ import numpy
 from qsearch import __version__
 from qsearch.errors import ExportError, OutputError, reason_of
 from qsearch.files import failing_writes
-from qsearch.hardware.integer.build import integer_model
+from qsearch.hardware.integer.build import NORMS, integer_model
 from qsearch.hardware.integer.compare import Comparison, compare, extremes
 from qsearch.hardware.integer.model import IntegerModel, fits_float32
 from qsearch.hardware.targets import target_named
@@ -54,6 +54,7 @@ def export(
     sources: Mapping[str, str] | str | None = None,
     samples: Mapping[str, Any] | Any = None,
     options: Mapping[str, Any] | None = None,
+    norms: str = NORMS[0],
 ) -> Exported:
     """Write a quantized model for a target, and compare the files with Keras.
 
@@ -64,6 +65,7 @@ def export(
         sources: the quantizer of the model's inputs, or of each by its name; int8 where it is left out.
         samples: inputs to compare on, beside random and extreme ones; a batch, or one for each input by name.
         options: of the target.
+        norms: "scale", or "thresholds" of each channel, which round as Keras does; see `integer_model`.
 
     Raises:
         ExportError: the target cannot compute the model exactly (nothing is written), or the files differ from it.
@@ -71,7 +73,7 @@ def export(
         OutputError: the folder holds something, or cannot be written.
     """
     chosen = target_named(target)
-    integers = integer_model(model, sources)
+    integers = integer_model(model, sources, norms)
     chosen.check(integers, options or {})
     folder = _empty(expanded(str(path)))
     aside = folder.with_name(f".{folder.name}.partial")
@@ -84,7 +86,7 @@ def export(
         comparison, executed = _compared(model, integers, chosen, aside, samples)
         with failing_writes(aside):
             (aside / VERIFICATION).write_text(
-                _verification(integers, chosen, comparison, executed, figures), encoding="utf-8"
+                _verification(integers, chosen, comparison, executed, norms, figures), encoding="utf-8"
             )
             (aside / README).write_text(_readme(integers, chosen, comparison, executed, figures), encoding="utf-8")
         if comparison.artefact_mismatches:
@@ -117,9 +119,10 @@ def verify_export(model: keras.Model, folder: str | Path, samples: Mapping[str, 
     try:
         told = json.loads((path / VERIFICATION).read_text(encoding="utf-8"))
         target, sources = target_named(told["target"]), dict(told["sources"])
+        norms = str(told.get("norms", NORMS[0]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path}: is no folder that qsearch export wrote: {reason_of(error)}") from None
-    integers = integer_model(model, sources)
+    integers = integer_model(model, sources, norms)
     try:
         comparison, executed = _compared(model, integers, target, path, samples)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -162,12 +165,18 @@ def _compared(
 
 
 def _verification(
-    integers: IntegerModel, target: Target, comparison: Comparison, executed: bool, figures: Mapping[str, str]
+    integers: IntegerModel,
+    target: Target,
+    comparison: Comparison,
+    executed: bool,
+    norms: str,
+    figures: Mapping[str, str],
 ) -> str:
     told = {
         "qsearch": __version__,
         "target": target.name,
         "sources": {source.name: source.quantizer for source in integers.sources},
+        "norms": norms,
         "executed": executed,
         "mismatches": sum(comparison.keras_mismatches.values()) + comparison.artefact_mismatches,
         **asdict(comparison),

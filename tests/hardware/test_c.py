@@ -293,6 +293,12 @@ OPERATIONS: dict[str, IntegerModel] = {
     "global sum": steps((3, 4, 2), 2**30, operations.Global(largest=False, keepdims=True, factor=-3)),
     "permuted": steps((2, 3, 4), 100, operations.Permute((0, 3, 1, 2)), operations.Scale(kernel(3), kernel(3))),
     "padded": steps((2, 3, 4), 100, operations.Pad(((1, 2), (0, 3))), operations.Repeat((2, 3))),
+    "stuffed": steps((3, 4, 2), 100, operations.Stuff((2, 3)), operations.Uniform(0, 1, -40, 40)),
+    "stuffed along one axis": steps((3, 4, 2), 100, FIRST, operations.Stuff((1, 4))),
+    "stuffed, flat": steps((5, 2), 100, operations.Stuff((3,))),
+    "part of an axis": steps((5, 4, 2), 100, FIRST, operations.Slice(1, 2, 5), operations.Slice(2, 0, 3)),
+    "part of the channels": steps((5, 4), 100, operations.Slice(2, 1, 3), operations.Scale(kernel(2), kernel(2))),
+    "looked up": steps((4, 3), 0, operations.Lookup(kernel(1, 5) << 33), operations.Clamp(-(2**35), 2**34)),
     "repeated": steps((3, 4), 100, FIRST, operations.Repeat((3,))),
     "concatenated": steps(
         (2, 3, 4), 100, FIRST, (operations.Concatenate(2, (3, -5, 1)), ("x/1", "0. step", "x/1")), FIRST

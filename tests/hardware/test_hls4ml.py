@@ -162,7 +162,7 @@ def refused(*more: Any) -> keras.Model:
     ("more", "said"),
     [
         ([lambda: keras.layers.ZeroPadding2D(1)], "padding 'same'"),
-        ([lambda: keras.layers.UpSampling2D(2)], "no exact Repeat"),
+        ([lambda: keras.layers.UpSampling2D(2)], "no exact up-sampling"),
         ([lambda: layers.QActivation("ternary(alpha=1.0)")], "steps where"),
         ([lambda: layers.QConv2D(4, 3, groups=2, **QUANTIZED)], "groups=1"),
         (

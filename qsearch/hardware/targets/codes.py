@@ -19,7 +19,8 @@ from qsearch.hardware.integer.model import IntegerModel
 ARRAYS, NETWORK = "codes.npz", "network.json"
 README = f"""`{NETWORK}` lists the steps of the network in order: what each reads, what it computes with which options,
 the shape of its result, and the format of the result's integers: value = code · 2^-fraction / divisor, codes from
-`least` to `greatest`. `{ARRAYS}` holds kernels, biases, factors and tables by "step/name", int64. Tensors have the
+`least` to `greatest`. `{ARRAYS}` holds kernels, biases, factors and tables, int64; `arrays` of a step says by which
+name, as time steps of a recurrent layer share theirs. Tensors have the
 batch axis first and channels last. `qsearch/hardware/integer/operations.py` says what each operation computes.
 """
 
@@ -36,11 +37,13 @@ class CodesTarget:
 
     def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
         arrays: dict[str, Codes] = {}
+        known: dict[tuple[Any, ...], str] = {}
         steps = []
         for step in model.steps:
             values = _parts(step.operation)
             held = {name: value for name, value in values.items() if isinstance(value, numpy.ndarray)}
-            arrays |= {f"{step.name}/{name}": value for name, value in held.items()}
+            keys = {name: known.setdefault(_content(value), f"{step.name}/{name}") for name, value in held.items()}
+            arrays |= {key: held[name] for name, key in keys.items()}
             steps.append(
                 {
                     "name": step.name,
@@ -48,7 +51,7 @@ class CodesTarget:
                     "operation": type(step.operation).__name__,
                     "inputs": list(step.inputs),
                     "options": {name: value for name, value in values.items() if name not in held},
-                    "arrays": sorted(held),
+                    "arrays": keys,
                     "shape": list(step.shape),
                     "format": _format(step.form),
                 }
@@ -75,10 +78,14 @@ class CodesTarget:
             for step in network["steps"]:
                 kind = getattr(operations, step["operation"])
                 options = {name: _tuples(value) for name, value in step["options"].items()}
-                held = {name: arrays[f"{step['name']}/{name}"] for name in step["arrays"]}
+                held = {name: arrays[key] for name, key in step["arrays"].items()}
                 known[step["name"]] = kind(**options, **held)(*(known[name] for name in step["inputs"]))
                 forms[step["name"]] = Format(**step["format"])
         return {o["name"]: forms[o["step"]].values(known[o["step"]]) for o in network["outputs"]}
+
+
+def _content(array: Codes) -> tuple[Any, ...]:
+    return array.shape, array.dtype.str, array.tobytes()
 
 
 def _parts(operation: Any) -> dict[str, Any]:

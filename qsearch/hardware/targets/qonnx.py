@@ -16,6 +16,8 @@ from qsearch.hardware.targets.onnx_run import BATCH, WIDE_OPTION, batches, check
 from qsearch.hardware.targets.onnx_steps import Network, source_grid
 
 FILE, DOMAIN = "model.onnx", "qonnx.custom_op.general"
+_LAYOUTS = {2: "NC", 3: "NCW", 4: "NCHW"}
+"""By the rank of a tensor with its channels first; qonnx takes them to be last where there are three axes."""
 PACKAGES = ("onnx", "onnxruntime", "qonnx")
 README = f"""`{FILE}` is a QONNX model (ONNX opset {OPSET}, and `{DOMAIN}` 1). Real inputs, channels last, go through a
 `Quant` node first. `Quant` and `BipolarQuant` nodes tell the precision of every weight and activation; all scales are
@@ -107,6 +109,36 @@ class Qonnx:
             found = graph.node("Add", [found, part], name) if found else part
         return self._float(graph, found, thresholds)
 
+    def stepped_by_channel(
+        self,
+        graph: Graph,
+        x: str,
+        name: str,
+        thresholds: NDArray[Any],
+        levels: Codes,
+        fraction: int,
+        shape: tuple[int, ...],
+    ) -> str:
+        """What rises and what falls in any channel, on the level that each channel begins with."""
+        jumps = numpy.diff(levels)
+        step = int(numpy.gcd.reduce(numpy.abs(jumps), axis=None)) or 1
+        base = values_of(levels[:, 0].reshape(shape), fraction)
+        found = graph.constant(f"{name}:first", base, thresholds.dtype)
+        if not jumps.any():
+            zeros = graph.node("Mul", [x, graph.constant(f"{name}:none", 0, thresholds.dtype)], f"{name}:zeros")
+            found = graph.node("Add", [zeros, found], name)
+        for sign in (1, -1):
+            times = numpy.maximum(sign * jumps // step, 0)
+            if not times.any():
+                continue
+            rows = [numpy.repeat(row, count) for row, count in zip(thresholds, times, strict=True)]
+            table = numpy.full((len(rows), max(map(len, rows))), numpy.inf, thresholds.dtype)
+            for row, own in zip(table, rows, strict=True):
+                row[: len(own)] = own
+            part = self._threshold(graph, x, name, table, sign * step, 0, fraction, _LAYOUTS.get(len(shape) + 1))
+            found = graph.node("Add", [part, found], name)
+        return self._float(graph, found, thresholds)
+
     def _float(self, graph: Graph, x: str, like: NDArray[Any]) -> str:
         return graph.node("Cast", [x], f"{x}:float", to=FLOAT) if like.dtype == numpy.float64 else x
 
@@ -137,7 +169,15 @@ class Qonnx:
         return graph.node("BipolarQuant", [x, scale], name, DOMAIN)
 
     def _threshold(
-        self, graph: Graph, x: str, name: str, rows: NDArray[Any], step: int, base: int, fraction: int
+        self,
+        graph: Graph,
+        x: str,
+        name: str,
+        rows: NDArray[Any],
+        step: int,
+        base: int,
+        fraction: int,
+        layout: str | None = None,
     ) -> str:
         scale, bias = (float(values_of(numpy.array(number), fraction)) for number in (step, base))
         ends = sorted((base, base + step * rows.shape[1]))
@@ -150,6 +190,7 @@ class Qonnx:
             out_dtype=f"{'' if form.signed else 'U'}INT{form.bits}",
             out_scale=scale,
             out_bias=bias,
+            **({} if layout is None else {"data_layout": layout}),
         )
 
 
