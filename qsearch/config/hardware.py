@@ -13,10 +13,11 @@ from qsearch.config.section import Section
 
 
 class TargetConfig(Section):
-    """A form in which models leave for hardware, with its options."""
+    """A form in which models leave for hardware, with its options; norms: None for what suits it."""
 
     name: Annotated[Text, BeforeValidator(one_of(TARGETS))]
     options: Mapping[str, Any] = {}
+    norms: Literal["scale", "thresholds"] | None = None
 
 
 class ExportConfig(TargetConfig):

@@ -54,7 +54,7 @@ def export(
     sources: Mapping[str, str] | str | None = None,
     samples: Mapping[str, Any] | Any = None,
     options: Mapping[str, Any] | None = None,
-    norms: str = NORMS[0],
+    norms: str | None = None,
 ) -> Exported:
     """Write a quantized model for a target, and compare the files with Keras.
 
@@ -65,7 +65,8 @@ def export(
         sources: the quantizer of the model's inputs, or of each by its name; int8 where it is left out.
         samples: inputs to compare on, beside random and extreme ones; a batch, or one for each input by name.
         options: of the target.
-        norms: "scale", or "thresholds" of each channel, which round as Keras does; see `integer_model`.
+        norms: "scale", or "thresholds" of each channel, which round as Keras does; see `integer_model`; None for
+            what suits the target.
 
     Raises:
         ExportError: the target cannot compute the model exactly (nothing is written), or the files differ from it.
@@ -73,6 +74,7 @@ def export(
         OutputError: the folder holds something, or cannot be written.
     """
     chosen = target_named(target)
+    norms = chosen.norms if norms is None else norms
     integers = integer_model(model, sources, norms)
     chosen.check(integers, options or {})
     folder = _empty(expanded(str(path)))

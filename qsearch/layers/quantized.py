@@ -38,6 +38,10 @@ class Suited:
     arguments: Config
     asked: Config
 
+    def asked_for(self, prefix: str) -> Any:
+        """The constraint that was asked for, serialized; None for none."""
+        return self.asked.get(f"{prefix}_constraint")
+
 
 def suited(
     kernels: Mapping[str, Any], others: Mapping[str, Any], arguments: Config, initializers: Mapping[str, str]

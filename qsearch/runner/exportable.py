@@ -139,7 +139,8 @@ class _Probe:
         random = numpy.random.default_rng(0)
         model.set_weights([random.normal(size=weight.shape) * 0.3 for weight in model.get_weights()])
         try:
-            target_named(self.target.name).check(integer_model(model), self.target.options)
+            chosen = target_named(self.target.name)
+            chosen.check(integer_model(model, norms=self.target.norms or chosen.norms), self.target.options)
         except ExportError as error:
             return str(error).removeprefix(f"{_TRIED}: ").removeprefix(f"{_ACTIVATED}: ")
         return None
@@ -185,8 +186,9 @@ def _check_whole(loaded: LoadedConfig, model: keras.Model, space: SearchSpace, t
     for place in (0, -1):
         values = {one.name: 1.0 if one.name in widths else one.options[place] for one in space.dimensions}
         try:
-            tried = integer_model(apply_plan(model, space.plan(values)), source_quantizer(loaded.config))
-            target_named(target.name).check(tried, target.options)
+            chosen, sources = target_named(target.name), source_quantizer(loaded.config)
+            tried = integer_model(apply_plan(model, space.plan(values)), sources, target.norms or chosen.norms)
+            chosen.check(tried, target.options)
         except ModelError:  # a plan that does not fit is told with the trial that has it
             continue
         except ExportError as error:

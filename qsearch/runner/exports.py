@@ -60,6 +60,7 @@ def _exported(
             sources=source_quantizer(config),
             samples=samples,
             options=wanted.options,
+            norms=wanted.norms,
         )
     except QsearchError as error:
         return ExportOutcome(wanted.name, f"{what}: {error}", False)

@@ -22,7 +22,7 @@ QUICK = ["reference.epochs=1", "run.epochs=1", "final_training.epochs=0"]
 class NoTables:
     """A target that computes no tables, rounds half away from zero alone, and has kernels of 4 bits at most."""
 
-    name, extra, readme, wide_option = "codes", "", "", ""
+    name, extra, readme, wide_option, norms = "codes", "", "", "", "scale"
     write, run = codes.TARGET.write, codes.TARGET.run
 
     def check(self, model: IntegerModel, options: object) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from qsearch.errors import ConfigError, did_you_mean, shown
+from qsearch.hardware.integer.build import NORMS
 from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.c_header import Header, header_of
@@ -35,6 +36,7 @@ class CTarget:
     """Portable C, from a microcontroller up."""
 
     name, extra, readme, wide_option = "c", "", README, ""
+    norms = NORMS[0]
 
     def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
         """All of it is written in memory: what cannot be is found out by that."""

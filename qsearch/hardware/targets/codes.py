@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from qsearch.errors import ConfigError, shown
 from qsearch.hardware.integer import operations
+from qsearch.hardware.integer.build import NORMS
 from qsearch.hardware.integer.formats import Codes, Format
 from qsearch.hardware.integer.model import IntegerModel
 
@@ -29,6 +30,7 @@ class CodesTarget:
     """The integer model itself."""
 
     name, extra, readme, wide_option = "codes", "", README, ""
+    norms = NORMS[0]
 
     def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
         """Everything can be written so."""

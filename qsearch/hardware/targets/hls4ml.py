@@ -18,6 +18,7 @@ import numpy
 from numpy.typing import NDArray
 
 from qsearch.errors import ConfigError, ExportError, shown
+from qsearch.hardware.integer.build import NORMS
 from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.hls4ml_layers import Network, network_of
@@ -60,6 +61,7 @@ class Hls4mlTarget:
     """A project of hls4ml, written from the integer model."""
 
     name, extra, readme, wide_option = "hls4ml", "hls4ml", README, ""
+    norms = NORMS[0]
 
     def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
         network = network_of(model)

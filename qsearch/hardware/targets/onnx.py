@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from qsearch.hardware.integer.build import NORMS
 from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.onnx_graph import FLOAT, INT64, OPSET, Graph, Grid, require, values_of
@@ -30,7 +31,7 @@ class OnnxTarget:
     """Plain ONNX."""
 
     name, extra, readme = "onnx", "onnx", README
-    wide_option = WIDE_OPTION
+    wide_option, norms = WIDE_OPTION, NORMS[0]
 
     def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
         checked_options(self.name, options, float64=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from qsearch.hardware.integer.build import NORMS
 from qsearch.hardware.integer.formats import Codes, Format
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.onnx_graph import FLOAT, OPSET, Graph, Grid, require, values_of
@@ -32,7 +33,7 @@ class QonnxTarget:
     """QONNX by nodes of our own choice."""
 
     name, extra, readme = "qonnx", "qonnx", README
-    wide_option = WIDE_OPTION
+    wide_option, norms = WIDE_OPTION, NORMS[0]
 
     def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
         checked_options(self.name, options)
@@ -41,15 +42,17 @@ class QonnxTarget:
             source_grid(source)
 
     def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
+        self._save(model, Qonnx(double=checked_options(self.name, options)["float64"]), folder)
+        return {}
+
+    def _save(self, model: IntegerModel, dialect: Qonnx, folder: Path) -> None:
         import onnx
         from qonnx.core.modelwrapper import ModelWrapper
         from qonnx.transformation.infer_shapes import InferShapes
 
-        dialect = Qonnx(double=checked_options(self.name, options)["float64"])
         made = Network(model, dialect).proto(1, {DOMAIN: 1})
         shaped = ModelWrapper(made).transform(InferShapes())
         onnx.save(shaped.model, str(folder / FILE))
-        return {}
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]]:
         """By qonnx's own executor, tidied up as FINN and hls4ml want it."""

@@ -19,6 +19,7 @@ class Target(Protocol):
         name: as `qsearch export --to` knows it.
         extra: of qsearch, which has the packages that it needs: `pip install qsearch[extra]`; "" for none.
         readme: what the files are, and how they are built, as Markdown.
+        norms: the form of normalizations that it is written from where nobody says; see `integer_model`.
         wide_option: what makes sums exact that float32 does not hold, for messages; "" where the target has no floats.
     """
 
@@ -30,6 +31,9 @@ class Target(Protocol):
 
     @property
     def readme(self) -> str: ...
+
+    @property
+    def norms(self) -> str: ...
 
     @property
     def wide_option(self) -> str: ...
