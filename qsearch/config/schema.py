@@ -296,6 +296,7 @@ class RunConfig(Section):
     max_drop: Share | None = None
     early_stop: Literal["none", "bound"] = "none"
     best_models: Count = 1
+    trials: Literal["auto", "shared", "rebuilt"] = "auto"
     learning_rate_optimizer: Bool = False
     learning_rate_schedule: Schedule = ScheduleConfig()
     transfer_weights: Bool | None = None

@@ -26,6 +26,7 @@ from qsearch.training.objective import Objective
 from qsearch.training.rates import variable_factors, with_factors
 from qsearch.training.resizable import assign_all
 from qsearch.training.schedules import RateSchedule, state_of
+from qsearch.training.seeds import seed_all
 
 EpochEnded = Callable[[int, int, Mapping[str, float]], None]
 
@@ -109,9 +110,11 @@ def train(
     Raises:
         DivergedError: no epoch had a finite metric.
     """
-    if not compiled:
+    if compiled:
+        seed_all(seed)
+    else:
         compile_model(model, recipe, data.train.steps(recipe.batch_size))
-    keras.utils.set_random_seed(seed)
+        keras.utils.set_random_seed(seed)
     if state is not None:
         model.optimizer.build(model.trainable_variables)
         assign_all(model.weights, state.weights)

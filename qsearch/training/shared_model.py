@@ -60,6 +60,8 @@ class SharedModel:
     """
 
     def __init__(self, reference: keras.Model, space: SearchSpace) -> None:
+        if tf.distribute.has_strategy():
+            raise NotShareableError("it would be trained on several devices")
         self.space = space
         self.options = {one.name: one.options for one in space.dimensions}
         wide, narrow = (self._model(reference, choose) for choose in (max, min))
@@ -136,6 +138,8 @@ class SharedModel:
             inputs = [_sample(tensor) for tensor in self.model.inputs]
             given = inputs if len(inputs) > 1 else inputs[0]
             called = tf.function(self.model, autograph=False)  # where widths are not known, as in training
+            self.load(narrow, self._values(min))
+            called(given, training=True)  # what changes by it is loaded anew for each candidate
             for model, choose in ((narrow, min), (self._model(reference, max), max)):
                 self.load(model, self._values(choose))
                 found = zip(_flat(called(given)), _flat(model(given)), strict=True)

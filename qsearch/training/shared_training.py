@@ -13,7 +13,7 @@ from qsearch.search.space import Values
 from qsearch.search.trials import Trained
 from qsearch.training.fit import EpochEnded, Recipe, TrainingState, optimizer_of, train
 from qsearch.training.resizable import Slots, assign_all, resizable_optimizer
-from qsearch.training.shared_model import SharedModel
+from qsearch.training.shared_model import NotShareableError, SharedModel
 
 
 class SharedTraining:
@@ -22,10 +22,19 @@ class SharedTraining:
     It is compiled anew where a candidate needs another optimizer, schedule or objective than the one before.
     """
 
-    def __init__(self, shared: SharedModel) -> None:
+    def __init__(self, shared: SharedModel, recipe: Recipe, steps: int | None) -> None:
+        """
+        Args:
+            recipe: of a candidate, to find out now what cannot be shared.
+            steps: of one of its epochs.
+
+        Raises:
+            NotShareableError: an optimizer with variables of shapes of its own.
+        """
         self.shared = shared
         self.compiled: Any = None
         self.slots: Slots | None = None
+        self._compile(recipe, steps)
 
     def train(
         self,
@@ -63,7 +72,10 @@ class SharedTraining:
             self.shared.hold()
             optimizer.build(model.trainable_variables)
             self.shared.release()
-            self.slots = Slots(optimizer, self.shared.shapes)
+            try:
+                self.slots = Slots(optimizer, self.shared.shapes)
+            except ValueError as error:
+                raise NotShareableError(str(error)) from None
             compiled = recipe.objective.compiled(head_names(model))
             model.compile(optimizer=optimizer, jit_compile=False, **compiled)
             self.compiled = wanted
