@@ -12,6 +12,7 @@ TARGETS: Mapping[str, str] = {
     "c": "c",
     "codes": "codes",
     "hls4ml": "hls4ml",
+    "litert": "litert",
     "onnx": "onnx",
     "qonnx": "qonnx",
 }
