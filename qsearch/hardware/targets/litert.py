@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +32,17 @@ _PLANS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 """With which kernels a file should be exact, by the option: with more of them where that is possible."""
 README = f"""`{FILE}` is a TFLite (LiteRT) file, channels last, for any batch. Its scales are the model's own: q = code +
 zero point, both in `{MEMORY}` and in the file. Inputs are int8; outputs are int8 where their codes fit, else float32
-(code · 2^-fraction). Weights are int8, biases int32, and a layer is one operation with its activation; where a sum is
-read without a quantizer, it is computed in float32, which holds it exactly.
+(code · 2^-fraction). Weights are int8 (the model's codes times a factor for each channel, which its scale takes back),
+biases int32, and a layer is one operation with its activation. Sums that are read without a quantizer, and factors of
+batch norms that no int32 bias and scale give exactly, are computed in float32, which was proven to give the same codes.
 
 `{MEMORY}` says with which kernels the file gives every bit: `default` is the CPU path (XNNPACK), which rounds halves to
-even, `reference` the reference kernels and TFLite Micro with its own portable kernels, which round them away from zero
-(quantizers with `rounding='half_away'`). With the optimized kernels without XNNPACK it is not exact.
+even, `reference` the reference kernels and TFLite Micro's portable ones, which round them away from zero (quantizers
+with `rounding='half_away'`). With the optimized kernels without XNNPACK it is not exact.
 
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
-    interpreter = Interpreter(model_path="{FILE}")  # reference: experimental_op_resolver_type=OpResolverType.BUILTIN_REF
+    kernels = OpResolverType.AUTO  # default; reference: OpResolverType.BUILTIN_REF
+    interpreter = Interpreter(model_path="{FILE}", experimental_op_resolver_type=kernels)
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], q)  # int8
     interpreter.invoke()
@@ -48,8 +50,8 @@ even, `reference` the reference kernels and TFLite Micro with its own portable k
 
 TFLite Micro: `{SOURCE}` and `{HEADER}` hold the file as an array; `tflite::GetModel(qsearch_model_data)`. Checked with
 {VERSIONS} on this machine, not with TFLite Micro. `{MEMORY}` has the bytes of the file (flash), of its int8 weights, what
-these would be at their own bits (int8 saves nothing below 8 bits), and of the activations that are needed at once
-(their tensors; scratch buffers and the interpreter are not counted).
+they would need at their own bits (int8 saves nothing below 8 bits), and of the activations that are needed at once:
+their tensors by lifetime; scratch buffers and the interpreter are not counted.
 """
 
 
@@ -163,9 +165,7 @@ def _run(model: IntegerModel, content: bytes, kernel: str, codes: Mapping[str, C
         parts.append([_codes(model, interpreter, place) for place in range(len(model.outputs))])
     found = [numpy.concatenate(column)[:samples] for column in zip(*parts, strict=True)]
     forms = model.forms
-    return {
-        output.name: forms[output.step].values(array) for output, array in zip(model.outputs, found, strict=True)
-    }
+    return {output.name: forms[output.step].values(array) for output, array in zip(model.outputs, found, strict=True)}
 
 
 def _interpreter(content: bytes, kernel: str, batch: int) -> Any:
@@ -186,11 +186,8 @@ def _codes(model: IntegerModel, interpreter: Any, place: int) -> Codes:
     if values.dtype == numpy.int8:
         return numpy.asarray(values.astype(numpy.int64) - details["quantization"][1])
     fraction = model.forms[model.outputs[place].step].fraction
-    return numpy.round(numpy.ldexp(values.astype(numpy.float64), fraction)).astype(numpy.int64)
-
-
-def names_of(kernels: Sequence[str]) -> str:
-    return " and ".join(kernels)
+    whole: Codes = numpy.round(numpy.ldexp(values.astype(numpy.float64), fraction)).astype(numpy.int64)
+    return whole
 
 
 TARGET = LitertTarget()

@@ -76,7 +76,13 @@ class File:
         return self.tensor(name, kind, held.shape, quantization, held)
 
     def operator(
-        self, kind: str, inputs: Sequence[int], outputs: Sequence[int], options_kind: str = "", version: int = 1, **options: Any
+        self,
+        kind: str,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        options_kind: str = "",
+        version: int = 1,
+        **options: Any,
     ) -> None:
         """A new operation; its options by the names of the schema, `options_kind` without "Options"."""
         self.operators.append(
@@ -155,9 +161,7 @@ class File:
     def _code(self, schema: Any, kind: str, version: int) -> Any:
         code = getattr(schema.BuiltinOperator, kind)
         # files of before 2020 had a byte for it, which readers still look at
-        return _filled(
-            schema.OperatorCodeT(), builtinCode=code, deprecatedBuiltinCode=min(code, 127), version=version
-        )
+        return _filled(schema.OperatorCodeT(), builtinCode=code, deprecatedBuiltinCode=min(code, 127), version=version)
 
 
 def _filled(made: Any, **values: Any) -> Any:

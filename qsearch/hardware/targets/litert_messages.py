@@ -28,14 +28,18 @@ def _told(step: Step, reason: str, kernels: Sequence[str]) -> str:
             return "its sums need more than the 32 bits of a TFLite accumulator; give its kernel or inputs fewer bits"
         case "float32":
             return (
-                f"its result has {step.form.bits} bits that no quantizer rounds, and float32 holds {FLOAT32_BITS}; put a "
-                "quantizer of at most 8 bits behind it, fold its batch normalization (run.fold_batch_norm), or give "
-                "its kernel scales that are powers of two (alpha='auto_po2')"
+                f"no quantizer rounds its result, of up to {step.form.bits} bits, and its sums may need more than the "
+                f"{FLOAT32_BITS} of float32; put a quantizer of at most 8 bits behind it, fold its batch normalization "
+                "(run.fold_batch_norm), or give its kernel scales that are powers of two (alpha='auto_po2')"
             )
         case "bits":
             return f"its activation has {step.form.bits} bits; {_BITS}"
         case "table":
-            return "its activation rises and falls, which no int8 operation does; give it one that only rises or falls"
+            return (
+                "its activation has levels that are not evenly spaced, over more sums than a table of 4,096 entries "
+                "has; give it a quantizer with evenly spaced levels, such as quantized_bits or quantized_relu, or its "
+                "layer's kernel fewer bits"
+            )
         case "padding":
             return "pads in a way that TFLite has no pooling for; allowed: padding 'valid' or 'same'"
     return _rule(step, kernels)
@@ -51,11 +55,6 @@ def _kernel(step: Step) -> str:
 def _rule(step: Step, kernels: Sequence[str]) -> str:
     """An activation that no scale and bias give."""
     rule = step.operation
-    if isinstance(rule, ops.Thresholds):
-        return (
-            f"its activation has {len(rule.levels)} levels that are not evenly spaced, which no int8 operation gives; "
-            "give it a quantizer with evenly spaced levels, such as quantized_bits or quantized_relu"
-        )
     if isinstance(rule, ops.Uniform) and not rule.half_away and DEFAULT not in kernels:
         return (
             "its quantizer rounds halves to even, and the reference kernels and TFLite Micro away from zero; set "

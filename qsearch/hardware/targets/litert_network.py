@@ -65,8 +65,8 @@ class Network(SumsWriter):
             if step.name not in self.tensors:
                 self._step(step)
         outputs = tuple(self._output(output.name, output.step) for output in self.model.outputs)
-        places = [[tensor.index for tensor in part] for part in (inputs, outputs)]
-        content = self.file.packed(self.model.name, *places, "qsearch")
+        ends = [tensor.index for tensor in inputs], [tensor.index for tensor in outputs]
+        content = self.file.packed(self.model.name, *ends, "qsearch")
         return Written(content=content, network=self, inputs=inputs, outputs=outputs)
 
     def _source(self, source: Source) -> Tensor:
@@ -165,8 +165,6 @@ class Network(SumsWriter):
             group = steps[: lengths[0]]
             last = group[-1]
             chain = Chain(group if alone else group[1:], sums.bias)
-            if not chain.monotonic:
-                raise refused(last, "table", self.kernels)
             self.tensors[last.name] = self._reduced(x, sums, group, chain, alone)
             self.tensors |= {step.name: self.tensors[last.name] for step in group[:-1]}
             return
@@ -181,18 +179,20 @@ class Network(SumsWriter):
         reason = ""
         if not x.real:
             try:
-                made = self._fused(x, sums, chain, last.name, last.form, first.shape)
-                return replace(made, form=last.form)
+                return self._fused(x, sums, chain, last.name, last.form, first.shape)
             except NotExactError as error:
                 reason = str(error)
+        after = chain if alone else Chain(group[1:], None)
         try:
-            real = self._as_real(x) if alone else self._real_sums(x, sums, first.name, first.form, first.shape)
-            after = chain if alone else Chain(group[1:], None)
             if not after.steps:
-                raise NotExactError(reason or "rule")
+                raise NotExactError(reason)
+            real = self._as_real(x) if alone else self._real_sums(x, sums, first.name, first.form, first.shape)
+            if after.tabled:
+                return self._real_table(real, after, last.name, last.form)
             return self._real_rule(real, after, last.name, last.form, sums.channels)
         except NotExactError as error:
-            raise refused(last, reason or str(error), self.kernels) from None
+            told = reason if reason == "kernel" else str(error)
+            raise refused(first if told in ("kernel", "float32") else last, told, self.kernels) from None
 
     def _real_step(self, x: Tensor, step: Step) -> Tensor:
         """A scale or a clamp whose codes int8 cannot hold, in float32."""
@@ -265,10 +265,7 @@ class Network(SumsWriter):
         parts = [self._shaped(self._as_codes(x, both.fraction, zero), rows) for x in inputs]
         x = self._joined([part.index for part in parts], f"{step.name}:stacked", (len(parts), *rows[1:]), both, zero, 1)
         signs = [1] + [-1 if rule.kind == "Subtract" else 1] * (len(parts) - 1)
-        chain = Chain(group[1:], None)
-        if not chain.monotonic:
-            raise refused(group[-1], "table", self.kernels)
-        last = group[-1]
+        chain, last = Chain(group[1:], None), group[-1]
         try:
             made = self._fused(x, stacked(signs, both, channels), chain, last.name, last.form, rows)
         except NotExactError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy
 from numpy.typing import NDArray
@@ -74,14 +75,13 @@ def rounded(kernels: str, sums: Codes, scale: Floats | float) -> Codes:
     whole = numpy.round(mantissas * _INT32).astype(numpy.int64)
     if kernels == DENSE_REFERENCE:
         return _away(sums * whole, 31 - exponents)
-    left = sums << numpy.maximum(exponents, 0)
-    products = left * whole
-    doubled = products + numpy.where(products >= 0, 1 << 30, 1 - (1 << 30))
+    shifted = (sums << numpy.maximum(exponents, 0)) * whole
+    doubled = shifted + numpy.where(shifted >= 0, 1 << 30, 1 - (1 << 30))
     high = numpy.where(doubled >= 0, doubled >> 31, -((-doubled) >> 31))
     return _away(high, numpy.maximum(-exponents, 0))
 
 
-def _away(numbers: Codes, places: Codes) -> Codes:
+def _away(numbers: Codes, places: NDArray[numpy.integer[Any]]) -> Codes:
     """numbers / 2^places, halves away from zero."""
     half = numpy.where(places > 0, numpy.int64(1) << numpy.maximum(places - 1, 0), 0)
     found: Codes = numpy.sign(numbers) * ((numpy.abs(numbers) + half) >> places)
@@ -138,8 +138,7 @@ def fitted(steps: Steps, line: tuple[Fraction, Fraction] | None, largest: int, k
         largest: the greatest weight; factors keep it within int8.
     """
     if steps.first == steps.last:
-        fit = Fit(factor=0, bias=steps.first, scale=1.0, reach=(steps.first, steps.first))
-        return fit
+        return Fit(factor=0, bias=steps.first, scale=1.0, reach=(steps.first, steps.first))
     most = max(_WEIGHT // max(largest, 1), 1)
     found = line is not None and line[0] != 0
     slope, offset = line if line is not None and found else _line(steps)
@@ -173,7 +172,11 @@ def _exact(slope: Fraction, offset: Fraction, most: int) -> Iterator[tuple[int, 
         bias = factor * offset / slope
         if bias.denominator == 1:
             scale = numpy.float32(float(slope / factor))
-            for near in (scale, numpy.nextafter(scale, numpy.float32(numpy.inf)), numpy.nextafter(scale, numpy.float32(0))):
+            for near in (
+                scale,
+                numpy.nextafter(scale, numpy.float32(numpy.inf)),
+                numpy.nextafter(scale, numpy.float32(0)),
+            ):
                 yield factor, int(bias), float(near)
 
 
@@ -268,6 +271,8 @@ def _held_real(steps: Steps, slope: numpy.float32, offset: numpy.float32, kernel
             if (given < codes).any() if over else (given > codes).any():
                 return None
         reach += _real(kernel, numpy.array([steps.low, steps.high]), slope, offset).tolist()
+    if max(abs(code) for code in reach) >= _INT32 >> 1:  # kernels round to int32 before they cut off
+        return None
     return RealFit(slope=float(slope) * steps.sign, offset=float(offset), reach=(min(reach), max(reach)))
 
 
@@ -276,4 +281,5 @@ def _real(kernels: str, sums: Codes, slope: numpy.float32, offset: numpy.float32
     if kernels == DEFAULT:
         return numpy.rint(values).astype(numpy.int64)
     wide = values.astype(numpy.float64)
-    return (numpy.sign(wide) * numpy.floor(numpy.abs(wide) + 0.5)).astype(numpy.int64)
+    away: Codes = (numpy.sign(wide) * numpy.floor(numpy.abs(wide) + 0.5)).astype(numpy.int64)
+    return away

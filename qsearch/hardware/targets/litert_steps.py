@@ -130,6 +130,13 @@ class Chain:
     def monotonic(self) -> bool:
         return all(_monotonic(step.operation) for step in self.steps)
 
+    @property
+    def tabled(self) -> bool:
+        """Whether it has a table, and is the same for every channel."""
+        scales = [step.operation for step in self.steps if isinstance(step.operation, ops.Scale)]
+        alike = all(scale.multiplier.size == 1 and (scale.offset is None or scale.offset.size == 1) for scale in scales)
+        return alike and any(isinstance(step.operation, ops.Thresholds) for step in self.steps)
+
     def lines(self, channels: int) -> list[tuple[Fraction, Fraction] | None]:
         """(slope, offset) of the codes over the sums, before rounding, by channel; None behind a table."""
         if any(isinstance(step.operation, ops.Thresholds) for step in self.steps):

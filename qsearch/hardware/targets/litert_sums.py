@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy
 
 from qsearch.hardware.integer import operations as ops
 from qsearch.hardware.integer.formats import FLOAT32_BITS, Codes, Format
 from qsearch.hardware.targets.litert_file import Quantization
-from qsearch.hardware.targets.litert_rounding import Fit, RealFit, fitted, fitted_real, steps_of
+from qsearch.hardware.targets.litert_rounding import Fit, fitted, fitted_real, steps_of
 from qsearch.hardware.targets.litert_steps import Chain, Sums
 from qsearch.hardware.targets.litert_tensors import (
     NONE,
@@ -23,11 +23,16 @@ from qsearch.hardware.targets.litert_tensors import (
     common,
     ends_of,
     simulated,
+    zero_of,
 )
 
 WEIGHT = 127
 """The greatest weight that int8 tensors of TFLite have."""
 _INT32 = 2**31
+Found = TypeVar("Found")
+_LONGEST = 2**16
+_TABLE = 2**12
+"""Entries of a table, a byte each."""
 
 
 class NotExactError(Exception):
@@ -53,6 +58,8 @@ class SumsWriter(Tensors):
         Raises:
             NotExactError: no scale and bias give the rule.
         """
+        if not chain.monotonic:
+            raise NotExactError("rule")
         scaled = common(sums.kernel)
         kernel = sums.kernel // scaled
         largest = numpy.abs(kernel).reshape(-1, sums.channels).max(axis=0)
@@ -167,9 +174,7 @@ class SumsWriter(Tensors):
             self.made[key] = made
         return self.made[key]
 
-    def _convolved(
-        self, sums: Sums, inputs: Sequence[int], output: int, padding: int, activation: int = NONE
-    ) -> None:
+    def _convolved(self, sums: Sums, inputs: Sequence[int], output: int, padding: int, activation: int = NONE) -> None:
         options: dict[str, Any] = {"depthMultiplier": sums.repeats} if sums.depthwise else {}
         kind = "DEPTHWISE_CONV_2D" if sums.depthwise else "CONV_2D"
         self._windowed(kind, inputs, output, padding, activation, sums.strides, sums.dilation, **options)
@@ -203,9 +208,7 @@ class SumsWriter(Tensors):
         made = self._new(name, shape if dense else output_shape, form, None)
         if dense:
             inputs = [read.index, whole, offset]
-            self.file.operator(
-                "FULLY_CONNECTED", inputs, [made.index], "FullyConnected", fusedActivationFunction=NONE
-            )
+            self.file.operator("FULLY_CONNECTED", inputs, [made.index], "FullyConnected", fusedActivationFunction=NONE)
         else:
             self._convolved(sums, [read.index, whole, offset], made.index, padding)
         return made
@@ -218,11 +221,12 @@ class SumsWriter(Tensors):
         """
         if x.form.magnitude > 1 << FLOAT32_BITS:
             raise NotExactError("float32")
+        if not chain.monotonic:
+            raise NotExactError("table")
         low, high = numpy.full(channels, x.form.least), numpy.full(channels, x.form.greatest)
         steps = steps_of(chain, low, high, form.least, form.greatest)
-        fits = _all_real(
-            fitted_real(step, line, self.kernels)
-            for step, line in zip(steps, chain.lines(channels), strict=True)
+        fits = _all(
+            fitted_real(step, line, self.kernels) for step, line in zip(steps, chain.lines(channels), strict=True)
         )
         if fits is None:
             raise NotExactError("rule")
@@ -239,19 +243,47 @@ class SumsWriter(Tensors):
         self.file.operator("QUANTIZE", [found.index], [made.index], "Quantize", version=1)
         return self._cut(made, ends)
 
+    def _real_table(self, x: Tensor, chain: Chain, name: str, form: Format) -> Tensor:
+        """Any function of a float32 tensor's codes, looked up.
 
-def _all(fits: Any) -> list[Fit] | None:
+        Raises:
+            NotExactError: the codes are too many.
+        """
+        low, high = x.form.least, x.form.greatest
+        if high - low > _LONGEST:
+            raise NotExactError("table")
+        levels = chain(numpy.arange(low, high + 1))
+        changes = numpy.flatnonzero(numpy.diff(levels))
+        first, last = (int(changes[0]), int(changes[-1]) + 1) if changes.size else (0, 0)
+        if last - first >= _TABLE:
+            raise NotExactError("table")
+        zero = zero_of(form)
+        own = Quantization(scales=(2.0**-form.fraction,), zero_point=zero)
+        table = self.file.constant(f"{name}:table", "int8", levels[first : last + 1] + zero, own)
+        found = x
+        for kind, number, idle in (
+            ("MUL", 2.0**x.form.fraction, 1.0),
+            ("ADD", -float(low + first), 0.0),
+            ("MAXIMUM", 0.0, -numpy.inf),
+            ("MINIMUM", float(last - first), numpy.inf),
+        ):
+            if number != idle:
+                own_number = self._real_constant(f"{name}:{kind.lower()}", [number])
+                found = self._arithmetic(kind, f"{name}:{kind.lower()}", found, own_number)
+        places = self.file.tensor(f"{name}:places", "int32", (1, *found.shape))
+        self.file.operator("CAST", [found.index], [places], "Cast", inDataType=0, outDataType=2)
+        made = self._new(name, found.shape, form, zero)
+        self.file.operator("GATHER", [table, places], [made.index], "Gather", version=2, axis=0, batchDims=0)
+        return made
+
+
+def _all(fits: Iterable[Found | None]) -> list[Found] | None:
     """All of them, or None as soon as one is missing."""
     found = []
     for fit in fits:
         if fit is None:
             return None
         found.append(fit)
-    return found
-
-
-def _all_real(fits: Any) -> list[RealFit] | None:
-    found: Any = _all(fits)
     return found
 
 

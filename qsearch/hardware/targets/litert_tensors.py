@@ -234,4 +234,5 @@ def simulated(kernels: Sequence[str], dense: bool) -> tuple[str, ...]:
 def common(codes: Codes) -> Codes:
     """The greatest common divisor of every channel's codes, at least 1; channels last."""
     found = numpy.gcd.reduce(numpy.abs(codes).reshape(-1, codes.shape[-1]), axis=0)
-    return numpy.maximum(found, 1)
+    divisors: Codes = numpy.maximum(found, 1)
+    return divisors
