@@ -30,18 +30,19 @@ _PLANS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     REFERENCE: ((DEFAULT, REFERENCE), (REFERENCE,)),
 }
 """With which kernels a file should be exact, by the option: with more of them where that is possible."""
-README = f"""`{FILE}` is a TFLite (LiteRT) file, channels last, for any batch. Its scales are the model's own: q = code +
-zero point, both in `{MEMORY}` and in the file. Inputs are int8; outputs are int8 where their codes fit, else float32
-(code · 2^-fraction). Weights are int8 (the model's codes times a factor for each channel, which its scale takes back),
-biases int32, and a layer is one operation with its activation. Sums that are read without a quantizer, and factors of
-batch norms that no int32 bias and scale give exactly, are computed in float32, which was proven to give the same codes.
+README = f"""`{FILE}` is a TFLite (LiteRT) file, channels last, for any batch. Its scales are the model's own; an
+int8 number is a code plus the zero point that `{MEMORY}` and the file have for it. Inputs are int8; outputs are int8
+where their codes fit, else float32 (code · 2^-fraction). Weights are int8 (the model's codes times a factor for each channel, which its scale
+takes back), biases int32, and a layer is one operation with its activation. Sums that are read without a quantizer, and
+factors of batch norms that no int32 bias and scale give exactly, are computed in float32, where that is proven to give
+the same codes.
 
 `{MEMORY}` says with which kernels the file gives every bit: `default` is the CPU path (XNNPACK), which rounds halves to
 even, `reference` the reference kernels and TFLite Micro's portable ones, which round them away from zero (quantizers
 with `rounding='half_away'`). With the optimized kernels without XNNPACK it is not exact.
 
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
-    kernels = OpResolverType.AUTO  # default; reference: OpResolverType.BUILTIN_REF
+    kernels = OpResolverType.AUTO  # default; for reference: OpResolverType.BUILTIN_REF
     interpreter = Interpreter(model_path="{FILE}", experimental_op_resolver_type=kernels)
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], q)  # int8
@@ -49,9 +50,9 @@ with `rounding='half_away'`). With the optimized kernels without XNNPACK it is n
     interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 TFLite Micro: `{SOURCE}` and `{HEADER}` hold the file as an array; `tflite::GetModel(qsearch_model_data)`. Checked with
-{VERSIONS} on this machine, not with TFLite Micro. `{MEMORY}` has the bytes of the file (flash), of its int8 weights, what
-they would need at their own bits (int8 saves nothing below 8 bits), and of the activations that are needed at once:
-their tensors by lifetime; scratch buffers and the interpreter are not counted.
+{VERSIONS} on this machine, not with TFLite Micro. `{MEMORY}` has the bytes of the file (flash), of its int8 weights,
+what these would need at their own bits (int8 saves nothing below 8 bits), and of the activations that are needed at
+once: their tensors by lifetime; scratch buffers and the interpreter are not counted.
 """
 
 

@@ -12,16 +12,20 @@ from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.litert_network import Written
 
 
+_WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "DEQUANTIZE")
+"""Operations that read kernels."""
+
+
 def memory_of(model: IntegerModel, written: Written) -> dict[str, Any]:
     """The figures of `memory.json`."""
     peak, at = _peak(written)
-    tensors = written.network.file.tensors
-    stored = sum(
-        tensor.bytes for tensor in tensors if tensor.data is not None and tensor.kind == "int8" and tensor.quantization
-    )
+    file = written.network.file
+    tensors = file.tensors
+    read = {index for one in file.operators if one.kind in _WEIGHTED for index in one.inputs}
+    kernels = [tensors[index] for index in read if tensors[index].data is not None and tensors[index].kind == "int8"]
     return {
         "flash_bytes": len(written.content),
-        "weight_bytes": stored,
+        "weight_bytes": sum(kernel.bytes for kernel in kernels),
         "weight_bytes_at_their_bits": -(-sum(_bits(step.operation) for step in model.steps) // 8),
         "constant_bytes": sum(tensor.bytes for tensor in tensors if tensor.data is not None),
         "activation_bytes": peak,

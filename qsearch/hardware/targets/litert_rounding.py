@@ -277,7 +277,7 @@ def _held_real(steps: Steps, slope: numpy.float32, offset: numpy.float32, kernel
 
 
 def _real(kernels: str, sums: Codes, slope: numpy.float32, offset: numpy.float32) -> Codes:
-    values = sums.astype(numpy.float32) * slope + offset
+    values: NDArray[numpy.float32] = sums.astype(numpy.float32) * slope + offset
     if kernels == DEFAULT:
         return numpy.rint(values).astype(numpy.int64)
     wide = values.astype(numpy.float64)
