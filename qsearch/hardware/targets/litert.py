@@ -32,10 +32,10 @@ _PLANS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 """With which kernels a file should be exact, by the option: with more of them where that is possible."""
 README = f"""`{FILE}` is a TFLite (LiteRT) file, channels last, for any batch. Its scales are the model's own; an
 int8 number is a code plus the zero point that `{MEMORY}` and the file have for it. Inputs are int8; outputs are int8
-where their codes fit, else float32 (code · 2^-fraction). Weights are int8 (the model's codes times a factor for each channel, which its scale
-takes back), biases int32, and a layer is one operation with its activation. Sums that are read without a quantizer, and
-factors of batch norms that no int32 bias and scale give exactly, are computed in float32, where that is proven to give
-the same codes.
+where their codes fit, else float32 (code · 2^-fraction). Weights are int8 (the model's codes times a factor for each
+channel, which its scale takes back), biases int32, and a layer is one operation with its activation. Sums that are read
+without a quantizer, and factors of batch norms that no int32 bias and scale give exactly, are computed in float32,
+where that is proven to give the same codes.
 
 `{MEMORY}` says with which kernels the file gives every bit: `default` is the CPU path (XNNPACK), which rounds halves to
 even, `reference` the reference kernels and TFLite Micro's portable ones, which round them away from zero (quantizers
@@ -61,12 +61,19 @@ class LitertTarget:
 
     name, extra, readme, wide_option = "litert", "litert", README, ""
 
+    def __init__(self) -> None:
+        self._checked: tuple[IntegerModel, tuple[Written, tuple[str, ...]]] | None = None
+
     def check(self, model: IntegerModel) -> None:
         require(self.name, self.extra, PACKAGES)
-        written_for(model, "auto")
+        self._checked = None
+        self._checked = model, written_for(model, "auto")
 
     def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
-        written, kernels = written_for(model, _kernels(options))
+        chosen, checked = _kernels(options), self._checked
+        self._checked = None
+        known = checked is not None and checked[0] is model and chosen == "auto"
+        written, kernels = checked[1] if known and checked is not None else written_for(model, chosen)
         (folder / FILE).write_bytes(written.content)
         source, header = array_of(written.content)
         (folder / SOURCE).write_text(source, encoding="ascii")
@@ -87,18 +94,25 @@ class LitertTarget:
 
 
 def written_for(model: IntegerModel, kernels: str) -> tuple[Written, tuple[str, ...]]:
-    """(the file, the kernels that it is exact with).
+    """(the file, the kernels that it is exact with): with less in float32 before with more kernels.
 
     Raises:
         ExportError: there are none.
     """
+    found: list[tuple[int, Written, tuple[str, ...]]] = []
     refusals: list[ExportError] = []
     for plan in _PLANS[kernels]:
         try:
-            return Network(model, plan).written(), plan
+            written = Network(model, plan).written()
+            found.append((written.reals, written, plan))
         except ExportError as error:
             refusals.append(error)
-    raise refusals[1]
+        if found and (not found[-1][0] or plan is _PLANS[kernels][1]):
+            break
+    if not found:
+        raise refusals[1]
+    _, written, plan = min(found, key=lambda one: one[0])
+    return written, plan
 
 
 def _kernels(options: Mapping[str, Any]) -> str:

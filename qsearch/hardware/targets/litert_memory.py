@@ -11,7 +11,6 @@ from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.litert_network import Written
 
-
 _WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "DEQUANTIZE")
 """Operations that read kernels."""
 

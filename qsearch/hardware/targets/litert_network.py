@@ -38,6 +38,12 @@ class Written:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
 
+    @property
+    def reals(self) -> int:
+        """Operations that give float32."""
+        file = self.network.file
+        return sum(file.tensors[one.outputs[0]].kind == "float32" for one in file.operators)
+
 
 class Network(SumsWriter):
     """A LiteRT graph of an integer model, exact with some kernels.

@@ -27,7 +27,8 @@ _WEIGHT = 127
 """The greatest weight; -128 is left out, as TFLite asks for."""
 _SMALLEST, _LARGEST = 2.0**-31, 2.0**7
 """Scales that every kernel takes."""
-_TRIED = 64
+_TRIED, _PARTS = 400, (0.5, 0.3, 0.7, 0.1, 0.9, 0.2, 0.8, 0.4, 0.6)
+"""Pairs of factor and bias that are tried, and where between the scales that are right for them."""
 _OFFSETS = 3
 """Biases that are tried on both sides of the one that is nearest to the rule."""
 
@@ -191,7 +192,9 @@ def _between(steps: Steps, slope: Fraction, offset: Fraction, most: int) -> Iter
     room = high / low
     for index in numpy.argsort(-room)[:_TRIED]:
         if room[index] > 1:
-            yield int(factors[index]), int(biases[index]), float(numpy.float32((low[index] + high[index]) / 2))
+            for part in _PARTS:
+                scale = low[index] + (high[index] - low[index]) * part
+                yield int(factors[index]), int(biases[index]), float(numpy.float32(scale))
 
 
 def _scales(steps: Steps, factors: Codes, biases: Codes) -> tuple[Floats, Floats]:
