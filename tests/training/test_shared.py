@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,24 +9,15 @@ from typing import Any
 import keras
 import numpy
 import pytest
-import tensorflow as tf
-from keras import layers
-from tiny_run import tiny
 
-import qsearch
 from qsearch.config import load_config
-from qsearch.errors import ConfigError
 from qsearch.quantize.apply import apply_plan
-from qsearch.quantizers import get
-from qsearch.quantizers.switched import Switched
 from qsearch.runner.data import data_of
 from qsearch.runner.experiment import read_experiment
 from qsearch.runner.inputs import objective_of, recipe_of
 from qsearch.search.space import SearchSpace
 from qsearch.training.fit import train
-from qsearch.training.resizable import Resizable, assign_all, varying
-from qsearch.training.seeds import seed_all
-from qsearch.training.shared_model import NotShareableError, SharedModel
+from qsearch.training.shared_model import SharedModel
 from qsearch.training.shared_training import SharedTraining
 
 HEAD = """

@@ -13,6 +13,7 @@ TARGETS: Mapping[str, str] = {
     "codes": "codes",
     "finn": "finn",
     "hls4ml": "hls4ml",
+    "litert": "litert",
     "onnx": "onnx",
     "qonnx": "qonnx",
 }
