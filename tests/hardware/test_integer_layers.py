@@ -184,6 +184,21 @@ def test_a_kernel_with_a_mask() -> None:
     assert differing(keras.Model(inputs, q.QConv2D(3, 3, mask=mask, **KERNEL)(inputs))) == 0
 
 
+@pytest.mark.parametrize("kind", ["quantized_bits", "quantized_relu"])
+@pytest.mark.parametrize("by_channel", [True, False])
+@pytest.mark.parametrize("bits", [3, 9])
+def test_adaptive_activations(kind: str, by_channel: bool, bits: int) -> None:
+    """Each channel has a grid of its own."""
+    inputs = keras.Input((5, 5, 2))
+    layer = q.QAdaptiveActivation(kind, bits, per_channel=by_channel)
+    model = weighted(keras.Model(inputs, layer(q.QConv2D(3, 3, **KERNEL)(inputs))))
+    count = 3 if by_channel else 1
+    layer.ema_min.assign(-numpy.array([1, 0.3, 3])[:count])
+    layer.ema_max.assign(numpy.array([2, 0.4, 1])[:count])
+    integers = integer_model(model)
+    assert sum(compare(model, integers, extremes(integers, 100)).keras_mismatches.values()) == 0
+
+
 def of(layer: Any, shape: tuple[int, ...] = (6, 3), **options: Any) -> keras.Model:
     inputs = keras.Input(shape)
     x = layer(inputs, **options)
@@ -248,6 +263,14 @@ def of(layer: Any, shape: tuple[int, ...] = (6, 3), **options: Any) -> keras.Mod
         (
             lambda: of(layers.TimeDistributed(layers.Conv1D(3, 2), name="c"), (2, 5, 3)),
             "c: is no quantized layer",
+        ),
+        (
+            lambda: of(q.QActivation("quantized_bits(4,0,1,alpha='auto_po2')", name="a")),
+            "a: rounds by a scale that it takes from all the values.*alpha=1.0",
+        ),
+        (
+            lambda: of(q.QGRU(3, name="r", **{**GATES, "state_quantizer": "ternary(alpha='auto')"})),
+            r"r: rounds by a scale that it takes from all the values.* \(its state\)",
         ),
         (
             lambda: of(layers.AdaptiveAveragePooling2D(3, name="p"), (7, 7, 2)),

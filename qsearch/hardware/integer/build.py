@@ -32,6 +32,8 @@ from qsearch.quantizers.base import Quantizer
 
 DEFAULT_SOURCE = "quantized_bits(8,0,1)"
 """What inputs are rounded to where nobody says: int8, as energies are priced."""
+_LEVELS = 2**12
+"""The most of an activation that has a grid for each channel."""
 NORMS = ("scale", "thresholds")
 _ENDS = (SOFTMAX, SIGMOID)
 """Functions that keep the order of what they get, which no target needs behind an output."""
@@ -264,6 +266,13 @@ class _Builder:
         before = signal.function
         function = activation if before is None else _then(before, activation)
         form = self.chain.forms[signal.step]
+        if getattr(activation, "per_channel", False):
+            rule = channel_rule(_called(function), self.chain.shapes[signal.step][-1], form, _LEVELS)
+            if rule is None:
+                raise ExportError(
+                    f"{node.layer}: has more than {_LEVELS} levels in its channels; use per_channel=False"
+                )
+            return Signal(self.chain.add(node.layer, f"{node.name}:quantized", rule, signal.step))
         if _is_quantized(activation):
             return Signal(self.chain.rule(node.layer, f"{node.name}:quantized", _called(function), signal.step))
         if before is None and (activation is keras.activations.relu or _is_relu(operation)):
@@ -288,6 +297,8 @@ class _Builder:
 
 def _function(layer: Any) -> Any:
     """What an activation layer, or a raw operation, applies."""
+    if getattr(layer, "per_channel", False):  # its quantizer is that of the widest channel
+        return layer
     quantizer = getattr(layer, "activation", None)
     return quantizer if isinstance(quantizer, Quantizer) else layer
 
