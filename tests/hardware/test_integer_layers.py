@@ -308,7 +308,7 @@ def test_targets(network: Any, target: str, tmp_path: Any) -> None:
     ("name", "message"),
     [
         ("unet", "q_conv2d_transpose.*: hls4ml has no transposed convolutions; .* c or onnx"),
-        ("lstm", "q_bidirectional.*: hls4ml takes no steps out of a sequence"),
+        ("lstm", "q_bidirectional.*: hls4ml has no slices, which recurrent layers"),
         ("words", "embedding.*: hls4ml has no embeddings"),
     ],
 )

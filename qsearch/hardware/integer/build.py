@@ -21,7 +21,7 @@ from qsearch.hardware.integer.formats import Format, dyadic
 from qsearch.hardware.integer.linear import dense_steps, norm_step, scaled
 from qsearch.hardware.integer.merges import concatenated, merged
 from qsearch.hardware.integer.model import IntegerModel, Output, Source
-from qsearch.hardware.integer.moves import average_steps, move_step
+from qsearch.hardware.integer.moves import average_steps, move_steps
 from qsearch.hardware.integer.operations import Clamp, Operation, Reshape, Slice
 from qsearch.hardware.integer.over_time import of_one_step, times_by_path, works_on_positions
 from qsearch.hardware.integer.recurrent import recurrent_steps
@@ -159,7 +159,7 @@ class _Builder:
             case ops.AveragePooling():
                 return self._ended(node, self._made(node, average_steps(node, layer, self._form(node))), layer)
             case ops.DataMover():
-                return self._added(node, move_step(node, layer, self._form(node)))
+                return self._made(node, move_steps(node, layer, self._form(node)))
             case ops.Affine():
                 return self._added(node, scaled(node.layer, layer, self._form(node)))
             case ops.Embedding():
