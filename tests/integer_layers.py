@@ -81,6 +81,14 @@ def lstm() -> keras.Model:
     return keras.Model(inputs, q.QDense(2, **KERNEL)(q.QBidirectional(q.QLSTM(4, **GATES))(inputs)))
 
 
+def averages() -> keras.Model:
+    """Of both directions, and of three tensors."""
+    inputs = keras.Input((3, 4))
+    x = q.QBidirectional(q.QLSTM(4, return_sequences=True, **GATES), merge_mode="ave")(inputs)
+    x = q.QActivation("quantized_bits(5,1,1)")(layers.Average()([x, inputs, q.QDense(4, **KERNEL)(inputs)]))
+    return keras.Model(inputs, q.QDense(2, **KERNEL)(x))
+
+
 def gru() -> keras.Model:
     inputs = keras.Input((4, 3))
     return keras.Model(inputs, q.QGRU(5, return_sequences=True, go_backwards=True, reset_after=True, **GATES)(inputs))
@@ -119,5 +127,5 @@ def cropped() -> keras.Model:
 
 LAYERS: dict[str, Callable[[], keras.Model]] = {
     made.__name__: made
-    for made in (transposed, unet, grouped_transposed, simple, lstm, gru, words, video, edges, cropped)
+    for made in (transposed, unet, grouped_transposed, simple, lstm, gru, words, video, edges, cropped, averages)
 }

@@ -111,6 +111,16 @@ def test_bidirectional(merge: str, sequences: bool) -> None:
     assert differing(keras.Model(inputs, x)) == 0
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_time_steps_whose_formats_differ(seed: int) -> None:
+    """States begin with 0 and gain bits: every row is brought to one scale by a factor of its own."""
+    inputs = keras.Input((3, 8))
+    x = q.QActivation("quantized_relu(2,1)")(inputs)
+    options = {**GATES, "activation": "ternary(alpha=1.0)", "state_quantizer": "quantized_tanh(4)", "use_bias": False}
+    x = q.QBidirectional(q.QGRU(2, return_sequences=True, reset_after=True, **options), merge_mode="ave")(x)
+    assert differing(keras.Model(inputs, x), seed) == 0
+
+
 def test_a_loop_around_a_quantized_cell() -> None:
     inputs = keras.Input((6, 3))
     assert differing(keras.Model(inputs, layers.RNN(QLSTMCell(4, **GATES))(inputs))) == 0
@@ -155,6 +165,7 @@ def test_numbers_of_tokens_are_no_real_inputs() -> None:
     integers = integer_model(weighted(LAYERS["words"]()))
     (source,) = integers.sources
     assert (source.form.least, source.form.greatest, source.form.fraction) == (0, 10, 0)
+    assert integers.steps[0].layer.startswith("q_activation")
     tables = [step.operation.table for step in integers.steps if isinstance(step.operation, Lookup)]
     assert tables[0].max() < 16  # the quantizer behind it is applied to the table
     assert tables[1].max() > 2**16

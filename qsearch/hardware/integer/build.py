@@ -19,7 +19,7 @@ from qsearch.hardware.integer.chain import Chain
 from qsearch.hardware.integer.channel_steps import channel_rule
 from qsearch.hardware.integer.formats import Format, dyadic
 from qsearch.hardware.integer.linear import dense_steps, norm_step, scaled
-from qsearch.hardware.integer.merges import concatenated, merged
+from qsearch.hardware.integer.merges import concatenated, merge_steps
 from qsearch.hardware.integer.model import IntegerModel, Output, Source
 from qsearch.hardware.integer.moves import average_steps, move_steps
 from qsearch.hardware.integer.operations import Clamp, Operation, Reshape, Slice
@@ -151,7 +151,7 @@ class _Builder:
             case ops.TransposedConvolution() | ops.DepthwiseTransposed() | ops.SeparableTransposed():
                 return self._transposed(node, layer)
             case ops.BatchNormalization():
-                if self.thresholds and self._quantizer_behind(node) is not None:
+                if self.thresholds and self._quantizer_behind(node)[0] is not None:
                     return Signal(self._codes(node, 0), norm=node)
                 return self._added(node, norm_step(node.layer, layer, self._form(node)))
             case ops.Merge():
@@ -229,17 +229,19 @@ class _Builder:
 
     def _looked_up(self, node: Node, layer: Any) -> Signal:
         """A quantizer that alone reads a table is applied to the table, which is exact and smaller."""
-        behind = self._quantizer_behind(node)
-        function = None if behind is None else _called(behind)
-        return self._added(node, lookup_step(node, layer, self._form(node), function))
+        reader, behind = self._quantizer_behind(node)
+        if reader is None:
+            return self._added(node, lookup_step(node, layer, self._form(node), None))
+        made = lookup_step(node, layer, self._form(node), _called(behind))
+        return Signal(self.chain.add(reader.layer, f"{reader.name}:table", made, self._codes(node, 0)))
 
-    def _quantizer_behind(self, node: Node) -> Any:
-        """The quantizer that alone reads a node; None where there is none."""
+    def _quantizer_behind(self, node: Node) -> tuple[Node | None, Any]:
+        """The node that alone reads a node, and its quantizer; None where there is none."""
         readers = [one for one in self.graph.nodes if node.name in one.inputs]
         if len(readers) != 1 or not isinstance(readers[0].operation, ops.Activation) or node.name in self.graph.outputs:
-            return None
+            return None, None
         behind = _function(core_of(self.layers.get(readers[0].layer)))
-        return behind if _is_quantized(behind) else None
+        return (readers[0], behind) if _is_quantized(behind) else (None, None)
 
     def _normalized(self, node: Node, signal: Signal, norm: Node, activation: Any) -> Signal:
         """A batch normalization and the quantizer behind it."""
@@ -289,9 +291,9 @@ class _Builder:
         if len({len(shape) for shape in node.input_shapes}) > 1:
             raise ExportError(f"{node.layer}: merges tensors of different ranks; reshape them to the same one before")
         steps = [self._codes(node, index) for index in range(len(node.inputs))]
-        forms = [self.chain.forms[step] for step in steps]
-        kind = merge.kind.value
-        made = concatenated(forms, merge.axis) if kind == "Concatenate" else merged(node.layer, kind, forms)
+        if merge.kind is not ops.MergeKind.CONCATENATE:
+            return Signal(merge_steps(self.chain, node.layer, node.name, merge.kind.value, steps))
+        made = concatenated([self.chain.forms[step] for step in steps], merge.axis)
         return Signal(self.chain.add(node.layer, node.name, made, *steps))
 
 
