@@ -230,10 +230,8 @@ class _Builder:
     def _looked_up(self, node: Node, layer: Any) -> Signal:
         """A quantizer that alone reads a table is applied to the table, which is exact and smaller."""
         reader, behind = self._quantizer_behind(node)
-        if reader is None:
-            return self._added(node, lookup_step(node, layer, self._form(node), None))
-        made = lookup_step(node, layer, self._form(node), _called(behind))
-        return Signal(self.chain.add(reader.layer, f"{reader.name}:table", made, self._codes(node, 0)))
+        function = None if reader is None else _called(behind)
+        return self._added(node, lookup_step(node, layer, self._form(node), function))
 
     def _quantizer_behind(self, node: Node) -> tuple[Node | None, Any]:
         """The node that alone reads a node, and its quantizer; None where there is none."""
