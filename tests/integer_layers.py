@@ -81,6 +81,14 @@ def lstm() -> keras.Model:
     return keras.Model(inputs, q.QDense(2, **KERNEL)(q.QBidirectional(q.QLSTM(4, **GATES))(inputs)))
 
 
+def averages() -> keras.Model:
+    """Of both directions, and of three tensors."""
+    inputs = keras.Input((3, 4))
+    x = q.QBidirectional(q.QLSTM(4, return_sequences=True, **GATES), merge_mode="ave")(inputs)
+    x = q.QActivation("quantized_bits(5,1,1)")(layers.Average()([x, inputs, q.QDense(4, **KERNEL)(inputs)]))
+    return keras.Model(inputs, q.QDense(2, **KERNEL)(x))
+
+
 def gru() -> keras.Model:
     inputs = keras.Input((4, 3))
     return keras.Model(inputs, q.QGRU(5, return_sequences=True, go_backwards=True, reset_after=True, **GATES)(inputs))
@@ -110,6 +118,14 @@ def edges() -> keras.Model:
     return keras.Model(inputs, q.QDense(3, **KERNEL)(layers.Flatten()(q.QActivation("quantized_bits(6,1,1)")(x))))
 
 
+def cropped() -> keras.Model:
+    inputs = keras.Input((7, 6, 3))
+    x = layers.Cropping2D(((1, 0), (2, 1)))(q.QConv2D(2, 1, activation="quantized_relu(4,2)", **KERNEL)(inputs))
+    x = layers.RepeatVector(3)(q.QDense(4, activation="quantized_bits(4,1,1)", **KERNEL)(layers.Flatten()(x)))
+    return keras.Model(inputs, layers.Cropping1D((0, 1))(q.QSimpleRNN(3, return_sequences=True, **CELL)(x)))
+
+
 LAYERS: dict[str, Callable[[], keras.Model]] = {
-    made.__name__: made for made in (transposed, unet, grouped_transposed, simple, lstm, gru, words, video, edges)
+    made.__name__: made
+    for made in (transposed, unet, grouped_transposed, simple, lstm, gru, words, video, edges, cropped, averages)
 }

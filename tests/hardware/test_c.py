@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy
 import pytest
+from integer_layers import LAYERS, weighted
 from integer_networks import made, several
 from keras.layers import (
     Activation,
@@ -140,6 +141,7 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
     "binary": lambda: network(image, (6, 6, 2), QConv2D=weights("binary"), QDense=weights("binary(alpha=1.0)")),
     "ternary": lambda: network(plain, (6,), QDense=weights("ternary")),
     "several inputs and outputs": lambda: made(several()),
+    **{name: lambda build=build: weighted(build()) for name, build in LAYERS.items()},  # type: ignore[misc]
     "powers of two": lambda: network(plain, (6,), QDense=weights("quantized_po2(4,1)")),
 }
 
@@ -264,6 +266,17 @@ OPERATIONS: dict[str, IntegerModel] = {
         (11, 3), 100, convolution((1, 3, 3, 4), flat=True, strides=(1, 2), dilation=(1, 2), padding=((0, 0), (4, 0)))
     ),
     "flat, depthwise": steps((11, 3), 100, convolution((1, 3, 3, 1), flat=True, depthwise=True)),
+    "thresholds of channels": steps(
+        (4, 3),
+        100,
+        operations.ChannelThresholds(
+            numpy.array([[-50, 0, 70], [101, 101, 101], [-101, 3, 3]]),
+            numpy.array([[-3, 0, 1, 9], [4, 5, 6, 7], [9, 8, 7, -(2**40)]]),
+        ),
+    ),
+    "levels of channels": steps(
+        (4, 3), 100, FIRST, operations.ChannelThresholds(numpy.zeros((3, 0), int), numpy.array([[7], [-2], [0]]))
+    ),
     "scale of channels": steps((4, 3), 100, FIRST, operations.Scale(kernel(3) << 30, kernel(3) << 33)),
     "scale of all": steps((4, 3), 100, FIRST, operations.Scale(numpy.array([-3]), None)),
     "offsets of channels": steps((4, 3), 100, FIRST, operations.Scale(numpy.array([5]), kernel(3))),

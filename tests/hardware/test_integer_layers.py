@@ -111,6 +111,16 @@ def test_bidirectional(merge: str, sequences: bool) -> None:
     assert differing(keras.Model(inputs, x)) == 0
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_time_steps_whose_formats_differ(seed: int) -> None:
+    """States begin with 0 and gain bits: every row is brought to one scale by a factor of its own."""
+    inputs = keras.Input((3, 8))
+    x = q.QActivation("quantized_relu(2,1)")(inputs)
+    options = {**GATES, "activation": "ternary(alpha=1.0)", "state_quantizer": "quantized_tanh(4)", "use_bias": False}
+    x = q.QBidirectional(q.QGRU(2, return_sequences=True, reset_after=True, **options), merge_mode="ave")(x)
+    assert differing(keras.Model(inputs, x), seed) == 0
+
+
 def test_a_loop_around_a_quantized_cell() -> None:
     inputs = keras.Input((6, 3))
     assert differing(keras.Model(inputs, layers.RNN(QLSTMCell(4, **GATES))(inputs))) == 0
@@ -184,6 +194,21 @@ def test_a_kernel_with_a_mask() -> None:
     assert differing(keras.Model(inputs, q.QConv2D(3, 3, mask=mask, **KERNEL)(inputs))) == 0
 
 
+@pytest.mark.parametrize("kind", ["quantized_bits", "quantized_relu"])
+@pytest.mark.parametrize("by_channel", [True, False])
+@pytest.mark.parametrize("bits", [3, 9])
+def test_adaptive_activations(kind: str, by_channel: bool, bits: int) -> None:
+    """Each channel has a grid of its own."""
+    inputs = keras.Input((5, 5, 2))
+    layer = q.QAdaptiveActivation(kind, bits, per_channel=by_channel)
+    model = weighted(keras.Model(inputs, layer(q.QConv2D(3, 3, **KERNEL)(inputs))))
+    count = 3 if by_channel else 1
+    layer.ema_min.assign(-numpy.array([1, 0.3, 3])[:count])
+    layer.ema_max.assign(numpy.array([2, 0.4, 1])[:count])
+    integers = integer_model(model)
+    assert sum(compare(model, integers, extremes(integers, 100)).keras_mismatches.values()) == 0
+
+
 def of(layer: Any, shape: tuple[int, ...] = (6, 3), **options: Any) -> keras.Model:
     inputs = keras.Input(shape)
     x = layer(inputs, **options)
@@ -250,6 +275,14 @@ def of(layer: Any, shape: tuple[int, ...] = (6, 3), **options: Any) -> keras.Mod
             "c: is no quantized layer",
         ),
         (
+            lambda: of(q.QActivation("quantized_bits(4,0,1,alpha='auto_po2')", name="a")),
+            "a: rounds by a scale that it takes from all the values.*alpha=1.0",
+        ),
+        (
+            lambda: of(q.QGRU(3, name="r", **{**GATES, "state_quantizer": "ternary(alpha='auto')"})),
+            r"r: rounds by a scale that it takes from all the values.* \(its state\)",
+        ),
+        (
             lambda: of(layers.AdaptiveAveragePooling2D(3, name="p"), (7, 7, 2)),
             "p: a AdaptiveAveragePooling2D layer is not computed in integers yet",
         ),
@@ -285,7 +318,7 @@ def test_targets(network: Any, target: str, tmp_path: Any) -> None:
     ("name", "message"),
     [
         ("unet", "q_conv2d_transpose.*: hls4ml has no transposed convolutions; .* c or onnx"),
-        ("lstm", "q_bidirectional.*: hls4ml takes no steps out of a sequence"),
+        ("lstm", "q_bidirectional.*: hls4ml has no slices, which recurrent layers"),
         ("words", "embedding.*: hls4ml has no embeddings"),
     ],
 )

@@ -19,9 +19,9 @@ from qsearch.hardware.integer.chain import Chain
 from qsearch.hardware.integer.channel_steps import channel_rule
 from qsearch.hardware.integer.formats import Format, dyadic
 from qsearch.hardware.integer.linear import dense_steps, norm_step, scaled
-from qsearch.hardware.integer.merges import concatenated, merged
+from qsearch.hardware.integer.merges import concatenated, merge_steps
 from qsearch.hardware.integer.model import IntegerModel, Output, Source
-from qsearch.hardware.integer.moves import average_steps, move_step
+from qsearch.hardware.integer.moves import average_steps, move_steps
 from qsearch.hardware.integer.operations import Clamp, Operation, Reshape, Slice
 from qsearch.hardware.integer.over_time import of_one_step, times_by_path, works_on_positions
 from qsearch.hardware.integer.recurrent import recurrent_steps
@@ -32,6 +32,8 @@ from qsearch.quantizers.base import Quantizer
 
 DEFAULT_SOURCE = "quantized_bits(8,0,1)"
 """What inputs are rounded to where nobody says: int8, as energies are priced."""
+_LEVELS = 2**12
+"""The most of an activation that has a grid for each channel."""
 NORMS = ("scale", "thresholds")
 _ENDS = (SOFTMAX, SIGMOID)
 """Functions that keep the order of what they get, which no target needs behind an output."""
@@ -149,7 +151,7 @@ class _Builder:
             case ops.TransposedConvolution() | ops.DepthwiseTransposed() | ops.SeparableTransposed():
                 return self._transposed(node, layer)
             case ops.BatchNormalization():
-                if self.thresholds and self._quantizer_behind(node) is not None:
+                if self.thresholds and self._quantizer_behind(node)[0] is not None:
                     return Signal(self._codes(node, 0), norm=node)
                 return self._added(node, norm_step(node.layer, layer, self._form(node)))
             case ops.Merge():
@@ -157,7 +159,7 @@ class _Builder:
             case ops.AveragePooling():
                 return self._ended(node, self._made(node, average_steps(node, layer, self._form(node))), layer)
             case ops.DataMover():
-                return self._added(node, move_step(node, layer, self._form(node)))
+                return self._made(node, move_steps(node, layer, self._form(node)))
             case ops.Affine():
                 return self._added(node, scaled(node.layer, layer, self._form(node)))
             case ops.Embedding():
@@ -227,17 +229,17 @@ class _Builder:
 
     def _looked_up(self, node: Node, layer: Any) -> Signal:
         """A quantizer that alone reads a table is applied to the table, which is exact and smaller."""
-        behind = self._quantizer_behind(node)
-        function = None if behind is None else _called(behind)
+        reader, behind = self._quantizer_behind(node)
+        function = None if reader is None else _called(behind)
         return self._added(node, lookup_step(node, layer, self._form(node), function))
 
-    def _quantizer_behind(self, node: Node) -> Any:
-        """The quantizer that alone reads a node; None where there is none."""
+    def _quantizer_behind(self, node: Node) -> tuple[Node | None, Any]:
+        """The node that alone reads a node, and its quantizer; None where there is none."""
         readers = [one for one in self.graph.nodes if node.name in one.inputs]
         if len(readers) != 1 or not isinstance(readers[0].operation, ops.Activation) or node.name in self.graph.outputs:
-            return None
+            return None, None
         behind = _function(core_of(self.layers.get(readers[0].layer)))
-        return behind if _is_quantized(behind) else None
+        return (readers[0], behind) if _is_quantized(behind) else (None, None)
 
     def _normalized(self, node: Node, signal: Signal, norm: Node, activation: Any) -> Signal:
         """A batch normalization and the quantizer behind it."""
@@ -264,6 +266,13 @@ class _Builder:
         before = signal.function
         function = activation if before is None else _then(before, activation)
         form = self.chain.forms[signal.step]
+        if getattr(activation, "per_channel", False):
+            rule = channel_rule(_called(function), self.chain.shapes[signal.step][-1], form, _LEVELS)
+            if rule is None:
+                raise ExportError(
+                    f"{node.layer}: has more than {_LEVELS} levels in its channels; use per_channel=False"
+                )
+            return Signal(self.chain.add(node.layer, f"{node.name}:quantized", rule, signal.step))
         if _is_quantized(activation):
             return Signal(self.chain.rule(node.layer, f"{node.name}:quantized", _called(function), signal.step))
         if before is None and (activation is keras.activations.relu or _is_relu(operation)):
@@ -280,14 +289,16 @@ class _Builder:
         if len({len(shape) for shape in node.input_shapes}) > 1:
             raise ExportError(f"{node.layer}: merges tensors of different ranks; reshape them to the same one before")
         steps = [self._codes(node, index) for index in range(len(node.inputs))]
-        forms = [self.chain.forms[step] for step in steps]
-        kind = merge.kind.value
-        made = concatenated(forms, merge.axis) if kind == "Concatenate" else merged(node.layer, kind, forms)
+        if merge.kind is not ops.MergeKind.CONCATENATE:
+            return Signal(merge_steps(self.chain, node.layer, node.name, merge.kind.value, steps))
+        made = concatenated([self.chain.forms[step] for step in steps], merge.axis)
         return Signal(self.chain.add(node.layer, node.name, made, *steps))
 
 
 def _function(layer: Any) -> Any:
     """What an activation layer, or a raw operation, applies."""
+    if getattr(layer, "per_channel", False):  # its quantizer is that of the widest channel
+        return layer
     quantizer = getattr(layer, "activation", None)
     return quantizer if isinstance(quantizer, Quantizer) else layer
 

@@ -15,15 +15,16 @@ from qsearch.hardware.integer.formats import Codes, Format, dyadic
 from qsearch.hardware.integer.operations import ChannelThresholds
 from qsearch.hardware.integer.steps import Function
 
-_MOST_LEVELS = 256
+MOST_LEVELS = 256
 _PROBES = 512
 
 
-def channel_rule(function: Function, channels: int, form: Format) -> Made | None:
+def channel_rule(function: Function, channels: int, form: Format, most: int = MOST_LEVELS) -> Made | None:
     """The thresholds of a function that has an own form in each channel; None where there are none.
 
     Args:
         function: of float32 values, (any number, channels) in and out.
+        most: levels on the grid that all channels have in common.
     """
     even = numpy.linspace(form.least, form.greatest, _PROBES).round().astype(numpy.int64)
     probes = numpy.repeat(even[:, None], channels, axis=1)
@@ -32,7 +33,7 @@ def channel_rule(function: Function, channels: int, form: Format) -> Made | None
     except ExportError:
         return None
     least, greatest = int(wanted.min()), int(wanted.max())
-    if greatest - least >= _MOST_LEVELS:
+    if greatest - least >= most:
         return None
     rising = wanted[-1] >= wanted[0]
     levels = numpy.arange(least, greatest + 1)

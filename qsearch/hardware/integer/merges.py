@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy
 
 from qsearch.errors import ExportError, shown
-from qsearch.hardware.integer.chain import Made
+from qsearch.hardware.integer.chain import Chain, Made
 from qsearch.hardware.integer.formats import Format, aligned
-from qsearch.hardware.integer.operations import Concatenate, Merge
+from qsearch.hardware.integer.operations import Concatenate, Merge, Scale
 
 _SUMS = ("Add", "Subtract", "Maximum", "Minimum")
 
@@ -19,15 +22,6 @@ def merged(layer: str, kind: str, forms: Sequence[Format]) -> Made:
         ExportError: a kind that is not computed in integers.
     """
     fraction, divisor, factors = aligned(tuple(forms))
-    if kind == "Average":
-        operation, form = merged(layer, "Add", forms)
-        odd = len(forms)
-        while odd % 2 == 0:
-            odd //= 2
-        more = (len(forms) // odd).bit_length() - 1
-        return operation, Format(
-            fraction=form.fraction + more, least=form.least, greatest=form.greatest, divisor=form.divisor * odd
-        )
     if kind in _SUMS:
         least, greatest = _range_of(kind, _ends(forms, factors))
         return Merge(kind, factors), Format(fraction=fraction, least=least, greatest=greatest, divisor=divisor)
@@ -41,6 +35,24 @@ def merged(layer: str, kind: str, forms: Sequence[Format]) -> Made:
             divisor=one.divisor * other.divisor,
         )
     raise ExportError(f"{layer}: {shown(kind)} of {len(forms)} tensors is not computed in integers yet")
+
+
+def merge_steps(chain: Chain, layer: str, name: str, kind: str, steps: Sequence[str]) -> str:
+    """The last step of a merge; an average is a sum, then a factor, which its format says.
+
+    Raises:
+        ExportError: a kind that is not computed in integers.
+    """
+    forms = [chain.forms[step] for step in steps]
+    if kind != "Average":
+        return chain.add(layer, name, merged(layer, kind, forms), *steps)
+    total = chain.add(layer, f"{name}:sum", merged(layer, "Add", forms), *steps)
+    form, odd = chain.forms[total], len(steps)
+    while odd % 2 == 0:
+        odd //= 2
+    more = (len(steps) // odd).bit_length() - 1
+    made = replace(form, fraction=form.fraction + more, divisor=form.divisor * odd)
+    return chain.add(layer, name, (Scale(numpy.array([1]), None), made), total)
 
 
 def concatenated(forms: Sequence[Format], axis: int) -> Made:

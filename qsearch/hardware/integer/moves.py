@@ -24,6 +24,7 @@ from qsearch.hardware.integer.operations import (
     Repeat,
     Reshape,
     Scale,
+    Slice,
     same_padding,
 )
 
@@ -45,7 +46,7 @@ def average_steps(node: Node, layer: Any, form: Format) -> Iterator[Made]:
         return
     if not hasattr(layer, "padding"):  # adaptive ones
         raise ExportError(f"{node.layer}: a {node.class_name} layer is not computed in integers yet")
-    if getattr(layer, "data_format", None) == "channels_first":
+    if _channels_first(layer):
         raise ExportError(f"{node.layer}: has its channels first; allowed: channels last")
     window = tuple(node.operation.pool_size)
     counts = _cells(node, layer, window)
@@ -140,13 +141,35 @@ def _pool(node: Node, layer: Any, window: tuple[int, ...], largest: bool, outsid
     )
 
 
+def move_steps(node: Node, layer: Any, form: Format) -> Iterator[Made]:
+    """What moves codes about, as one step or several.
+
+    Raises:
+        ExportError: as `move_step`.
+    """
+    if isinstance(layer, keras.layers.Cropping1D | keras.layers.Cropping2D) and not _channels_first(layer):
+        sides = layer.cropping if isinstance(layer.cropping[0], list | tuple) else (layer.cropping,)
+        for axis, (low, high) in enumerate(sides):
+            if low or high:
+                yield f":{axis}", Slice(axis + 1, int(low), node.input_shapes[0][axis] - int(high)), form
+    elif isinstance(layer, keras.layers.RepeatVector):
+        yield ":row", Reshape((1, *node.input_shapes[0])), form
+        yield "", Repeat((int(layer.n),)), form
+    else:
+        yield "", *move_step(node, layer, form)
+
+
+def _channels_first(layer: Any) -> bool:
+    return getattr(layer, "data_format", None) == "channels_first"
+
+
 def move_step(node: Node, layer: Any, form: Format) -> tuple[Operation, Format]:
     """Maxima, other shapes, padding and repetition.
 
     Raises:
         ExportError: a layer that is not known, or channels first.
     """
-    if getattr(layer, "data_format", None) == "channels_first":
+    if _channels_first(layer):
         raise ExportError(f"{node.layer}: has its channels first; allowed: channels last")
     if isinstance(layer, _WINDOWS):
         window = tuple(layer.pool_size)

@@ -15,14 +15,14 @@ from qsearch.graph.model_graph import Node
 from qsearch.hardware.integer.chain import Chain
 from qsearch.hardware.integer.formats import Format
 from qsearch.hardware.integer.linear import scale_step, sums
-from qsearch.hardware.integer.merges import concatenated, merged
+from qsearch.hardware.integer.merges import concatenated, merge_steps, merged
 from qsearch.hardware.integer.operations import Clamp, Reshape, Slice
 from qsearch.hardware.weights import QuantizedWeight, exported
 from qsearch.layers.cells import QGRUCell, QLSTMCell, QuantizedCell
 from qsearch.quantizers.base import Quantizer
 from qsearch.quantizers.number_types import Kind
 
-_MERGES = {"concat": "Concatenate", "sum": "Add", "mul": "Multiply", "ave": "Add"}
+_MERGES = {"concat": "Concatenate", "sum": "Add", "mul": "Multiply", "ave": "Average"}
 
 
 def recurrent_steps(chain: Chain, node: Node, layer: Any, source: str) -> str:
@@ -38,11 +38,9 @@ def recurrent_steps(chain: Chain, node: Node, layer: Any, source: str) -> str:
     for suffix, one, turned in (("forward", layer.forward_layer, False), ("backward", layer.backward_layer, True)):
         ends.append(_one_way(chain, node, one, source, f":{suffix}", turned and one.return_sequences))
     kind = _MERGES[layer.merge_mode]
-    forms = [chain.forms[end] for end in ends]
-    made = concatenated(forms, -1) if kind == "Concatenate" else merged(node.layer, kind, forms)
-    if layer.merge_mode == "ave":  # half of the sum: one more bit behind the point
-        made = made[0], replace(made[1], fraction=made[1].fraction + 1)
-    return chain.add(node.layer, node.name, made, *ends)
+    if kind == "Concatenate":
+        return chain.add(node.layer, node.name, concatenated([chain.forms[end] for end in ends], -1), *ends)
+    return merge_steps(chain, node.layer, node.name, kind, ends)
 
 
 def _check(node: Node, layer: Any) -> None:
@@ -78,8 +76,9 @@ def _one_way(chain: Chain, node: Node, layer: Any, source: str, suffix: str, tur
     if not layer.return_sequences:
         return hidden[-1]
     rows = [cell.step("row", (Reshape((1, *chain.shapes[one])), chain.forms[one]), one) for one in hidden]
+    rows = rows[::-1] if turned else rows
     made = concatenated([chain.forms[one] for one in rows], 1)
-    return chain.add(node.layer, cell.name, made, *(rows[::-1] if turned else rows))
+    return chain.add(node.layer, cell.name, made, *rows)
 
 
 class _Cell:

@@ -28,10 +28,16 @@ def rule_of(name: str, function: Function, form: Format) -> tuple[Uniform | Thre
     """The rule of a function on codes of a format, and the format that it gives.
 
     Raises:
-        ExportError: a function whose values are on no grid, or that is no step function.
+        ExportError: a function whose values are on no grid, that is no step function, or looks at several values.
     """
     probes = _probes(form)
     values = _values(function, probes, form)
+    small = numpy.argsort(numpy.abs(probes), kind="stable")[: len(probes) // 4 + 1]
+    if not numpy.array_equal(_values(function, probes[small, None], form)[:, 0], values[small]):
+        raise ExportError(
+            f"{name}: rounds by a scale that it takes from all the values that it is given; give its quantizer a scale "
+            "of its own, such as alpha=1.0"
+        )
     try:
         _, fraction = dyadic(values)
     except ExportError as error:

@@ -39,7 +39,7 @@ _MISSING = {
     "Pad": "hls4ml has no zero padding; pad in a convolution (padding 'same')",
     "Repeat": f"hls4ml has no exact up-sampling; {_ELSE}",
     "Stuff": f"hls4ml has no transposed convolutions; {_ELSE}",
-    "Slice": f"hls4ml takes no steps out of a sequence, which recurrent layers and layers over time need; {_ELSE}",
+    "Slice": f"hls4ml has no slices, which recurrent layers, layers over time and cropping need; {_ELSE}",
     "ChannelThresholds": "hls4ml has no thresholds of channels; export with norms='scale'",
     "Lookup": f"hls4ml has no embeddings; {_ELSE}",
 }
