@@ -14,6 +14,7 @@ from qsearch.errors import ConfigError, ExportError, did_you_mean, shown
 from qsearch.hardware.integer.build import NORMS
 from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
+from qsearch.hardware.integer.operations import Uniform
 from qsearch.hardware.targets.litert_memory import memory_of
 from qsearch.hardware.targets.litert_network import Network, Written
 from qsearch.hardware.targets.litert_rounding import DEFAULT, REFERENCE
@@ -24,13 +25,8 @@ SOURCE, HEADER = "model_data.cc", "model_data.h"
 PACKAGES = ("flatbuffers", "ai_edge_litert")
 VERSIONS = "ai-edge-litert 2.3"
 _BATCH = 64
-_ALLOWED = ("auto", DEFAULT, REFERENCE)
-_PLANS: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "auto": ((DEFAULT, REFERENCE), (DEFAULT,), (REFERENCE,)),
-    DEFAULT: ((DEFAULT, REFERENCE), (DEFAULT,)),
-    REFERENCE: ((DEFAULT, REFERENCE), (REFERENCE,)),
-}
-"""With which kernels a file should be exact, by the option: with more of them where that is possible."""
+_BOTH = (DEFAULT, REFERENCE)
+_ALLOWED = ("auto", *_BOTH)
 README = f"""`{FILE}` is a TFLite (LiteRT) file, channels last, for any batch. Its scales are the model's own; an
 int8 number is a code plus the zero point that `{MEMORY}` and the file have for it. Inputs are int8; outputs are int8
 where their codes fit, else float32 (code · 2^-fraction). Weights are int8 (the model's codes times a factor for each
@@ -102,19 +98,29 @@ def written_for(model: IntegerModel, kernels: str) -> tuple[Written, tuple[str, 
         ExportError: there are none.
     """
     found: list[tuple[int, Written, tuple[str, ...]]] = []
-    refusals: list[ExportError] = []
-    for plan in _PLANS[kernels]:
+    refusals: dict[tuple[str, ...], ExportError] = {}
+    plans = _plans(model, kernels)
+    for place, plan in enumerate(plans):
+        if found and (place > 1 or not found[-1][0]):
+            break
         try:
             written = Network(model, plan).written()
             found.append((written.reals, written, plan))
         except ExportError as error:
-            refusals.append(error)
-        if found and (not found[-1][0] or plan is _PLANS[kernels][1]):
-            break
+            refusals[plan] = error
     if not found:
-        raise refusals[1]
+        raise refusals.get((DEFAULT,), refusals[plans[-1]])
     _, written, plan = min(found, key=lambda one: one[0])
     return written, plan
+
+
+def _plans(model: IntegerModel, kernels: str) -> tuple[tuple[str, ...], ...]:
+    """The kernels that a file should be exact with, the best first; the first two are tried where one would do."""
+    if kernels != "auto":
+        return _BOTH, (kernels,)
+    rules = [step.operation for step in model.steps if isinstance(step.operation, Uniform)]
+    away = any(rule.half_away for rule in rules)
+    return (_BOTH, (REFERENCE,), (DEFAULT,)) if away else (_BOTH, (DEFAULT,), (REFERENCE,))
 
 
 def _kernels(options: Mapping[str, Any]) -> str:
