@@ -14,6 +14,7 @@ TARGETS: Mapping[str, str] = {
     "hls4ml": "hls4ml",
     "onnx": "onnx",
     "qonnx": "qonnx",
+    "verilog": "verilog",
 }
 """Names of targets, and their modules in this package; they are imported when they are asked for."""
 
