@@ -17,16 +17,7 @@ from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.integer.operations import Convolution, Dense, Global, Merge, Pool, Scale, Thresholds, Uniform
 from qsearch.hardware.targets.onnx_graph import require
-from qsearch.hardware.targets.verilog_numbers import MOST_BITS
-from qsearch.hardware.targets.verilog_project import (
-    COST,
-    SIMULATION,
-    Port,
-    Ports,
-    circuit_of,
-    ports_of,
-    write_project,
-)
+from qsearch.hardware.targets.verilog_project import COST, SIMULATION, Ports, circuit_of, ports_of, write_project
 from qsearch.hardware.targets.verilog_run import simulated
 from qsearch.hardware.targets.verilog_trace import SUPPORTED, Trace
 
@@ -35,7 +26,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "clock_period": 5,
     "part": "xcvu13p-flga2577-2-e",
     "hard_dc": 2,
-    "most_operations": 300_000,
+    "most_operations": 100_000,
 }
 README = f"""The whole network as one circuit, every weight a part of it: adders, multiplexers and small tables, no
 multipliers and no memory. It is traced and written by alkaid (successor of da4ml).
@@ -83,7 +74,7 @@ class VerilogTarget:
 
 
 def operations_of(model: IntegerModel) -> dict[str, int]:
-    """By layer, products with weights that are not 0, and other operations on numbers: each is a part of the circuit."""
+    """By layer, products with weights that are not 0, and other operations: each is a part of the circuit."""
     shapes = {source.name: source.shape for source in model.sources}
     shapes |= {step.name: step.shape for step in model.steps}
     found: dict[str, int] = {}
@@ -137,15 +128,11 @@ def _check_circuit(model: IntegerModel, ports: Ports, circuit: Any, results: lis
             same = element if isinstance(element, int) else found[:, column]
             column += not isinstance(element, int)
             if not (expected[:, cell] == same).all():
-                raise ExportError(_different(port))
+                raise ExportError(
+                    f"target verilog: alkaid's circuit computes other numbers at {port.name}; this is a fault of "
+                    "qsearch, or of the alkaid that is installed"
+                )
         at += port.cells
-
-
-def _different(port: Port) -> str:
-    return (
-        f"target verilog: alkaid's circuit computes other numbers at {port.name}; this is a fault of qsearch, or of the "
-        f"alkaid that is installed. Sums of fewer than {MOST_BITS // 2} bits are less likely to meet it"
-    )
 
 
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,7 +158,9 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"target verilog: {key}: {shown(value)}; allowed: {kind} from {least}")
     part = chosen["part"]
     if not isinstance(part, str) or not re.fullmatch(r"[\w-]+", part):
-        raise ConfigError(f"target verilog: part: {shown(part)}; allowed: the name of a device, such as xc7z020clg400-1")
+        raise ConfigError(
+            f"target verilog: part: {shown(part)}; allowed: the name of a device, such as xc7z020clg400-1"
+        )
     return chosen
 
 

@@ -153,8 +153,7 @@ def _chosen(a: Element, b: Element, plainly: Callable[[Any, Any], Any], method: 
     if isinstance(second, int):
         least, greatest = ends(first)
         if second <= least or second >= greatest:  # one of them always
-            always = first if plainly(second, least) == least and plainly(second, greatest) == greatest else second
-            return always
+            return first if plainly(second, least) == least and plainly(second, greatest) == greatest else second
         if not is_short(second):
             raise ExportError(
                 f"is cut off at {second}, a number of more than {FLOAT32_BITS} bits; give its quantizer fewer"

@@ -13,9 +13,10 @@ from typing import Any
 import numpy
 
 from qsearch.hardware.integer.compare import extremes
-from qsearch.hardware.integer.formats import Codes, Format
+from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.c_text import identifier, prefix_of
+from qsearch.hardware.targets.verilog_harness import Port, makefile, program
 from qsearch.hardware.targets.verilog_numbers import Element
 from qsearch.hardware.targets.verilog_trace import Trace
 
@@ -23,29 +24,6 @@ COST, SIMULATION = "cost.json", "simulation"
 _VECTORS, _EXTREMES = 10, 5
 _LINE = 8
 """Elements on a line of the top module."""
-
-
-@dataclass(frozen=True)
-class Port:
-    """A port of the top module: element i, channels last, is in bits [i * bits +: bits]."""
-
-    name: str
-    step: str
-    cells: int
-    form: Format
-
-    @property
-    def bits(self) -> int:
-        """Of an element."""
-        return self.form.bits
-
-    @property
-    def width(self) -> int:
-        return self.cells * self.bits
-
-    @property
-    def declared(self) -> str:
-        return f"[{self.width - 1}:0] {self.name}"
 
 
 @dataclass(frozen=True)
@@ -96,7 +74,12 @@ def circuit_of(trace: Trace, ports: Ports) -> tuple[Any, list[Element]]:
 
 
 def write_project(
-    model: IntegerModel, ports: Ports, circuit: Any, results: Sequence[Element], folder: Path, options: Mapping[str, Any]
+    model: IntegerModel,
+    ports: Ports,
+    circuit: Any,
+    results: Sequence[Element],
+    folder: Path,
+    options: Mapping[str, Any],
 ) -> None:
     """Everything, into an empty folder."""
     from alkaid.codegen import RTLModel
@@ -116,12 +99,11 @@ def write_project(
     (folder / "metadata.json").unlink()
     (folder / "src" / f"{ports.core}_wrapper.v").unlink()
     (folder / "src" / f"{ports.top}.v").write_text(_top(ports, project.fsm, results), encoding="ascii")
-    cycles = cycles_of(project.fsm)
     (folder / COST).write_text(json.dumps(_cost(project, circuit, ports, options), indent=2) + "\n", encoding="utf-8")
     simulation = folder / SIMULATION
     simulation.mkdir()
-    (simulation / "main.cpp").write_text(_main(ports, cycles), encoding="ascii")
-    (simulation / "Makefile").write_text(_makefile(ports), encoding="ascii")
+    (simulation / "main.cpp").write_text(program(ports.inputs, ports.outputs, cycles_of(project.fsm)), encoding="ascii")
+    (simulation / "Makefile").write_text(makefile(ports.top, _VECTORS), encoding="ascii")
     codes = extremes(model, _VECTORS - _EXTREMES)
     found = model.run(codes) | codes
     (simulation / "inputs.hex").write_text(lines_of(ports.inputs, codes), encoding="ascii")
@@ -223,7 +205,7 @@ def _cost(project: Any, circuit: Any, ports: Ports, options: Mapping[str, Any]) 
     stages = len(project.fsm.logic)
     return {
         "estimated_luts": round(sum(logic.cost for logic in project.fsm.logic.values())),
-        "delay": round(max(logic.latency[1] for logic in [circuit]), 3),
+        "delay": round(float(circuit.latency[1]), 3),
         "operations": sum(len(logic.ops) for logic in project.fsm.logic.values()),
         "stages": stages if options["latency_cutoff"] else 0,
         "cycles": cycles_of(project.fsm),
@@ -245,125 +227,3 @@ def _cost(project: Any, circuit: Any, ports: Ports, options: Mapping[str, Any]) 
             for port in group
         ],
     }
-
-
-def _makefile(ports: Ports) -> str:
-    flags = " ".join(verilator_flags(ports, "obj_dir"))
-    return "\n".join(
-        [
-            "check: obj_dir/simulate",
-            "\t./obj_dir/simulate < inputs.hex > found.hex",
-            "\tcmp found.hex outputs.hex",
-            f'\t@echo "{_VECTORS} vectors: all values are right"',
-            "",
-            "obj_dir/simulate: main.cpp $(wildcard ../src/*.v ../src/static/*.v)",
-            f"\tverilator {flags} $(abspath $^)",
-            "",
-            "clean:",
-            "\trm -rf obj_dir found.hex",
-            "",
-        ]
-    )
-
-
-def verilator_flags(ports: Ports, folder: str) -> tuple[str, ...]:
-    """Of verilator, to make the program `simulate`."""
-    return (
-        *("--cc", "--exe", "--build", "--top-module", ports.top, "-Mdir", folder, "-o", "simulate"),
-        *("--prefix", "Vnetwork", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wfuture-WIDTHTRUNC", "--output-split", "20000"),
-        # versions before 5.048 compute some bit operations wrong without it
-        "-fno-const-bit-op-tree",
-        *("-CFLAGS", "-std=c++17", "-MAKEFLAGS", "OPT_GLOBAL=-O0"),
-    )
-
-
-_HARNESS = """// One sample a line: hexadecimal numbers, the inputs from standard input, the outputs to standard output.
-#include "Vnetwork.h"
-#include "verilated.h"
-
-#include <cstdint>
-#include <cstdio>
-#include <iostream>
-#include <string>
-#include <type_traits>
-#include <vector>
-
-static uint32_t word(const std::string& hex, size_t index)
-{
-    size_t end = hex.size() > 8 * index ? hex.size() - 8 * index : 0;
-    size_t start = end > 8 ? end - 8 : 0;
-    return end ? static_cast<uint32_t>(std::stoul(hex.substr(start, end - start), nullptr, 16)) : 0;
-}
-
-template <class T> void put(T& port, const std::string& hex)
-{
-    if constexpr (std::is_integral<T>::value) {
-        port = static_cast<T>((static_cast<uint64_t>(word(hex, 1)) << 32) | word(hex, 0));
-    } else {
-        for (size_t i = 0; i < sizeof(port) / 4; i++) {
-            port[i] = word(hex, i);
-        }
-    }
-}
-
-template <class T> std::string got(const T& port, int digits)
-{
-    std::string text;
-    char part[9];
-    for (int i = (digits + 7) / 8 - 1; i >= 0; i--) {
-        uint32_t bits;
-        if constexpr (std::is_integral<T>::value) {
-            bits = static_cast<uint32_t>(static_cast<uint64_t>(port) >> (32 * i));
-        } else {
-            bits = port[i];
-        }
-        std::snprintf(part, sizeof part, "%08x", bits);
-        text += part;
-    }
-    return text.substr(text.size() - digits);
-}
-
-int main()
-{
-    Vnetwork network;
-    std::vector<std::string> given;
-    for (std::string text; std::cin >> text;) {
-        given.push_back(text);
-    }
-    const size_t ports = PORTS, cycles = CYCLES, samples = given.size() / ports;
-    for (size_t time = 0; time < samples + cycles; time++) {
-        if (time < samples) {
-            const std::string* from = &given[time * ports];
-PUT
-        }
-        network.eval();
-        if (time >= cycles) {
-GOT
-            std::cout << "\\n";
-        }
-TICK
-    }
-    return 0;
-}
-"""
-
-
-def _main(ports: Ports, cycles: int) -> str:
-    put = [f"            put(network.{port.name}, from[{index}]);" for index, port in enumerate(ports.inputs)]
-    got = []
-    for index, port in enumerate(ports.outputs):
-        digits = -(-port.width // 8) * 2
-        ahead = '" " << ' if index else ""
-        got.append(f"            std::cout << {ahead}got(network.{port.name}, {digits});")
-    tick = ["network.clk = 1;", "network.eval();", "network.clk = 0;", "network.eval();"] if cycles else []
-    parts = {
-        "PORTS": str(len(ports.inputs)),
-        "CYCLES": str(cycles),
-        "PUT": "\n".join(put),
-        "GOT": "\n".join(got),
-        "TICK": "\n".join(f"        {line}" for line in tick),
-    }
-    text = _HARNESS
-    for name, part in parts.items():
-        text = text.replace(f"\n{name}\n", f"\n{part}\n") if name in ("PUT", "GOT", "TICK") else text.replace(name, part)
-    return text

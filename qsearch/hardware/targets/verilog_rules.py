@@ -1,4 +1,4 @@
-"""Functions of one element that rise or fall in steps: by an adder, by comparisons or by a table, whichever is smallest.
+"""Functions of one element that rise or fall in steps: an adder, comparisons or a table, whichever is smallest.
 
 A quantizer, with the batch normalization before it, is a staircase of whole numbers. Instead of 24 bits of a float's
 factor, the shortest factor is taken that puts every step where it belongs, which is proven by looking at each of them.

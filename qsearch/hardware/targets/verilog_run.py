@@ -9,7 +9,8 @@ from pathlib import Path
 
 from qsearch.errors import ExportError, shown
 from qsearch.hardware.integer.formats import Codes
-from qsearch.hardware.targets.verilog_project import SIMULATION, Ports, codes_of, lines_of, verilator_flags
+from qsearch.hardware.targets.verilog_harness import verilator_flags
+from qsearch.hardware.targets.verilog_project import SIMULATION, Ports, codes_of, lines_of
 from qsearch.paths import temporary_folder
 
 _NEEDED = ("verilator", "g++", "make")
@@ -26,7 +27,7 @@ def simulated(ports: Ports, folder: Path, codes: Mapping[str, Codes]) -> dict[st
         return None
     with temporary_folder() as aside:
         sources = [*sorted((folder / "src").rglob("*.v")), folder / SIMULATION / "main.cpp"]
-        command = ["verilator", *verilator_flags(ports, str(aside)), *(str(path.resolve()) for path in sources)]
+        command = ["verilator", *verilator_flags(ports.top, str(aside)), *(str(path.resolve()) for path in sources)]
         try:
             _done(command, "")
             text = _done([str(aside / "simulate")], lines_of(ports.inputs, codes))

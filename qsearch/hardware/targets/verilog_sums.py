@@ -31,7 +31,7 @@ class Sums:
         rows: dict[int, tuple[Element, Codes]] = {}
         for element, row in zip(given, matrix, strict=True):
             if isinstance(element, int):
-                for column in numpy.flatnonzero(row):
+                for column in numpy.flatnonzero(row).tolist():
                     constants[column] += element * int(row[column])
             else:  # an element that is there twice is one with both weights
                 known = rows.get(id(element))

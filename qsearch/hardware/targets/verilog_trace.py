@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy
 from numpy.typing import NDArray
@@ -72,16 +72,13 @@ class Trace:
             self.known[step.name] = self._elements(step)
 
     def _elements(self, step: Step) -> Elements:
-        chain, base = self._chain(step)
+        chain, base = chain_of(self.steps, step)
         given = [self.known[name] for name in (step.inputs if len(chain) == 1 else (base,))]
         try:
             found = self._computed(step.operation, chain, given, self.forms[base])
         except ExportError as error:
             raise ExportError(f"{step.layer}: {error}") from None
         return found.reshape(step.shape)
-
-    def _chain(self, step: Step) -> tuple[list[Operation], str]:
-        return chain_of(self.steps, step)
 
     def _computed(self, operation: Operation, chain: list[Operation], given: list[Elements], form: Format) -> Elements:
         x = given[0]
@@ -235,7 +232,8 @@ def _windows(
 ) -> NDArray[numpy.int64]:
     """(rows, columns, height, width, channels): the place + 1 of every cell of a window, 0 outside."""
     places = numpy.arange(1, image.size + 1, dtype=numpy.int64).reshape(1, *image.shape)
-    return windows_of(places, window, strides, padding, dilation, 0)[0]
+    found: NDArray[numpy.int64] = windows_of(places, window, strides, padding, dilation, 0)[0]
+    return found
 
 
 def _gathered(x: Elements, places: NDArray[numpy.int64], outside: int = 0) -> Elements:
@@ -249,8 +247,7 @@ def _scaled(x: Elements, factor: int) -> Elements:
     return _each(x, lambda element: times(element, factor))
 
 
-def _each(x: Elements, function: object) -> Elements:
-    assert callable(function)
+def _each(x: Elements, function: Callable[[Element], Element]) -> Elements:
     return _shaped([function(element) for element in x.reshape(-1)], x.shape)
 
 
