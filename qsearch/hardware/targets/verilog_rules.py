@@ -36,10 +36,13 @@ from qsearch.hardware.targets.verilog_numbers import (
 )
 
 _MOST_LEVELS = 2**16
+_MOST_COMPARISONS = 2**8
 _MOST_SHIFT = 40
 _LUT, _MOST_ADDRESS = 6, 12
 """Inputs of a look-up table of an FPGA, and bits of the largest table that is made of them."""
 _INT64 = 62
+_NEVER = 2**62
+"""The cost of a way that there is not."""
 
 Chain = Sequence[Operation]
 """Scale and Clamp, as many as there are, then a Uniform or Thresholds."""
@@ -135,7 +138,13 @@ def climbed(x: Element, stairs: Staircase, exact: tuple[int, Callable[[], Elemen
         ways.append(_adder(a, stairs.affine, levels))
     if exact is not None:
         ways.append(exact)
-    return min(ways, key=lambda way: way[0])[1]()
+    cost, way = min(ways, key=lambda way: way[0])
+    if cost >= _NEVER:
+        raise ExportError(
+            f"rounds {width(a)} bits to {len(levels)} levels by a rule for which target verilog has no circuit; give the "
+            "quantizer, or what it reads, fewer bits"
+        )
+    return way()
 
 
 def applied(x: Element, chain: Chain, channel: int) -> Element:
@@ -173,8 +182,9 @@ def rounded(x: Element, rule: Uniform) -> Element:
     Raises:
         ExportError: it divides.
     """
-    if isinstance(x, int):
-        return int(rule(numpy.array([x], numpy.int64))[0])
+    first, last = (int(level) for level in rule(numpy.array(ends(x), numpy.int64)))
+    if first == last:
+        return first
     if rule.divisor != 1:
         raise ExportError(
             f"divides by {rule.divisor} into more than {_MOST_LEVELS} levels, which is too many to prove; give the "
@@ -221,13 +231,15 @@ def _adder(a: Element, affine: Affine, levels: Codes) -> tuple[int, Callable[[],
 def _comparisons(a: Element, thresholds: Codes, levels: Codes) -> tuple[int, Callable[[], Element]]:
     shift, kept = _dropped(a, thresholds)
     cost = len(kept) * max(width(a) - shift, 1) + 2 * (len(kept) - 1)
+    if len(kept) > _MOST_COMPARISONS:
+        cost = _NEVER
 
     def made() -> Element:
-        coarse, least = floored(a, shift), int(levels[-1])
+        coarse, last = floored(a, shift), int(levels[-1])
         parts: list[Element] = []
         for threshold, rise in zip(kept.tolist(), numpy.diff(levels).tolist(), strict=True):
             parts.append(times(is_negative(plus(coarse, -threshold)), -rise))
-        return plus(total(parts), least)
+        return plus(total(parts), last)
 
     return cost, made
 
@@ -242,7 +254,7 @@ def _table(a: Element, thresholds: Codes, levels: Codes) -> tuple[int, Callable[
     out = _bits(int(levels.min()), int(levels.max()))
     cost = out * (1 << max(address - _LUT, 0)) + (2 * whole if cuts else 0)
     if address > _MOST_ADDRESS or out > FLOAT32_BITS:
-        cost = 1 << _INT64
+        cost = _NEVER
 
     def made() -> Element:
         coarse = floored(a, shift)
