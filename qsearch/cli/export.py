@@ -12,6 +12,7 @@ from qsearch.cli.model_file import ModelFileOptions, model_file_options
 from qsearch.cli.output import say
 from qsearch.cli.quiet import quiet_start
 from qsearch.config import Config
+from qsearch.config.names import TARGET_ALIASES
 from qsearch.errors import ConfigError, QsearchError, shown
 from qsearch.paths import expanded
 
@@ -57,7 +58,7 @@ def export(
     """
     if builder is not None and target != "qonnx":
         raise ConfigError(f"--for {builder}: is for --to qonnx, found --to {shown(target)}")
-    target = builder or target
+    target = TARGET_ALIASES.get(target, builder or target)
     path = expanded(source)
     config, model_path = None, path
     if path.is_dir():

@@ -8,14 +8,18 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from qsearch.config.fields import AsNamed, Text, one_of
-from qsearch.config.names import TARGETS
+from qsearch.config.names import TARGET_ALIASES, TARGETS
 from qsearch.config.section import Section
+
+
+def _target(value: Any) -> str:
+    return one_of(TARGETS)(TARGET_ALIASES.get(value, value) if isinstance(value, str) else value)
 
 
 class TargetConfig(Section):
     """A form in which models leave for hardware, with its options; norms: None for what suits it."""
 
-    name: Annotated[Text, BeforeValidator(one_of(TARGETS))]
+    name: Annotated[Text, BeforeValidator(_target)]
     options: Mapping[str, Any] = {}
     norms: Literal["scale", "thresholds"] | None = None
 

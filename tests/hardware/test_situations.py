@@ -16,7 +16,8 @@ from qsearch.errors import ConfigError, ExportError
 from qsearch.hardware.targets import TARGETS
 
 FIXED = "quantized_bits(4,0,1,alpha=1.0)"
-FAST = sorted({*TARGETS} - {"hls4ml"})
+COMPILED = ("hls4ml", "verilog")
+FAST = sorted({*TARGETS} - {*COMPILED})
 
 
 def network(kernel: str, activation: str = "quantized_relu(4,2)", bias: str = "quantized_bits(8,3,1)") -> keras.Model:
@@ -91,9 +92,10 @@ def test_is_exact(name: str, target: str, tmp_path: Path) -> None:
 
 
 @slow
+@pytest.mark.parametrize("target", COMPILED)
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_is_exact_in_hls4ml(name: str, tmp_path: Path) -> None:
-    check("hls4ml", SITUATIONS[name](), tmp_path / "out")
+def test_is_exact_when_it_is_compiled(name: str, target: str, tmp_path: Path) -> None:
+    check(target, SITUATIONS[name](), tmp_path / "out")
 
 
 @pytest.mark.parametrize("activation", TABLES)

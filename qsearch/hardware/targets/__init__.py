@@ -16,6 +16,7 @@ TARGETS: Mapping[str, str] = {
     "litert": "litert",
     "onnx": "onnx",
     "qonnx": "qonnx",
+    "verilog": "verilog",
 }
 """Names of targets, and their modules in this package; they are imported when they are asked for."""
 
