@@ -110,6 +110,11 @@ CIRCUITS: dict[str, IntegerModel] = {
     "scale, long numbers": network(
         SMALL, operations.Scale(RNG.integers(2**29, 2**30, 3), RNG.integers(2**39, 2**40, 3) - 2**39)
     ),
+    "scale, then a sum": network(
+        SMALL,
+        operations.Scale(RNG.integers(2**22, 2**24, 3), kernel(3) << 20),
+        (operations.Merge("Add", (2**20, 1)), ("x", "step0")),
+    ),
     "power of two, long offset": network(WIDE, operations.Scale(numpy.array([8]), numpy.array([-(2**39) + 12345]))),
     "average of nine": network(
         source((6, 6, 2), -100, 100),
@@ -245,12 +250,21 @@ def image() -> keras.Model:
     given = keras.Input((6, 6, 1))
     x = layers.QActivation(RELU)(layers.QConv2D(2, 3, padding="same", **QUANTIZED)(given))
     y = keras.layers.BatchNormalization()(layers.QConv2D(2, 2, padding="same", **QUANTIZED)(x))
+    y = layers.QActivation("quantized_bits(4,1)")(y)
     y = layers.QActivation("quantized_relu(3,1)")(keras.layers.Add()([x, y]))
     both = keras.layers.Concatenate()([keras.layers.MaxPooling2D(2)(x), keras.layers.AveragePooling2D(2)(y)])
     separable = layers.QSeparableConv2D(2, 3, pointwise_quantizer=WEIGHT, **DEPTHWISE)(both)
     deep = layers.QDepthwiseConv2D(2, **DEPTHWISE)(both)
     mean = layers.QActivation("quantized_bits(5,1)")(keras.layers.AveragePooling2D(3)(y))
     return filled(keras.Model(given, [keras.layers.UpSampling2D(2)(separable), deep, keras.layers.Flatten()(mean)]))
+
+
+def normed() -> keras.Model:
+    x = given = keras.Input((8,))
+    for _ in range(2):
+        x = keras.layers.BatchNormalization()(layers.QDense(6, **QUANTIZED)(x))
+        x = layers.QActivation("quantized_relu(4,2)")(x)
+    return filled(keras.Model(given, layers.QDense(3, **QUANTIZED, activation="softmax")(x)))
 
 
 def sequence() -> keras.Model:
@@ -267,6 +281,7 @@ SIMULATED: dict[str, tuple[Callable[[], keras.Model], dict[str, Any]]] = {
     "several": (lambda: made(several()), {"latency_cutoff": 3.5}),
     **{f"{name}": (lambda name=name: made(NETWORKS[name]()), {}) for name in NETWORKS if name != "several"},
     "image, pipelined": (image, {"latency_cutoff": 3}),
+    "normed, pipelined": (normed, {"latency_cutoff": 2.5}),
     "kinds, pipelined": (kinds, {"latency_cutoff": 1, "hard_dc": 0}),
 }
 QUICK = ("kinds", "image", "sequence", "several")
@@ -292,9 +307,9 @@ def test_verilog_computes_what_the_integers_say(tmp_path: Path, name: str) -> No
 @needs_simulator
 def test_a_thousand_samples_and_the_simulation_of_the_folder(tmp_path: Path) -> None:
     random = numpy.random.default_rng(1)
-    done = qsearch.export(
-        made(small()), "verilog", tmp_path / "out", samples=random.uniform(-1, 1, (1000, 8, 8, 1)).astype("float32")
-    )
+    keras.utils.set_random_seed(1)
+    samples = random.uniform(-1, 1, (1000, 8)).astype("float32")
+    done = qsearch.export(normed(), "verilog", tmp_path / "out", samples=samples)
     assert done.executed
     assert done.comparison.artefact_mismatches == 0
     assert done.comparison.samples >= 1200

@@ -27,6 +27,8 @@ MOST_BITS = 52
 """Of a variable: alkaid's intervals are float64."""
 _LIMB = 20
 """Bits of a limb of a long constant."""
+_SEARCHED = 2**12
+"""Below it alkaid searches for the fewest adders that multiply; above it that takes seconds for each factor."""
 _HARDWARE = (1, 1, -1)
 """Adder size, carry size and latency cutoff of alkaid's cost model: its own default."""
 
@@ -42,6 +44,18 @@ def variables(count: int, bits: int, signed: bool) -> list[Element]:
 def is_short(number: int) -> bool:
     """Whether float32 holds a whole number."""
     return number == 0 or abs(number) >> _trailing(number) < 1 << FLOAT32_BITS
+
+
+def digits_of(number: int) -> list[int]:
+    """The fewest powers of two, each positive or negative, whose sum a number is."""
+    found, place = [], 1
+    while number:
+        if number & 1:
+            digit = 2 - (number & 3)
+            found.append(digit * place)
+            number -= digit
+        number, place = number >> 1, place << 1
+    return found
 
 
 def ends(a: Element) -> tuple[int, int]:
@@ -110,10 +124,13 @@ def times(a: Element, number: int) -> Element:
         return a * number if isinstance(a, int) or number else 0
     if abs(number) & (abs(number) - 1) == 0:
         return plain(a * float(number))
-    if is_short(number):
-        return plain(atom(a) * float(number))
-    low = number % (1 << _LIMB)
-    return add(times(a, number - low), times(a, low))
+    if not is_short(number):
+        low = number % (1 << _LIMB)
+        return add(times(a, number - low), times(a, low))
+    source = atom(a)
+    if abs(number) >> _trailing(number) < _SEARCHED:
+        return plain(source * float(number))
+    return plain(folded([source * float(digit) for digit in digits_of(number)], operator.add))
 
 
 def add(a: Element, b: Element) -> Element:

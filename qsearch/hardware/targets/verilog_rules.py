@@ -23,6 +23,7 @@ from qsearch.hardware.targets.verilog_numbers import (
     any_bit,
     both,
     clip,
+    digits_of,
     ends,
     floored,
     is_negative,
@@ -141,7 +142,7 @@ def climbed(x: Element, stairs: Staircase, exact: tuple[int, Callable[[], Elemen
     cost, way = min(ways, key=lambda way: way[0])
     if cost >= _NEVER:
         raise ExportError(
-            f"rounds {width(a)} bits to {len(levels)} levels by a rule that target verilog has no circuit for; give the "
+            f"rounds {width(a)} bits to {len(levels)} levels by a rule that no circuit is made of; give the "
             "quantizer, or what it reads, fewer bits"
         )
     return way()
@@ -170,7 +171,7 @@ def applied_cost(x: Element, chain: Chain, channel: int) -> int:
         if isinstance(operation, Scale):
             factor, offset = _scale_of(operation, channel)
             bits += abs(factor).bit_length()
-            found += _digits(factor) * bits + (bits if offset else 0)
+            found += len(digits_of(factor)) * bits + (bits if offset else 0)
         elif isinstance(operation, Uniform):
             found += bits + 2 * _bits(operation.least, operation.greatest)
     return found
@@ -219,7 +220,7 @@ def _steps(level: Callable[[Codes], Codes], wanted: Codes, low: int, high: int) 
 def _adder(a: Element, affine: Affine, levels: Codes) -> tuple[int, Callable[[], Element]]:
     bits = width(a) + affine.factor.bit_length()
     least, greatest = int(levels[0]), int(levels[-1])
-    cost = (_digits(affine.factor) - 1) * bits + bits // 2 + 2 * _bits(least, greatest)
+    cost = (len(digits_of(affine.factor)) - 1) * bits + bits // 2 + 2 * _bits(least, greatest)
 
     def made() -> Element:
         summed = plus(times(a, affine.factor), affine.offset)
@@ -309,12 +310,6 @@ def _scale_of(scale: Scale, channel: int) -> tuple[int, int]:
     factors, offsets = scale.multiplier.reshape(-1), None if scale.offset is None else scale.offset.reshape(-1)
     factor = int(factors[channel if len(factors) > 1 else 0])
     return factor, 0 if offsets is None else int(offsets[channel if len(offsets) > 1 else 0])
-
-
-def _digits(number: int) -> int:
-    """Digits that are not 0 where digits are -1, 0 and 1: terms of a sum of shifts."""
-    size = abs(number)
-    return (size ^ (3 * size)).bit_count()
 
 
 def _bits(least: int, greatest: int) -> int:
