@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("source", metavar="RUN_OR_MODEL", type=click.Path())
-@click.option("--to", "target", required=True, metavar="TARGET", help="What to write: codes, c, qonnx, onnx, hls4ml.")
+@click.option(
+    "--to", "target", required=True, metavar="TARGET", help="What to write: codes, c, qonnx, onnx, hls4ml, litert."
+)
 @click.option(
     "-o", "--output", metavar="FOLDER", help="Where; default: exports/TARGET in the run, or beside the model."
 )
