@@ -12,7 +12,7 @@ import numpy
 import pytest
 
 from qsearch import layers as q
-from qsearch.errors import ConfigError, ExportError
+from qsearch.errors import ConfigError, ExportError, OutputError
 from qsearch.exit_codes import ExitCode
 from qsearch.hardware.integer.build import integer_model
 from qsearch.hardware.public import Exported, export, verify_export
@@ -263,6 +263,23 @@ def test_kernels_round_as_it_is_told(kind: str, ways: str) -> None:
         assert numpy.array_equal(given, numpy.clip(rounded(way, sums, scale), -128, 127))
 
 
+@pytest.mark.parametrize(
+    "source", ["quantized_relu(8,0)", "quantized_bits(3,1,1)", "binary(alpha=1)", "ternary(alpha=1)"]
+)
+def test_inputs_of_all_kinds(source: str, tmp_path: Path) -> None:
+    for name in ("image", "residual"):
+        found = export(trained(MODELS[name]("half_even")), "litert", tmp_path / name, sources=source)
+        assert found.comparison.artefact_mismatches == 0
+
+
+def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+    model = trained(dense("half_even"))
+    exported(model, tmp_path / "made")
+    (tmp_path / "made" / "model.tflite").write_bytes(b"\0" * 64)
+    with pytest.raises(OutputError, match="its files cannot be read"):
+        verify_export(model, tmp_path / "made")
+
+
 def test_the_array_is_the_file(tmp_path: Path) -> None:
     exported(trained(dense("half_away")), tmp_path / "made")
     content = (tmp_path / "made" / "model.tflite").read_bytes()
@@ -279,6 +296,7 @@ def test_memory_is_told(tmp_path: Path) -> None:
     weights = 9 * 12 + 12 * 8 + 8 * 4
     assert told["flash_bytes"] == (tmp_path / "made" / "model.tflite").stat().st_size
     assert told["weight_bytes"] == weights
+    assert told["operators"] == ["DEQUANTIZE", "FULLY_CONNECTED", "MAXIMUM"]
     assert told["weight_bytes_at_their_bits"] == weights / 2
     # the last layer in float32: its 8 inputs, its kernel and its 4 sums
     assert told["activation_bytes"] == 4 * (8 + 32 + 4)
@@ -309,6 +327,10 @@ REFUSED: dict[str, tuple[Callable[[], keras.Model], str]] = {
         r"^wide: its kernel.*8 b",
     ),
     "kernel of an output": (lambda: of(q.QDense(3, name="wide", **NINE)), r"^wide: its kernel.*-127 to 127"),
+    "least weight": (
+        lambda: of(q.QDense(3, kernel_quantizer="quantized_bits(8,0,0,alpha=1)", use_bias=False, name="wide")),
+        r"^wide: its kernel has whole numbers from -128.*symmetric=1",
+    ),
     "activation": (
         lambda: of(q.QDense(3, **BITS), q.QActivation("quantized_bits(9,0,1)", name="fine"), q.QDense(3, **BITS)),
         r"^fine: its activation has 9 bits.*at most 8",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from qsearch.errors import ConfigError, ExportError, did_you_mean, shown
+from qsearch.errors import ConfigError, ExportError, did_you_mean, reason_of, shown
 from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.integer.operations import Uniform
@@ -45,10 +45,12 @@ with `rounding='half_away'`). With the optimized kernels without XNNPACK it is n
     interpreter.invoke()
     interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
-TFLite Micro: `{SOURCE}` and `{HEADER}` hold the file as an array; `tflite::GetModel(qsearch_model_data)`. Checked with
-{VERSIONS} on this machine, not with TFLite Micro. `{MEMORY}` has the bytes of the file (flash), of its int8 weights,
-what these would need at their own bits (int8 saves nothing below 8 bits), and of the activations that are needed at
-once: their tensors by lifetime; scratch buffers and the interpreter are not counted.
+TFLite Micro: `{SOURCE}` and `{HEADER}` hold the file as an array; `tflite::GetModel(qsearch_model_data)`, with the
+operators that `{MEMORY}` lists. Checked with {VERSIONS} on this machine, not with TFLite Micro.
+
+`{MEMORY}` has the bytes of the file (flash), of its int8 weights, what these would need at their own bits (int8 saves
+nothing below 8 bits), and of the activations that are needed at once: their tensors by lifetime; scratch buffers and
+the interpreter are not counted.
 """
 
 
@@ -83,7 +85,11 @@ class LitertTarget:
         content = (folder / FILE).read_bytes()
         found: dict[str, NDArray[Any]] = {}
         for kernel in kernels:
-            for name, values in _run(model, content, kernel, codes).items():
+            try:
+                given = _run(model, content, kernel, codes)
+            except RuntimeError as error:
+                raise ExportError(f"litert: the interpreter does not run {FILE}: {reason_of(error)}") from None
+            for name, values in given.items():
                 # kernels that differ are a fault that nothing should hide
                 found[name] = values if name not in found else numpy.where(values == found[name], values, numpy.nan)
         return found

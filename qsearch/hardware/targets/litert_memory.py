@@ -23,6 +23,7 @@ def memory_of(model: IntegerModel, written: Written) -> dict[str, Any]:
     read = {index for one in file.operators if one.kind in _WEIGHTED for index in one.inputs}
     kernels = [tensors[index] for index in read if tensors[index].data is not None and tensors[index].kind == "int8"]
     return {
+        "operators": sorted({one.kind for one in file.operators}),
         "flash_bytes": len(written.content),
         "weight_bytes": sum(kernel.bytes for kernel in kernels),
         "weight_bytes_at_their_bits": -(-sum(_bits(step.operation) for step in model.steps) // 8),

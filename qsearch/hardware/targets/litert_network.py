@@ -198,7 +198,9 @@ class Network(SumsWriter):
             return self._real_rule(real, after, last.name, last.form, sums.channels)
         except NotExactError as error:
             told = reason if reason == "kernel" else str(error)
-            raise refused(first if told in ("kernel", "float32") else last, told, self.kernels) from None
+            rules = [step for step in group if isinstance(step.operation, ops.Uniform)]
+            blamed = first if told in ("kernel", "float32") else [last, *rules][-1]
+            raise refused(blamed, told, self.kernels) from None
 
     def _real_step(self, x: Tensor, step: Step) -> Tensor:
         """A scale or a clamp whose codes int8 cannot hold, in float32."""
