@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("source", metavar="RUN_OR_MODEL", type=click.Path())
+@click.option("--to", "target", required=True, metavar="TARGET", help="What to write; docs/export.md lists all.")
+@click.option("--for", "builder", type=click.Choice(("finn",)), help="With --to qonnx: only what FINN builds.")
 @click.option(
-    "--to", "target", required=True, metavar="TARGET", help="What to write: codes, c, qonnx, onnx, hls4ml, litert."
+    "--norms",
+    type=click.Choice(("scale", "thresholds")),
+    help="Normalizations before quantizers: as multiply and add, or as thresholds; default: what suits the target.",
 )
 @click.option(
     "-o", "--output", metavar="FOLDER", help="Where; default: exports/TARGET in the run, or beside the model."
@@ -37,13 +41,23 @@ if TYPE_CHECKING:
 )
 @model_file_options
 def export(
-    source: str, target: str, output: str | None, input_quantizer: str | None, options: tuple[str, ...], **loading: Any
+    source: str,
+    target: str,
+    builder: str | None,
+    norms: str | None,
+    output: str | None,
+    input_quantizer: str | None,
+    options: tuple[str, ...],
+    **loading: Any,
 ) -> None:
     """Write the best model of a run, or a model file, for hardware, bit for bit.
 
     The written files, integers computed in Python and Keras are compared on random and extreme inputs, and on a run's
     test data. Exit code 9, and nothing is written, where the target cannot be exact.
     """
+    if builder is not None and target != "qonnx":
+        raise ConfigError(f"--for {builder}: is for --to qonnx, found --to {shown(target)}")
+    target = builder or target
     path = expanded(source)
     config, model_path = None, path
     if path.is_dir():
@@ -61,7 +75,7 @@ def export(
     folder = _folder(path, target) if output is None else expanded(output)
     given = None if config is None or input_quantizer is not None else source_quantizer(config)
     quantizer = given if input_quantizer is None else SOURCES.get(input_quantizer, input_quantizer)
-    exported = write(model, target, folder, sources=quantizer, samples=_samples(config), options=chosen)
+    exported = write(model, target, folder, sources=quantizer, samples=_samples(config), options=chosen, norms=norms)
     tell(exported)
     say(f"{target} in {exported.folder} (start with README.md)")
 
@@ -109,5 +123,7 @@ def tell(exported: Exported) -> None:
             f"the first layer that differs is {comparison.first_layer}; Keras' float32 rounds in: {inexact}; there the "
             "integers are exact, and Keras is not"
         )
+    for name, figure in exported.figures.items():
+        say(f"{name}: {figure}")
     for note in exported.model.notes:
         say(f"note: {note}")

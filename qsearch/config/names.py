@@ -15,7 +15,7 @@ MEMORIES = ("fixed", "sram", "dram")
 PROCESSES = ("horowitz", "jouppi_7nm")
 NUMBER_TYPES = ("int8", "int16", "int32", "fp16", "fp32")
 STRATEGIES = ("auto", "none", "mirrored", "tpu")
-TARGETS = ("codes", "c", "hls4ml", "litert", "onnx", "qonnx")
+TARGETS = ("codes", "c", "finn", "hls4ml", "litert", "onnx", "qonnx")
 """What a model can be exported as."""
 
 LIMIT_CLASSES = (

@@ -41,8 +41,9 @@ from qsearch.config.fields import (
     one_of,
 )
 from qsearch.config.goals import BitsGoalConfig, GoalConfig
+from qsearch.config.hardware import Export, Target
 from qsearch.config.limits import Limits, QuantizationConfig
-from qsearch.config.names import DATASETS, METRICS, MODELS, STRATEGIES, TARGETS
+from qsearch.config.names import DATASETS, METRICS, MODELS, STRATEGIES
 from qsearch.config.optimizers import Optimizer, OptimizerConfig
 from qsearch.config.schedules import Schedule, ScheduleConfig, check_warmup
 from qsearch.config.search_modes import MODES, SEARCH_MODES, SearchMode
@@ -295,6 +296,7 @@ class RunConfig(Section):
     max_drop: Share | None = None
     early_stop: Literal["none", "bound"] = "none"
     best_models: Count = 1
+    trials: Literal["auto", "shared", "rebuilt"] = "auto"
     learning_rate_optimizer: Bool = False
     learning_rate_schedule: Schedule = ScheduleConfig()
     transfer_weights: Bool | None = None
@@ -353,4 +355,10 @@ class Config(Section):
     goal: GoalConfig = BitsGoalConfig(type="bits")
     run: RunConfig = RunConfig()
     final_training: FinalTrainingConfig | None = None
-    export: Annotated[tuple[Annotated[Text, BeforeValidator(one_of(TARGETS))], ...], Few] = ()
+    target: Target | None = None
+    export: Annotated[tuple[Export, ...], Few] = ()
+
+    @property
+    def wants_front(self) -> bool:
+        """Whether the models of the whole front are kept."""
+        return self.run.search_mode.whole_front or any(one.models == "front" for one in self.export)

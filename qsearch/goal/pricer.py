@@ -8,10 +8,12 @@ from functools import cached_property
 from qsearch.config.goals import BitsGoalConfig, EnergyGoalConfig, EnergyParams
 from qsearch.energy.batch import PlanPricer
 from qsearch.energy.estimate import EnergySettings
+from qsearch.energy.footprint import Footprint, footprint_of
 from qsearch.energy.process import Process, process_named
 from qsearch.energy.report import EnergyReport
 from qsearch.goal import BitsGoal, CostReport, EnergyGoal, ForgivingFactor, Goal
 from qsearch.goal.price import Price
+from qsearch.graph.built import built
 from qsearch.graph.model_graph import ModelGraph
 from qsearch.plan import NO_QUANTIZERS, QuantizationPlan
 from qsearch.quantizers.formats import SOURCE_FORMATS, source_format
@@ -60,6 +62,13 @@ class Costs:
 
     def energy(self, plan: QuantizationPlan) -> EnergyReport:
         return self.energy_goal.trial(self.graph, plan)
+
+    def footprint(self, plan: QuantizationPlan | None) -> Footprint:
+        """The memory of a plan; of the reference for None."""
+        bits = self.energy_goal.trial_settings.internal.bits
+        if plan is None:
+            return footprint_of(self.graph, self.base, self.reference_energy, bits)
+        return footprint_of(*built(self.graph, plan), self.energy(plan), bits)
 
     def cost(self, plan: QuantizationPlan) -> CostReport:
         """A plan's cost in the goal's unit, by layer."""

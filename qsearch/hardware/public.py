@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy
 from qsearch import __version__
 from qsearch.errors import ExportError, OutputError, reason_of
 from qsearch.files import failing_writes
-from qsearch.hardware.integer.build import integer_model
+from qsearch.hardware.integer.build import NORMS, integer_model
 from qsearch.hardware.integer.compare import Comparison, compare, extremes
 from qsearch.hardware.integer.model import IntegerModel, fits_float32
 from qsearch.hardware.targets import target_named
@@ -35,6 +35,7 @@ class Exported:
         folder: where the files are.
         comparison: of Keras, the integer model and the files, on the samples that were tried.
         executed: whether the written files themselves were run; False where what runs them is not on this machine.
+        figures: what the files take, as the target tells it.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class Exported:
     model: IntegerModel
     comparison: Comparison
     executed: bool
+    figures: Mapping[str, str] = field(default_factory=dict)
 
 
 def export(
@@ -52,6 +54,7 @@ def export(
     sources: Mapping[str, str] | str | None = None,
     samples: Mapping[str, Any] | Any = None,
     options: Mapping[str, Any] | None = None,
+    norms: str | None = None,
 ) -> Exported:
     """Write a quantized model for a target, and compare the files with Keras.
 
@@ -62,6 +65,8 @@ def export(
         sources: the quantizer of the model's inputs, or of each by its name; int8 where it is left out.
         samples: inputs to compare on, beside random and extreme ones; a batch, or one for each input by name.
         options: of the target.
+        norms: "scale", or "thresholds" of each channel, which round as Keras does; see `integer_model`; None for
+            what suits the target.
 
     Raises:
         ExportError: the target cannot compute the model exactly (nothing is written), or the files differ from it.
@@ -69,8 +74,9 @@ def export(
         OutputError: the folder holds something, or cannot be written.
     """
     chosen = target_named(target)
-    integers = integer_model(model, sources)
-    chosen.check(integers)
+    norms = chosen.norms if norms is None else norms
+    integers = integer_model(model, sources, norms)
+    chosen.check(integers, options or {})
     folder = _empty(expanded(str(path)))
     aside = folder.with_name(f".{folder.name}.partial")
     with failing_writes(folder):
@@ -78,11 +84,13 @@ def export(
         aside.mkdir(parents=True)
     try:
         with failing_writes(aside):
-            chosen.write(integers, aside, options or {})
+            figures = chosen.write(integers, aside, options or {})
         comparison, executed = _compared(model, integers, chosen, aside, samples)
         with failing_writes(aside):
-            (aside / VERIFICATION).write_text(_verification(integers, chosen, comparison, executed), encoding="utf-8")
-            (aside / README).write_text(_readme(integers, chosen, comparison, executed), encoding="utf-8")
+            (aside / VERIFICATION).write_text(
+                _verification(integers, chosen, comparison, executed, norms, figures), encoding="utf-8"
+            )
+            (aside / README).write_text(_readme(integers, chosen, comparison, executed, figures), encoding="utf-8")
         if comparison.artefact_mismatches:
             raise ExportError(
                 f"{target}: {comparison.artefact_mismatches} of {comparison.samples} samples differ from the integer "
@@ -94,7 +102,9 @@ def export(
             aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return Exported(folder=folder, target=target, model=integers, comparison=comparison, executed=executed)
+    return Exported(
+        folder=folder, target=target, model=integers, comparison=comparison, executed=executed, figures=figures
+    )
 
 
 def verify_export(model: keras.Model, folder: str | Path, samples: Mapping[str, Any] | Any = None) -> Exported:
@@ -111,9 +121,10 @@ def verify_export(model: keras.Model, folder: str | Path, samples: Mapping[str, 
     try:
         told = json.loads((path / VERIFICATION).read_text(encoding="utf-8"))
         target, sources = target_named(told["target"]), dict(told["sources"])
+        norms = str(told.get("norms", NORMS[0]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path}: is no folder that qsearch export wrote: {reason_of(error)}") from None
-    integers = integer_model(model, sources)
+    integers = integer_model(model, sources, norms)
     try:
         comparison, executed = _compared(model, integers, target, path, samples)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -155,20 +166,32 @@ def _compared(
     return compare(model, integers, codes, found), found is not None
 
 
-def _verification(integers: IntegerModel, target: Target, comparison: Comparison, executed: bool) -> str:
+def _verification(
+    integers: IntegerModel,
+    target: Target,
+    comparison: Comparison,
+    executed: bool,
+    norms: str,
+    figures: Mapping[str, str],
+) -> str:
     told = {
         "qsearch": __version__,
         "target": target.name,
         "sources": {source.name: source.quantizer for source in integers.sources},
+        "norms": norms,
         "executed": executed,
+        "mismatches": sum(comparison.keras_mismatches.values()) + comparison.artefact_mismatches,
         **asdict(comparison),
         "inexact_in_float32": list(integers.inexact),
         "accumulator_bits": max((step.form.bits for step in integers.steps), default=0),
+        "figures": dict(figures),
     }
     return json.dumps(told, indent=2) + "\n"
 
 
-def _readme(integers: IntegerModel, target: Target, comparison: Comparison, executed: bool) -> str:
+def _readme(
+    integers: IntegerModel, target: Target, comparison: Comparison, executed: bool, figures: Mapping[str, str]
+) -> str:
     inputs = "\n".join(
         f"- `{source.name}`: {list(source.shape)}, {source.quantizer}: code · 2^-{source.form.fraction}, "
         f"{source.form.least} to {source.form.greatest}"
@@ -192,6 +215,8 @@ def _readme(integers: IntegerModel, target: Target, comparison: Comparison, exec
         f"## Checked\n\n{comparison.samples} samples: {differing} outputs of {how} differ from Keras "
         f"(`{VERIFICATION}`).",
     ]
+    if figures:
+        lines.append("## Size\n\n" + "\n".join(f"- {name}: {figure}" for name, figure in figures.items()))
     if integers.inexact:
         lines.append(
             f"Keras computes in float32, which rounds in {', '.join(integers.inexact)}; the integers are exact there."

@@ -125,7 +125,7 @@ class QBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc
         return plain and 2 <= rank <= 4 and self.axis % rank == rank - 1
 
     def _fused(self, x: Any, training: bool) -> Any:
-        channels = int(x.shape[-1])
+        channels = tf.shape(x)[-1] if x.shape[-1] is None else int(x.shape[-1])
         image = x if len(x.shape) == 4 else tf.reshape(x, (-1, 1, 1, channels))
         y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=image,

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from qsearch.layers.constraints import clip_for, initializer_for
@@ -37,6 +38,10 @@ class Suited:
     in_use: Mapping[str, Quantizer | None]
     arguments: Config
     asked: Config
+
+    def asked_for(self, prefix: str) -> Any:
+        """The constraint that was asked for, serialized; None for none."""
+        return self.asked.get(f"{prefix}_constraint")
 
 
 def suited(
@@ -147,9 +152,11 @@ class QuantizedLayer(_InFrontOf):
     def _finish(self, x: Any, bias: Any, training: bool | None) -> Any:
         """activation(x + bias), the bias along the channels."""
         if bias is not None:
-            if getattr(self, "data_format", None) == "channels_first":
-                bias = ops.reshape(bias, (1, -1) + (1,) * (len(x.shape) - 2))
-            x = ops.add(x, bias)
+            first = getattr(self, "data_format", None) == "channels_first"
+            if bias.shape[0] is None:  # Keras takes this kernel, whose gradient sums in another order, by the shapes
+                x = tf.nn.bias_add(x, bias, "NCHW" if first else "NHWC")
+            else:
+                x = ops.add(x, ops.reshape(bias, (1, -1) + (1,) * (len(x.shape) - 2)) if first else bias)
         return apply_activation(self.activation, x, training)
 
     def _config(self, config: Config) -> Config:

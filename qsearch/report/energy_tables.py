@@ -87,12 +87,14 @@ def _priced(report: EnergyReport) -> str:
 
 def figures(report: EnergyReport, metrics: ModelMetrics, ebops: int | None) -> Mapping[str, str]:
     """The totals in sensible units."""
+    footprint = metrics.footprint
     shown = {
         "energy": f"{energy(report.total)} ({report.total:,.2f} pJ) per inference",
         "MACs": f"{metrics.macs:,}{_priced(report)}",
         "BOPs": f"{metrics.bops:,}",
         "parameters": f"{bits(metrics.parameter_bits)} ({metrics.weight_bytes:,} bytes)",
         "activations": f"{bits(metrics.activation_bits)}, at most {metrics.peak_activation_bytes:,} bytes at once",
+        "in whole bytes": f"{footprint.weights:,} bytes of parameters, {footprint.activations:,} of activations",
         "intensity": f"{metrics.intensity:.3g} operations per byte",
     }
     if ebops is not None:

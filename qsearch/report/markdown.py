@@ -15,6 +15,7 @@ from qsearch.runs.figures import (
     Demands,
     Energies,
     FinalTraining,
+    Footprint,
     LayerEnergy,
     Reference,
 )
@@ -29,6 +30,7 @@ def markdown(result: Result, energies: Energies, trials: Sequence[AnyTrial]) -> 
     parts = [f"# {plain(result.model)} on {plain(result.dataset)}", _summary(result)]
     if result.best is not None:
         parts += ["## The best model, layer by layer", _layers(result.best.plan, energies)]
+        parts += _footprints(result.reference.footprint, result.best.footprint)
     if result.blocks:
         parts += ["## Block by block", _blocks(result)]
     parts += [f"## The best {SHOWN_TRIALS} trials", _trials(result, trials)]
@@ -72,6 +74,22 @@ def _summary(result: Result) -> str:
         f"{text}\n\n{selected}\n\n{counts.completed} trials completed, {counts.failed} failed, "
         f"{counts.skipped} skipped, in {duration(result.seconds)}; {result.ended}."
     )
+
+
+def _footprints(reference: Footprint | None, best: Footprint | None) -> list[str]:
+    """What both keep in memory; nothing of runs by versions that did not tell."""
+    if reference is None or best is None:
+        return []
+    rows = [
+        (name, f"{one.weights_packed:,}", f"{one.weights:,}", f"{one.activations:,}")
+        for name, one in (("reference", reference), ("best", best))
+    ]
+    text = table(("bytes", "parameters, bit by bit", "parameters, whole bytes", "activations at once"), rows)
+    return [
+        "## Memory",
+        f"{text}\n\nFPGAs, ASICs and packed C store numbers bit by bit, processors in whole bytes: there 4 bits save "
+        "nothing over 8. Activations are counted in whole bytes, and as written over where that is exact.",
+    ]
 
 
 def _dearer(layers: Sequence[DearerLayer], unit: str) -> str:

@@ -29,6 +29,7 @@ from qsearch.models import build_custom, build_model, custom_objects_in, import_
 from qsearch.plan import NO_QUANTIZERS, QuantizationPlan
 from qsearch.quantize.copy_check import check_copies
 from qsearch.quantize.fold import foldable_paths
+from qsearch.runner.exportable import exportable
 from qsearch.runner.placed import placed
 from qsearch.search.limits import indexed_layers, search_space
 from qsearch.search.seeds import REFERENCE_SEED, spread
@@ -117,6 +118,8 @@ def _read(loaded: LoadedConfig) -> Experiment:
     space = search_space(graph, layers, loaded, base, folds)
     remarks = [*config_remarks(loaded), *check_suited(loaded, graph, space)]
     check_copies(model, _first_plan(space), own)
+    space, lines = exportable(loaded, model, graph, space)
+    remarks += lines
     return Experiment(
         loaded=loaded,
         model=model,

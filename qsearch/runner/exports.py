@@ -12,6 +12,7 @@ import numpy
 
 from qsearch.config import Config
 from qsearch.config.goals import EnergyGoalConfig
+from qsearch.config.hardware import ExportConfig
 from qsearch.datasets import Source
 from qsearch.errors import ConfigError, ExportError, QsearchError
 from qsearch.hardware.public import export
@@ -32,23 +33,43 @@ class ExportOutcome:
     written: bool
 
 
-def export_all(config: Config, model: keras.Model, test: Source, folder: Path) -> list[ExportOutcome]:
-    """Write a model for every target that a configuration asks for; what cannot be is told, and the run goes on."""
-    samples = samples_of(test) if config.export else None
-    return [_exported(config, model, samples, folder, target) for target in config.export]
+def export_all(
+    config: Config, model: keras.Model, test: Source, run: Path, trial: int | None = None
+) -> list[ExportOutcome]:
+    """Write a model for every target that a configuration asks for; what cannot be is told, and the run goes on.
+
+    Args:
+        run: the run directory.
+        trial: the number of the trial, for a model of the front; None for the best model.
+    """
+    wanted = [one for one in config.export if trial is None or one.models == "front"]
+    samples = samples_of(test) if wanted else None
+    folder = Path(FOLDER) if trial is None else Path(FOLDER, f"trial_{trial}")
+    return [_exported(config, model, samples, run, folder / one.name, one) for one in wanted]
 
 
-def _exported(config: Config, model: keras.Model, samples: Any, folder: Path, target: str) -> ExportOutcome:
+def _exported(
+    config: Config, model: keras.Model, samples: Any, run: Path, folder: Path, wanted: ExportConfig
+) -> ExportOutcome:
+    what = f"export {folder.relative_to(FOLDER)}"
     try:
-        exported = export(model, target, folder / FOLDER / target, sources=source_quantizer(config), samples=samples)
+        exported = export(
+            model,
+            wanted.name,
+            run / folder,
+            sources=source_quantizer(config),
+            samples=samples,
+            options=wanted.options,
+            norms=wanted.norms,
+        )
     except QsearchError as error:
-        return ExportOutcome(target, f"export {target}: {error}", False)
+        return ExportOutcome(wanted.name, f"{what}: {error}", False)
     comparison = exported.comparison
     differing = sum(comparison.keras_mismatches.values())
-    text = (
-        f"export {target}: {differing} outputs of {comparison.samples} samples differ from Keras; in {FOLDER}/{target}"
-    )
-    return ExportOutcome(target, text, True)
+    text = f"{what}: {differing} outputs of {comparison.samples} samples differ from Keras; in {folder}"
+    if exported.figures:
+        text += f" ({', '.join(f'{name} {figure}' for name, figure in exported.figures.items())})"
+    return ExportOutcome(wanted.name, text, True)
 
 
 def source_quantizer(config: Config) -> str | None:

@@ -199,11 +199,11 @@ class _Run:
         exports: list[ExportOutcome] = []
         try:
             if stop is None or stop.interrupted:
-                for number, model in self._kept_models(search):
+                for number, model in self._kept_models(search, exports if stop is None else None):
                     kept[number] = model
             if stop is None and best is not None and self.config.export:
-                self.observer.stage(f"export: {', '.join(self.config.export)}")
-                exports = export_all(self.config, self._load(best), self.data.test, self.directory.path)
+                self.observer.stage(f"export: {', '.join(one.name for one in self.config.export)}")
+                exports += export_all(self.config, self._load(best), self.data.test, self.directory.path)
         except OutputError as error:
             stop = self._stopped(error)
             ended = f"{ended}; {stop.reason}"
@@ -292,12 +292,16 @@ class _Run:
         self.directory.save_model(BEST, model, best.plan)
         return trained
 
-    def _kept_models(self, search: StagedSearch) -> Iterator[tuple[int, tuple[tuple[str, ...], Evaluation]]]:
-        """Save the models that are wanted beside the best one, and evaluate them, one after the other."""
+    def _kept_models(
+        self, search: StagedSearch, exports: list[ExportOutcome] | None
+    ) -> Iterator[tuple[int, tuple[tuple[str, ...], Evaluation]]]:
+        """Save the models that are wanted beside the best one, evaluate them, and export the front's, one by one."""
         for number, roles in search.store.wanted().items():
             plan = search.plan_of(number)
             model = search.store.restored(number, plan)
             self.directory.save_model(f"models/trial_{number}", model, plan)
+            if exports is not None and "front" in roles:
+                exports += export_all(self.config, model, self.data.test, self.directory.path, number)
             yield number, (roles, self._figures(model))
 
     def _load(self, best: Trial) -> keras.Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qsearch.blocks.lookahead import cost_in, lookahead
@@ -31,7 +31,12 @@ from qsearch.search.space import SearchSpace
 from qsearch.search.trials import AnyTrial, FailedTrial, Observer, Trial
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.fit import Recipe
+from qsearch.training.shared_model import NotShareableError, SharedModel
+from qsearch.training.shared_training import SharedTraining
 from qsearch.training.trainer import CandidateTrainer, TrainedWeights
+
+_WORTH_SHARING = 3
+"""Trials from which on one model for all of them is sooner ready than one for each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +198,7 @@ class StagedSearch:
             reference=self.experiment.model,
             recipe=self.recipe,
             count=run.best_models if last else 1,
-            whole_front=last and run.search_mode.whole_front,
+            whole_front=last and self.config.wants_front,
         )
 
     def _title(self, stage: Stage) -> str:
@@ -205,7 +210,7 @@ class StagedSearch:
         run, store, before = self.config.run, self.store, self.best
         proposals = self._proposer(stage, candidates, folder)
         with self.interrupts.allowed():
-            trainer = self._trainer(stage)
+            trainer = self._trainer(stage, candidates.space)
         own = self._folder(stage)
 
         def record(trial: AnyTrial) -> None:
@@ -231,7 +236,7 @@ class StagedSearch:
                 interrupts=self.interrupts,
                 constraints=self.constraints,
                 prune=run.prune,
-                whole_front=run.search_mode.whole_front,
+                whole_front=self.config.wants_front,
                 early_stop=run.early_stop == "bound",
                 best_models=run.best_models if stage is self.schedule.stages[-1] else 1,
                 block=stage.number,
@@ -256,13 +261,13 @@ class StagedSearch:
         self.observer.stage(f"{self._title(stage)}: {count} trials of {epochs} epochs, {_described(candidates.space)}")
         return proposals
 
-    def _trainer(self, stage: Stage) -> CandidateTrainer:
+    def _trainer(self, stage: Stage, space: SearchSpace) -> CandidateTrainer:
         run, reference = self.config.run, self.experiment.model
         start = reference if stage.block is not None or run.transfers else None
         if self.best is not None:
             start = reloaded(self.directory.model_path, reference, self.base)
         layers = tuple(layers_by_path(reference))
-        return CandidateTrainer(
+        trainer = CandidateTrainer(
             config=self.config,
             data=self.data,
             reference=reference,
@@ -274,6 +279,24 @@ class StagedSearch:
             epoch_ended=self.observer.epoch_ended,
             rates=None if stage.block is None else lambda factor: stage.rates(run.block_learning_rates, layers, factor),
         )
+        return replace(trainer, shared=self._shared(stage, space, trainer))
+
+    def _shared(self, stage: Stage, space: SearchSpace, trainer: CandidateTrainer) -> SharedTraining | None:
+        """One model for all trials of a stage, where that is possible and worth its tracing."""
+        wanted = self.config.run.trials
+        if wanted == "rebuilt" or (wanted == "auto" and stage.trials < _WORTH_SHARING):
+            return None
+        recipe = trainer.usual_recipe
+        try:
+            shared = SharedModel(self.experiment.model, space)
+            return SharedTraining(shared, recipe, self.data.train.steps(recipe.batch_size))
+        except NotShareableError as error:
+            if wanted == "shared":
+                raise self.experiment.loaded.error(
+                    ("run", "trials"), f"found 'shared', and {error}; allowed here: auto, rebuilt"
+                ) from None
+            self.observer.stage(f"each trial is trained in a model of its own: {error}")
+            return None
 
     def _guide(self, candidates: Candidates, trials: int, seed: int) -> Guide:
         run, target, least = self.config.run, self.recipe.target, self.constraints.metric

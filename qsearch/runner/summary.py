@@ -22,6 +22,7 @@ from qsearch.runs.figures import (
     Energies,
     Evaluation,
     FinalTraining,
+    Footprint,
     Front,
     FrontPoint,
     KeptModel,
@@ -86,6 +87,7 @@ class RunSummary:
                 **dict(self.reference),
                 cost=round(self.experiment.reference.total, 2),
                 energy=round(costs.reference_energy.total, 2),
+                footprint=Footprint(**costs.footprint(None).to_dict()),
             ),
             reference_cost=config.goal.params.reference_cost if self.experiment.space.base.layers else "unquantized",
             priced_share=round(costs.reference_energy.priced_share, 4),
@@ -198,6 +200,7 @@ class RunSummary:
             energy=round(price.energy, 2),
             energy_ratio=costs.reference_energy.total / price.energy if price.energy else None,
             cost_ratio=self.experiment.reference.total / price.cost if price.cost else None,
+            footprint=Footprint(**costs.footprint(self.best.plan).to_dict()),
             plan=self.best.plan,
         )
 

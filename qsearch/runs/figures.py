@@ -79,11 +79,20 @@ class Evaluation(Part):
     parameters: int
 
 
+class Footprint(Part):
+    """Bytes of memory: parameters bit by bit, and in whole bytes; activations alive at once, in whole bytes."""
+
+    weights_packed: int
+    weights: int
+    activations: int
+
+
 class Reference(Evaluation):
     """The unquantized model; cost in the goal's unit, energy in pJ."""
 
     cost: float
     energy: float
+    footprint: Footprint | None = None
 
 
 class FinalTraining(Part):
@@ -111,6 +120,7 @@ class BestModel(Evaluation):
     energy: float
     energy_ratio: float | None
     cost_ratio: float | None
+    footprint: Footprint | None = None
     plan: Plan
 
 

@@ -24,7 +24,9 @@ from qsearch.training.augmented import augmented
 from qsearch.training.averages import Averages
 from qsearch.training.objective import Objective
 from qsearch.training.rates import variable_factors, with_factors
+from qsearch.training.resizable import assign_all
 from qsearch.training.schedules import RateSchedule, state_of
+from qsearch.training.seeds import seed_all
 
 EpochEnded = Callable[[int, int, Mapping[str, float]], None]
 
@@ -91,6 +93,7 @@ def train(
     epoch_ended: EpochEnded,
     state: TrainingState | None = None,
     stop: Callable[[list[float]], str | None] | None = None,
+    compiled: bool = False,
 ) -> tuple[Trained, TrainingState]:
     """Compile and train `model`, and leave it with the weights of its best epoch on the selection set.
 
@@ -99,6 +102,7 @@ def train(
     Args:
         state: go on from here; else from the model's own weights and a fresh optimizer.
         stop: given the target metric after every epoch, why to stop, or None.
+        compiled: whether the model is compiled for this already, and stays so.
 
     Returns:
         What training came to, and where it stopped.
@@ -106,13 +110,15 @@ def train(
     Raises:
         DivergedError: no epoch had a finite metric.
     """
-    compile_model(model, recipe, data.train.steps(recipe.batch_size))
-    keras.utils.set_random_seed(seed)
+    if compiled:
+        seed_all(seed)
+    else:
+        compile_model(model, recipe, data.train.steps(recipe.batch_size))
+        keras.utils.set_random_seed(seed)
     if state is not None:
         model.optimizer.build(model.trainable_variables)
-        model.set_weights(state.weights)
-        for variable, value in zip(model.optimizer.variables, state.optimizer, strict=True):
-            variable.assign(value)
+        assign_all(model.weights, state.weights)
+        assign_all(model.optimizer.variables, state.optimizer)
     whole_set = recipe.objective.whole_set
     more = None if whole_set is None else lambda: whole_set.values(model, data.selection, _large(recipe))
     keeper = _BestEpoch(recipe.target, recipe.epochs, epoch_ended, stop, more)
@@ -142,7 +148,7 @@ def train(
     raw = averages[0].end if averages else None
     weights, variables = raw or (model.get_weights(), _values(model.optimizer))
     end = TrainingState(weights, variables, state_of(callbacks))
-    if recipe.rates:
+    if recipe.rates and not compiled:
         compile_model(model, replace(recipe, rates={}))  # with an optimizer that can be saved
     return keeper.restore(), end
 
@@ -170,13 +176,19 @@ def _values(optimizer: keras.optimizers.Optimizer) -> list[Any]:
 
 def compile_model(model: keras.Model, recipe: Recipe, steps: int | None = None) -> None:
     """Compile with the recipe's optimizer, loss and metrics; steps: of an epoch, for a schedule."""
+    optimizer = optimizer_of(model, recipe, steps)
+    model.compile(optimizer=optimizer, **recipe.objective.compiled(head_names(model)))
+
+
+def optimizer_of(model: keras.Model, recipe: Recipe, steps: int | None) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer, with the rates of single layers; steps: of an epoch, for a schedule."""
     options = recipe.optimizer.options()
     if steps is not None:
         options["learning_rate"] = recipe.schedule.rate(options["learning_rate"], steps)
     optimizer = keras.optimizers.get({"class_name": recipe.optimizer.name, "config": options})
     if recipe.rates:
         optimizer = with_factors(optimizer, variable_factors(model, recipe.rates))
-    model.compile(optimizer=optimizer, **recipe.objective.compiled(head_names(model)))
+    return optimizer
 
 
 def evaluate(model: keras.Model, source: Source, recipe: Recipe) -> dict[str, float]:
@@ -270,7 +282,7 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         if self.kept is None:
             raise self._diverged()
         epoch, metrics, weights = self.kept
-        self.model.set_weights(weights)
+        assign_all(self.model.weights, weights)
         return Trained(
             metrics=metrics, epochs=self.seen, best_epoch=epoch, curve=tuple(self.curve), stopped=self.stopped
         )

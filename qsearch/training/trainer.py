@@ -24,6 +24,8 @@ from qsearch.search.trials import Trained
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.fit import Recipe, TrainingState, early_stopping_patience, train
 from qsearch.training.schedules import RateSchedule
+from qsearch.training.seeds import seed_all
+from qsearch.training.shared_training import SharedTraining
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class CandidateTrainer:
         plan_of: the plan of an earlier trial.
         rates: by layer, the factor of its learning rate, given what the search makes of the rate; None: it is the
             learning rate of all layers.
+        shared: one model that all of them are trained in; None: each is trained in its own.
     """
 
     config: Config
@@ -59,6 +62,7 @@ class CandidateTrainer:
     plan_of: Callable[[int], QuantizationPlan]
     epoch_ended: Callable[[int, int, Any], None]
     rates: Callable[[float], Mapping[str, float]] | None = None
+    shared: SharedTraining | None = None
 
     def train(self, number: int, proposal: Proposal, price: Price, stop: Stop | None) -> tuple[Trained, TrainedWeights]:
         """Train what is proposed as trial `number`, as often as `executions_per_trial` says.
@@ -82,11 +86,15 @@ class CandidateTrainer:
         self, number: int, proposal: Proposal, recipe: Recipe, stop: Stop | None, execution: int
     ) -> tuple[Trained, TrainedWeights]:
         seed = spread(self.config.run.seed, TRIAL_SEED, number, *([execution] if execution else []))
-        keras.utils.set_random_seed(seed)
+        (keras.utils.set_random_seed if self.shared is None else seed_all)(seed)
         model = apply_plan(self.reference, proposal.plan)
         state = self._start(proposal, model)
         recipe = replace(recipe, first_epoch=0 if state is None else proposal.first_epoch)
-        trained, end = train(model, self.data, recipe, seed, self.epoch_ended, state, stop)
+        if self.shared is None:
+            trained, end = train(model, self.data, recipe, seed, self.epoch_ended, state, stop)
+        else:
+            values = proposal.values
+            trained, end = self.shared.train(model, values, self.data, recipe, seed, self.epoch_ended, state, stop)
         return trained, TrainedWeights(model.get_weights(), end)
 
     def _start(self, proposal: Proposal, model: keras.Model) -> TrainingState | None:
@@ -107,8 +115,23 @@ class CandidateTrainer:
         run = self.config.run
         epochs = run.epochs if proposal.epochs is None else proposal.epochs
         longest = epochs if proposal.epochs is None else run.max_epochs or run.epochs
+        return self._recipe_of(epochs, longest, self._rate_factor(proposal, price))
+
+    @property
+    def usual_recipe(self) -> Recipe:
+        """How a candidate is trained that asks for nothing of its own."""
+        run = self.config.run
+        return self._recipe_of(run.epochs, run.max_epochs or run.epochs, 1.0)
+
+    def _recipe_of(self, epochs: int, longest: int, factor: float) -> Recipe:
+        """
+        Args:
+            longest: epochs that a falling learning rate falls over.
+            factor: of the learning rate.
+        """
+        run = self.config.run
         schedule = RateSchedule(run.learning_rate_schedule, self.recipe.optimizer.learning_rate, longest)
-        optimizer, factor = self.recipe.optimizer, self._rate_factor(proposal, price)
+        optimizer = self.recipe.optimizer
         if self.rates is None:
             optimizer = optimizer.model_copy(update={"learning_rate": optimizer.learning_rate * factor})
         return replace(

@@ -38,6 +38,9 @@ def test_of_a_float_model() -> None:
     assert found.activation_bits == (32 + 32 + 32 + 3) * 32
     # Add: its 8-bit input, the convolution's 32-bit output (dropout is the same memory) and its own
     assert found.peak_activation_bytes == (32 * 8 + 32 * 32 + 32 * 32) // 8
+    assert (found.footprint.weights_packed, found.footprint.weights) == (135, 135)
+    # the sum takes the convolution's place; dropout reads it, so that it is not in place of it
+    assert found.footprint.activations == 32 + 128 + 128
     moved = found.weight_bytes + (32 + 128) + (128 + 32 + 128) + (128 + 128) + (128 + 12)
     assert found.intensity == pytest.approx(2 * found.macs / moved)
 
@@ -79,3 +82,25 @@ def test_of_the_mnist_preset() -> None:
     report = qsearch.estimate_energy(model)
     assert found.macs == sum(report.layers[n].operations for n in report.layers if n.startswith(("conv", "dense")))
     assert found.weight_bytes == model.count_params() - 2 * (16 + 32 + 48 + 64 + 128)  # means and variances fold away
+
+
+def test_memory_of_what_is_rounded_where_it_is_made() -> None:
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Conv2D(4, 3, padding="same", use_bias=False, name="c0")(inputs)
+    first = layers.Activation("relu", name="a0")(layers.BatchNormalization(name="n0")(x))
+    x = layers.Conv2D(4, 3, padding="same", use_bias=False, name="c1")(first)
+    x = layers.Activation("relu", name="a2")(layers.Add(name="add")([layers.Activation("relu", name="a1")(x), first]))
+    model = keras.Model(inputs, layers.Dense(2, use_bias=False, name="d")(layers.Flatten(name="flat")(x)))
+    entry = {"kernel_quantizer": "quantized_bits(3,0,1,alpha=1.0)"}
+    quantized = qsearch.quantize_model(
+        model, {"QConv2D": entry, "QDense": entry, "QActivation": {"relu": "quantized_relu(4,1)"}}
+    )
+    graph, plan = read_model(quantized), read_plan(quantized)
+    found = model_metrics(graph, plan, price_plan(graph, plan, EnergySettings()))
+    weights = 9 * 4 + 9 * 4 * 4 + 256 * 2
+    norm = 2 * 4  # gamma and beta, priced as int8
+    assert found.footprint.weights_packed == (weights * 3 + 7) // 8 + norm
+    assert found.footprint.weights == weights + norm
+    # what the first activation and the second one give, a byte a value; no sum is stored
+    assert found.footprint.activations == 256 + 256
+    assert found.peak_activation_bytes > found.footprint.activations

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy
 import pytest
+from integer_layers import LAYERS, weighted
 from integer_networks import made, several
 from keras.layers import (
     Activation,
@@ -140,6 +141,7 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
     "binary": lambda: network(image, (6, 6, 2), QConv2D=weights("binary"), QDense=weights("binary(alpha=1.0)")),
     "ternary": lambda: network(plain, (6,), QDense=weights("ternary")),
     "several inputs and outputs": lambda: made(several()),
+    **{name: lambda build=build: weighted(build()) for name, build in LAYERS.items()},  # type: ignore[misc]
     "powers of two": lambda: network(plain, (6,), QDense=weights("quantized_po2(4,1)")),
 }
 
@@ -264,6 +266,17 @@ OPERATIONS: dict[str, IntegerModel] = {
         (11, 3), 100, convolution((1, 3, 3, 4), flat=True, strides=(1, 2), dilation=(1, 2), padding=((0, 0), (4, 0)))
     ),
     "flat, depthwise": steps((11, 3), 100, convolution((1, 3, 3, 1), flat=True, depthwise=True)),
+    "thresholds of channels": steps(
+        (4, 3),
+        100,
+        operations.ChannelThresholds(
+            numpy.array([[-50, 0, 70], [101, 101, 101], [-101, 3, 3]]),
+            numpy.array([[-3, 0, 1, 9], [4, 5, 6, 7], [9, 8, 7, -(2**40)]]),
+        ),
+    ),
+    "levels of channels": steps(
+        (4, 3), 100, FIRST, operations.ChannelThresholds(numpy.zeros((3, 0), int), numpy.array([[7], [-2], [0]]))
+    ),
     "scale of channels": steps((4, 3), 100, FIRST, operations.Scale(kernel(3) << 30, kernel(3) << 33)),
     "scale of all": steps((4, 3), 100, FIRST, operations.Scale(numpy.array([-3]), None)),
     "offsets of channels": steps((4, 3), 100, FIRST, operations.Scale(numpy.array([5]), kernel(3))),
@@ -293,6 +306,12 @@ OPERATIONS: dict[str, IntegerModel] = {
     "global sum": steps((3, 4, 2), 2**30, operations.Global(largest=False, keepdims=True, factor=-3)),
     "permuted": steps((2, 3, 4), 100, operations.Permute((0, 3, 1, 2)), operations.Scale(kernel(3), kernel(3))),
     "padded": steps((2, 3, 4), 100, operations.Pad(((1, 2), (0, 3))), operations.Repeat((2, 3))),
+    "stuffed": steps((3, 4, 2), 100, operations.Stuff((2, 3)), operations.Uniform(0, 1, -40, 40)),
+    "stuffed along one axis": steps((3, 4, 2), 100, FIRST, operations.Stuff((1, 4))),
+    "stuffed, flat": steps((5, 2), 100, operations.Stuff((3,))),
+    "part of an axis": steps((5, 4, 2), 100, FIRST, operations.Slice(1, 2, 5), operations.Slice(2, 0, 3)),
+    "part of the channels": steps((5, 4), 100, operations.Slice(2, 1, 3), operations.Scale(kernel(2), kernel(2))),
+    "looked up": steps((4, 3), 0, operations.Lookup(kernel(1, 5) << 33), operations.Clamp(-(2**35), 2**34)),
     "repeated": steps((3, 4), 100, FIRST, operations.Repeat((3,))),
     "concatenated": steps(
         (2, 3, 4), 100, FIRST, (operations.Concatenate(2, (3, -5, 1)), ("x/1", "0. step", "x/1")), FIRST
@@ -333,7 +352,7 @@ OPERATIONS: dict[str, IntegerModel] = {
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_operation(name: str, tmp_path: Path) -> None:
     model = OPERATIONS[name]
-    TARGET.check(model)
+    TARGET.check(model, {})
     packed = bool(len(name) % 2)
     TARGET.write(model, tmp_path, {"packed": packed})
     _undefined_behaviour_free(model, tmp_path, packed)
@@ -396,7 +415,7 @@ def test_more_bits_than_c_has_are_refused() -> None:
         shape=step.shape,
     )
     with pytest.raises(ExportError, match=r"wide: computes with more than 64 bits.*quantizer of fewer bits"):
-        TARGET.check(IntegerModel(name="wide", sources=model.sources, steps=(wide,), outputs=model.outputs[:0]))
+        TARGET.check(IntegerModel(name="wide", sources=model.sources, steps=(wide,), outputs=model.outputs[:0]), {})
 
 
 @pytest.mark.parametrize(

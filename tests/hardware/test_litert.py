@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy
 import pytest
+from integer_layers import LAYERS, weighted
 
 from qsearch import layers as q
 from qsearch.errors import ConfigError, ExportError, OutputError
@@ -200,7 +201,7 @@ def test_files_give_every_bit(tmp_path: Path) -> None:
     assert told["outputs"][0]["type"] == "float32"
     text = (tmp_path / "made" / "README.md").read_text(encoding="utf-8")
     assert "softmax is left out" in text
-    assert "int8 saves nothing below 8 bits" in text
+    assert "nothing below 8 bits" in text
     again = verify_export(trained(dense("half_even")), tmp_path / "made")
     assert again.executed
     assert not again.comparison.artefact_mismatches
@@ -215,6 +216,29 @@ def test_every_bit(name: str, rounding: str, tmp_path: Path) -> None:
     assert found.comparison.artefact_mismatches == 0
     assert found.comparison.samples == 205
     assert (DEFAULT if rounding == "half_even" else REFERENCE) in told["kernels"]
+
+
+@pytest.mark.parametrize("name", [name for name in LAYERS if name not in ("words", "lstm", "averages")])
+def test_layers_of_many_steps(name: str, tmp_path: Path) -> None:
+    found, _ = exported(weighted(LAYERS[name]()), tmp_path / "made")
+    assert found.executed
+    assert found.comparison.artefact_mismatches == 0
+
+
+def test_tokens_are_looked_up(tmp_path: Path) -> None:
+    words = keras.Input((7,), dtype="int32", name="words")
+    x = q.QActivation("quantized_bits(5,0,1)")(keras.layers.Embedding(300, 5)(words))
+    x = keras.layers.GlobalMaxPooling1D()(q.QConv1D(4, 3, activation=relu("half_away"), **BITS)(x))
+    _, told = exported(trained(keras.Model(words, q.QDense(3, **BITS)(x))), tmp_path / "made")
+    assert told["inputs"][0]["type"] == "int32"
+    assert told["kernels"] == [DEFAULT, REFERENCE]
+
+
+@pytest.mark.parametrize("name", ["batch norm", "batch norm of layers"])
+def test_thresholds_of_channels(name: str, tmp_path: Path) -> None:
+    model = trained(MODELS[name]("half_even"))
+    found = export(model, "litert", tmp_path / "made", sources=SOURCE, norms="thresholds")
+    assert found.comparison.artefact_mismatches == 0
 
 
 @pytest.mark.parametrize("name", ["dense", "dense, 8 bits", "image", "residual", "pooled"])
@@ -333,7 +357,7 @@ REFUSED: dict[str, tuple[Callable[[], keras.Model], str]] = {
     ),
     "activation": (
         lambda: of(q.QDense(3, **BITS), q.QActivation("quantized_bits(9,0,1)", name="fine"), q.QDense(3, **BITS)),
-        r"^fine: its activation has 9 bits.*at most 8",
+        r"^fine: its result has 9 bits.*at most 8",
     ),
     "batch norm at the end": (
         lambda: of(q.QConv2D(3, 3, **BITS), keras.layers.BatchNormalization(name="norm")),
@@ -379,4 +403,4 @@ def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(onnx_graph.importlib, "import_module", missing)
     with pytest.raises(ConfigError, match=r"target 'litert': needs the package.*pip install 'qsearch\[litert\]'"):
-        litert.TARGET.check(integer_model(dense("half_even")))
+        litert.TARGET.check(integer_model(dense("half_even")), {})

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
+from qsearch.hardware.integer.operations import Lookup
 
 _BATCH = 256
 
@@ -93,7 +94,8 @@ def _first_layer(
     model: keras.Model, integers: IntegerModel, codes: Mapping[str, Codes], inputs: list[NDArray[Any]]
 ) -> str:
     """The first layer whose output in Keras is not what the integers say."""
-    steps = {step.layer: step for step in integers.steps}  # the last of each
+    # the last of each; a table is exact, and may hold what the quantizer behind it gives
+    steps = {step.layer: step for step in integers.steps if not isinstance(step.operation, Lookup)}
     layers = [layer for layer in model.layers if layer.name in steps and len(layer._inbound_nodes) == 1]
     if not layers or isinstance(model, keras.Sequential):
         return ""

@@ -106,13 +106,20 @@ def rounded_division(numerator: Codes, denominator: int, half_away: bool) -> Cod
     """The nearest whole number of a quotient; of two equally near ones the even one, or the one away from 0."""
     if denominator == 1:
         return numerator
+    large = 2 * denominator > 1 << MOST_BITS  # more than an int64 holds
+    found = _rounded_division(numerator.astype(object) if large else numerator, denominator, half_away)
+    whole: Codes = found.astype(numpy.int64)
+    return whole
+
+
+def _rounded_division(numerator: Any, denominator: int, half_away: bool) -> Any:
+    """`rounded_division` of any whole numbers."""
     if half_away:
-        away: Codes = numpy.sign(numerator) * ((2 * numpy.abs(numerator) + denominator) // (2 * denominator))
-        return away
-    quotient, rest = numpy.divmod(numerator, denominator)
+        return numpy.sign(numerator) * ((2 * numpy.abs(numerator) + denominator) // (2 * denominator))
+    quotient = numerator // denominator
+    rest = numerator - quotient * denominator
     up = (2 * rest > denominator) | ((2 * rest == denominator) & (quotient % 2 == 1))
-    nearest: Codes = quotient + up
-    return nearest
+    return quotient + up
 
 
 def aligned(formats: tuple[Format, ...]) -> tuple[int, int, tuple[int, ...]]:

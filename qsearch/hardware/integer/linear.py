@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -11,7 +12,6 @@ import numpy
 from qsearch.errors import ExportError
 from qsearch.graph import operations as ops
 from qsearch.graph.model_graph import Node
-from qsearch.graph.walk import core_of
 from qsearch.hardware.integer.formats import Codes, Format, dyadic
 from qsearch.hardware.integer.operations import Convolution, Dense, Operation, Scale, same_padding
 from qsearch.hardware.weights import QuantizedWeight, exported
@@ -22,45 +22,79 @@ _FINE = 30
 """Bits of the largest factor, where factors differ too much to be exact."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """How a convolution moves over its input, by axis of positions; see `Convolution`."""
+
+    strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+    groups: int = 1
+    depthwise: bool = False
+
+
 def dense_steps(node: Node, layer: Any, form: Format) -> Iterator[Made]:
     """The steps of a layer with a kernel: sums of products, and the scales of its channels where they have any.
 
     Raises:
         ExportError: weights without a quantizer, channels first, or a padding that is not known.
     """
-    core = core_of(layer)
-    parts = getattr(core, "weight_parts", None)
+    weights = weights_of(node, layer)
+    if isinstance(node.operation, ops.Dense):
+        yield from sums(node, weights["kernel"], weights.get("bias"), form)
+        return
+    depthwise = weights.get("depthwise")
+    kernel, bias = weights.get("pointwise", weights.get("kernel")), weights.get("bias")
+    if depthwise is not None:
+        separable = isinstance(node.operation, ops.SeparableConvolution)
+        geometry = _geometry(node, layer, depthwise, True)
+        ending = ":depthwise" if separable else ""
+        for suffix, operation, made in sums(node, depthwise, None if separable else bias, form, geometry, ending):
+            yield suffix, operation, made
+            form = made
+        if separable and kernel is not None:
+            yield from sums(node, kernel, bias, form, pointwise(kernel))
+    elif kernel is not None:
+        yield from sums(node, kernel, bias, form, _geometry(node, layer, kernel, False))
+
+
+def weights_of(node: Node, layer: Any) -> dict[str, QuantizedWeight]:
+    """The weights of a quantized layer.
+
+    Raises:
+        ExportError: it is none, or has its channels first.
+    """
+    parts = getattr(layer, "weight_parts", None)
     if parts is None:
         raise ExportError(
             f"{node.layer}: is no quantized layer, so that its weights are real numbers; quantize it "
             f"(limit: {node.class_name}), or leave it out of the exported model"
         )
-    if getattr(core, "data_format", None) == "channels_first" or (core is not layer and not _on_last_axis(node)):
-        raise ExportError(f"{node.layer}: has its channels first, or is applied over time; allowed: channels last")
+    if getattr(layer, "data_format", None) == "channels_first":
+        raise ExportError(f"{node.layer}: has its channels first; allowed: channels last")
     weights = {name: exported(part) for name, part in parts().items()}
-    if isinstance(node.operation, ops.SeparableConvolution):
-        yield from _separable(node, core, weights, form)
-        return
-    name = "depthwise" if "depthwise" in weights else "kernel"
-    yield from _sums(node, core, weights[name], weights.get("bias"), form, "")
+    mask = getattr(layer, "mask", None)  # of QConv2D: cells of its kernel that count
+    if mask is not None:
+        kernel, cells = weights["kernel"], numpy.asarray(mask)[:, :, None, None]
+        codes = None if kernel.codes is None else (kernel.codes * cells).astype(numpy.int64)
+        weights["kernel"] = replace(kernel, values=kernel.values * cells, codes=codes)
+    return weights
 
 
-def _on_last_axis(node: Node) -> bool:
-    return isinstance(node.operation, ops.Dense)
-
-
-def _separable(node: Node, layer: Any, weights: dict[str, QuantizedWeight], form: Format) -> Iterator[Made]:
-    for suffix, operation, made in _sums(node, layer, weights["depthwise"], None, form, ":depthwise"):
-        yield suffix, operation, made
-        form = made
-    yield from _sums(node, layer, weights["pointwise"], weights.get("bias"), form, "")
-
-
-def _sums(
-    node: Node, layer: Any, weight: QuantizedWeight, bias: QuantizedWeight | None, form: Format, suffix: str
+def sums(
+    node: Node,
+    weight: QuantizedWeight,
+    bias: QuantizedWeight | None,
+    form: Format,
+    geometry: Geometry | None = None,
+    suffix: str = "",
 ) -> Iterator[Made]:
-    depthwise = suffix == ":depthwise" or isinstance(node.operation, ops.DepthwiseConvolution)
-    kernel, fraction, channels = _kernel(node, weight, depthwise)
+    """Sums of products with a kernel: of a convolution where a geometry is given, else on the last axis.
+
+    Raises:
+        ExportError: a kernel without a quantizer, or over more than two axes.
+    """
+    kernel, fraction, channels = _kernel(node, weight, geometry is not None and geometry.depthwise)
     fraction += form.fraction
     offset, places = None, 0
     if bias is not None:
@@ -71,15 +105,14 @@ def _sums(
             offset = offset << (fraction - places)
             offset = offset * form.divisor
     plain = offset if channels is None else None
-    pointwise = suffix == "" and isinstance(node.operation, ops.SeparableConvolution)
-    operation, least, greatest = _operation(node, layer, kernel, plain, form, depthwise, pointwise)
+    operation, least, greatest = _operation(node, kernel, plain, form, geometry)
     made = Format(fraction=fraction, least=least, greatest=greatest, divisor=form.divisor)
     if channels is None:
         yield suffix, operation, made
         return
     yield f"{suffix}:sums", operation, made
     factors, scale_fraction = channels
-    yield suffix, *_scale(factors, scale_fraction, None if offset is None else (offset, places), made)
+    yield suffix, *scale_step(factors, scale_fraction, None if offset is None else (offset, places), made)
 
 
 def _kernel(node: Node, weight: QuantizedWeight, depthwise: bool) -> tuple[Codes, int, tuple[Codes, int] | None]:
@@ -108,10 +141,10 @@ def _kernel(node: Node, weight: QuantizedWeight, depthwise: bool) -> tuple[Codes
 
 
 def _operation(
-    node: Node, layer: Any, kernel: Codes, bias: Codes | None, form: Format, depthwise: bool, pointwise: bool
+    node: Node, kernel: Codes, bias: Codes | None, form: Format, geometry: Geometry | None
 ) -> tuple[Operation, int, int]:
     """(the operation, the least and the greatest sum)."""
-    if isinstance(node.operation, ops.Dense):
+    if geometry is None:
         matrix = kernel.reshape(-1, kernel.shape[-1])
         least, greatest, bound = _range(matrix[:, :, None], bias, form)
         return Dense(matrix, bias, bound), least, greatest
@@ -119,28 +152,42 @@ def _operation(
     if rank not in (1, 2):
         raise ExportError(f"{node.layer}: convolves over {rank} axes; allowed: 1 or 2")
     flat = rank == 1
-    window = kernel.shape[:rank]
     kernel = kernel[None] if flat else kernel
-    strides, dilation = (1,) * rank, (1,) * rank
-    padding: tuple[tuple[int, int], ...] = ((0, 0),) * rank
-    if not pointwise:
-        strides, dilation = tuple(layer.strides), tuple(layer.dilation_rate)
-        padding = _padding(node, layer, window, strides, dilation)
+    depthwise = geometry.depthwise
     columns = kernel.reshape(-1, *kernel.shape[2:]) if depthwise else kernel.reshape(-1, kernel.shape[-1], 1)
     least, greatest, bound = _range(columns, bias, form)
     full = (1,) if flat else ()
     operation = Convolution(
         kernel=kernel,
         bias=bias,
-        strides=(*full, *strides),
-        padding=(((0, 0), *padding) if flat else padding),
-        dilation=(*full, *dilation),
-        groups=getattr(layer, "groups", 1) if not depthwise and not pointwise else 1,
+        strides=(*full, *geometry.strides),
+        padding=(((0, 0), *geometry.padding) if flat else geometry.padding),
+        dilation=(*full, *geometry.dilation),
+        groups=geometry.groups,
         depthwise=depthwise,
         flat=flat,
         bound=bound,
     )
     return operation, least, greatest
+
+
+def _geometry(node: Node, layer: Any, weight: QuantizedWeight, depthwise: bool) -> Geometry:
+    """As Keras' convolutions have it."""
+    window = weight.values.shape[:-2]
+    strides, dilation = tuple(layer.strides), tuple(layer.dilation_rate)
+    return Geometry(
+        strides=strides,
+        padding=_padding(node, layer, window, strides, dilation),
+        dilation=dilation,
+        groups=1 if depthwise else getattr(layer, "groups", 1),
+        depthwise=depthwise,
+    )
+
+
+def pointwise(weight: QuantizedWeight) -> Geometry:
+    """Of a convolution of size 1."""
+    rank = weight.values.ndim - 2
+    return Geometry(strides=(1,) * rank, padding=((0, 0),) * rank, dilation=(1,) * rank)
 
 
 def _padding(
@@ -183,7 +230,7 @@ def norm_step(name: str, layer: Any, form: Format) -> tuple[Operation, Format]:
         factors, fraction = dyadic(inverse)
     except ExportError:
         factors, fraction = _coarse(inverse)
-    return _scale(factors, fraction, _dyadic(f"{name}: its shift", shift), form)
+    return scale_step(factors, fraction, _dyadic(f"{name}: its shift", shift), form)
 
 
 def norm_factors(layer: Any) -> tuple[numpy.ndarray, numpy.ndarray]:
@@ -212,10 +259,12 @@ def scaled(name: str, layer: Any, form: Format) -> tuple[Operation, Format]:
         raise ExportError(f"{name}: a {type(layer).__name__} layer is not computed in integers yet")
     factors, fraction = _dyadic(f"{name}: its scale", numpy.asarray(layer.scale, "float32").reshape(-1))
     offset = _dyadic(f"{name}: its offset", numpy.asarray(layer.offset, "float32").reshape(-1))
-    return _scale(factors, fraction, offset, form)
+    return scale_step(factors, fraction, offset, form)
 
 
-def _scale(factors: Codes, fraction: int, offset: tuple[Codes, int] | None, form: Format) -> tuple[Operation, Format]:
+def scale_step(
+    factors: Codes, fraction: int, offset: tuple[Codes, int] | None, form: Format
+) -> tuple[Operation, Format]:
     """x · factors + offset on one fraction."""
     total = form.fraction + fraction
     shift: Codes | None = None

@@ -56,6 +56,21 @@ class Thresholds:
         return self.levels[numpy.searchsorted(self.thresholds, inputs[0], side="right")]
 
 
+@dataclass(frozen=True, eq=False)
+class ChannelThresholds:
+    """A step function for each channel of the last axis; thresholds (channels, steps), levels (channels, steps + 1)."""
+
+    thresholds: Codes
+    levels: Codes
+
+    def __call__(self, *inputs: Codes) -> Codes:
+        codes = inputs[0]
+        found = numpy.empty_like(codes)
+        for channel, (thresholds, levels) in enumerate(zip(self.thresholds, self.levels, strict=True)):
+            found[..., channel] = levels[numpy.searchsorted(thresholds, codes[..., channel], side="right")]
+        return found
+
+
 @dataclass(frozen=True)
 class Clamp:
     """min(max(x, least), greatest): relu and its like."""
@@ -236,6 +251,43 @@ class Repeat:
         for axis, size in enumerate(self.sizes, 1):
             found = found.repeat(size, axis=axis)
         return found
+
+
+@dataclass(frozen=True)
+class Stuff:
+    """Zeros between neighbouring positions, one less than the stride: what a transposed convolution reads."""
+
+    strides: tuple[int, ...]
+
+    def __call__(self, *inputs: Codes) -> Codes:
+        x = inputs[0]
+        sides = [(side - 1) * stride + 1 for side, stride in zip(x.shape[1:-1], self.strides, strict=True)]
+        found = numpy.zeros((len(x), *sides, x.shape[-1]), numpy.int64)
+        found[(slice(None), *(slice(None, None, stride) for stride in self.strides))] = x
+        return found
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The codes from `start` to before `stop` along an axis, the batch axis counted."""
+
+    axis: int
+    start: int
+    stop: int
+
+    def __call__(self, *inputs: Codes) -> Codes:
+        whole: tuple[slice, ...] = (slice(None),) * self.axis
+        return inputs[0][(*whole, slice(self.start, self.stop))]
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    """A row of a table for every code, along a new last axis; table (codes, row)."""
+
+    table: Codes
+
+    def __call__(self, *inputs: Codes) -> Codes:
+        return self.table[inputs[0]]
 
 
 def windows_of(

@@ -28,10 +28,16 @@ def rule_of(name: str, function: Function, form: Format) -> tuple[Uniform | Thre
     """The rule of a function on codes of a format, and the format that it gives.
 
     Raises:
-        ExportError: a function whose values are on no grid, or that is no step function.
+        ExportError: a function whose values are on no grid, that is no step function, or looks at several values.
     """
     probes = _probes(form)
     values = _values(function, probes, form)
+    small = numpy.argsort(numpy.abs(probes), kind="stable")[: len(probes) // 4 + 1]
+    if not numpy.array_equal(_values(function, probes[small, None], form)[:, 0], values[small]):
+        raise ExportError(
+            f"{name}: rounds by a scale that it takes from all the values that it is given; give its quantizer a scale "
+            "of its own, such as alpha=1.0"
+        )
     try:
         _, fraction = dyadic(values)
     except ExportError as error:
@@ -110,10 +116,13 @@ def _probes(form: Format) -> Codes:
 
 
 def _held(codes: numpy.ndarray, form: Format) -> Codes:
-    """The codes in the range, or the nearest to them, whose values float32 holds: Keras sees no others."""
+    """The nearest codes in the range whose values float32 holds: Keras sees no others."""
     whole = numpy.clip(numpy.round(codes.astype(numpy.float64)), form.least, form.greatest)
-    values = numpy.ldexp(whole, -form.fraction).astype(numpy.float32).astype(numpy.float64)
-    held = numpy.round(numpy.ldexp(values, form.fraction))
+    values = numpy.ldexp(whole, -form.fraction).astype(numpy.float32)
+    exact = numpy.ldexp(values.astype(numpy.float64), form.fraction)
+    values = numpy.where(exact > form.greatest, numpy.nextafter(values, numpy.float32(-numpy.inf)), values)
+    values = numpy.where(exact < form.least, numpy.nextafter(values, numpy.float32(numpy.inf)), values)
+    held = numpy.round(numpy.ldexp(values.astype(numpy.float64), form.fraction))
     return numpy.unique(held[(held >= form.least) & (held <= form.greatest)].astype(numpy.int64))
 
 

@@ -11,6 +11,7 @@ from qsearch.hardware.targets.target import Target
 TARGETS: Mapping[str, str] = {
     "c": "c",
     "codes": "codes",
+    "finn": "finn",
     "hls4ml": "hls4ml",
     "litert": "litert",
     "onnx": "onnx",

@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from qsearch.errors import ConfigError, did_you_mean, shown
+from qsearch.hardware.integer.build import NORMS
 from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.c_header import Header, header_of
@@ -35,15 +36,17 @@ class CTarget:
     """Portable C, from a microcontroller up."""
 
     name, extra, readme, wide_option = "c", "", README, ""
+    norms = NORMS[0]
 
-    def check(self, model: IntegerModel) -> None:
+    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
         """All of it is written in memory: what cannot be is found out by that."""
-        header_of(model, False)
+        header_of(model, _packed(options))
 
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
+    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
         header = header_of(model, _packed(options))
         (folder / header.file).write_text(header.text, encoding="ascii")
         (folder / SELFTEST).write_text(selftest(model, header), encoding="ascii")
+        return {"constants (flash)": f"{header.constants:,} bytes", "static memory (RAM)": f"{header.memory:,} bytes"}
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]] | None:
         """Compiled and run where there is a compiler."""

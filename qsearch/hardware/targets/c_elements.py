@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from qsearch.errors import ExportError
 from qsearch.hardware.integer.formats import Codes, Format
 from qsearch.hardware.integer.model import Step
-from qsearch.hardware.integer.operations import Clamp, Reshape, Scale, Thresholds, Uniform
+from qsearch.hardware.integer.operations import ChannelThresholds, Clamp, Reshape, Scale, Thresholds, Uniform
 from qsearch.hardware.targets.c_text import Tables, computed, number
 
 
@@ -81,6 +81,8 @@ def _ends(step: Step, form: Format) -> Iterable[int]:
             yield from (form.least << up, form.greatest << up, _denominator(rule))
         case Thresholds(thresholds=table) if table.size:
             yield from (int(table.min()), int(table.max()))
+        case ChannelThresholds(thresholds=table) if table.size:
+            yield from (int(table.min()), int(table.max()))
         case Clamp(least=least, greatest=greatest):
             yield from (least, greatest)
         case Scale(multiplier=multiplier, offset=offset):
@@ -96,7 +98,9 @@ def element(step: Step, kind: str, channel: str, tables: Tables, rounding: Round
         case Uniform() as rule:
             return _uniform(rule, kind, rounding)
         case Thresholds() as table:
-            return _thresholds(step, table, tables)
+            return _thresholds(step, table.thresholds, table.levels, "", tables)
+        case ChannelThresholds() as table:
+            return _thresholds(step, table.thresholds, table.levels, channel, tables)
         case Clamp(least=least, greatest=greatest):
             return _clamped(least, greatest)
         case Scale() as scale:
@@ -124,24 +128,26 @@ def _clamped(least: int, greatest: int) -> list[str]:
     ]
 
 
-def _thresholds(step: Step, rule: Thresholds, tables: Tables) -> list[str]:
-    """Halving: how many thresholds are not above the code."""
-    if not rule.thresholds.size:
-        return [f"v = {number(int(rule.levels.flat[0]))};"]
-    thresholds = tables.plain(f"{step.name}_thresholds", rule.thresholds)
-    levels = tables.plain(f"{step.name}_levels", rule.levels)
+def _thresholds(step: Step, steps: Codes, given: Codes, channel: str, tables: Tables) -> list[str]:
+    """Halving: how many thresholds, of the channel where each has its own, are not above the code."""
+    count = steps.shape[-1]
+    levels = tables.plain(f"{step.name}_levels", given)
+    own = f"({channel}) * {{}} + " if channel else ""
+    if not count:
+        return [f"v = {levels(own.format(1) + '0')};"] if channel else [f"v = {number(int(given.flat[0]))};"]
+    thresholds = tables.plain(f"{step.name}_thresholds", steps)
     return [
         "{",
-        f"    int32_t low = 0, high = {rule.thresholds.size};",
+        f"    int32_t low = 0, high = {count};",
         "    while (low < high) {",
         "        const int32_t middle = low + (high - low) / 2;",
-        f"        if ({thresholds('middle')} <= v) {{",
+        f"        if ({thresholds(own.format(count) + 'middle')} <= v) {{",
         "            low = middle + 1;",
         "        } else {",
         "            high = middle;",
         "        }",
         "    }",
-        f"    v = {levels('low')};",
+        f"    v = {levels(own.format(count + 1) + 'low')};",
         "}",
     ]
 

@@ -36,12 +36,13 @@ class Port:
     told: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Header:
     """What is written, and what calls it.
 
     Attributes:
         inputs: as the model's sources; `outputs` as its outputs.
+        constants, memory: bytes of tables, and of what lies between steps.
     """
 
     file: str
@@ -49,6 +50,8 @@ class Header:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     text: str
+    constants: int
+    memory: int
 
 
 def header_of(model: IntegerModel, packed: bool) -> Header:
@@ -111,6 +114,8 @@ class _Writer:
             inputs=self.inputs,
             outputs=self.outputs,
             text="\n".join(lines) + "\n",
+            constants=self.tables.bytes,
+            memory=sum(slot.bytes for slot in self.slots),
         )
 
     def _told(self) -> list[str]:

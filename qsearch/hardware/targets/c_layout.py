@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy
 
 from qsearch.hardware.integer.model import IntegerModel, Step
-from qsearch.hardware.integer.operations import Clamp, Merge, Reshape, Scale, Thresholds, Uniform
+from qsearch.hardware.integer.operations import ChannelThresholds, Clamp, Merge, Reshape, Scale, Thresholds, Uniform
 from qsearch.hardware.targets.c_text import stored_format, width
 
-BY_ELEMENT = (Uniform, Thresholds, Clamp, Scale, Reshape)
+BY_ELEMENT = (Uniform, Thresholds, ChannelThresholds, Clamp, Scale, Reshape)
 """What is computed of one code at a time: it needs no memory of its own behind another step."""
 
 

@@ -16,12 +16,15 @@ from qsearch.hardware.integer.operations import (
     Convolution,
     Dense,
     Global,
+    Lookup,
     Merge,
     Pad,
     Padding,
     Permute,
     Pool,
     Repeat,
+    Slice,
+    Stuff,
 )
 from qsearch.hardware.targets.c_elements import Rounding, element, element_type
 from qsearch.hardware.targets.c_layout import BY_ELEMENT, Group
@@ -137,6 +140,12 @@ def body(site: Site) -> list[str]:
             return _padded(site, padding)
         case Repeat(sizes=sizes):
             return _gathered(site, {at: f"a{at} / {size}" for at, size in enumerate(sizes)})
+        case Slice(axis=axis, start=start):
+            return _gathered(site, {axis - 1: f"a{axis - 1} + {start}"})
+        case Stuff(strides=strides):
+            return _stuffed(site, strides)
+        case Lookup(table=table):
+            return _looked_up(site, table)
         case operation if isinstance(operation, BY_ELEMENT):
             return loop("i", math.prod(site.shape), site.stored("x0[i]", "i"))
     raise ExportError(f"{site.layer}: {type(site.group.head.operation).__name__} is not written as C yet")
@@ -323,6 +332,24 @@ def _gathered(site: Site, places: dict[int, str]) -> list[str]:
     given = site.inputs[0]
     read = linear([(places.get(axis, f"a{axis}"), side) for axis, side in enumerate(given)])
     return loops(_axes(site.shape), site.stored(f"x0[{read}]", linear(_axes(site.shape))))
+
+
+def _stuffed(site: Site, strides: Shape) -> list[str]:
+    """The input's cells where every place is a multiple of the stride, else 0."""
+    places = []
+    for axis, (stride, side) in enumerate(zip((*strides, 1), site.inputs[0], strict=True)):
+        places.append((f"a{axis} / {stride}" if stride > 1 else f"a{axis}", side))
+    inside = [f"a{axis} % {stride} == 0" for axis, stride in enumerate(strides) if stride > 1]
+    read = f"x0[{linear(places)}]"
+    value = f"{' && '.join(inside)} ? {read} : 0" if inside else read
+    return loops(_axes(site.shape), site.stored(value, linear(_axes(site.shape))))
+
+
+def _looked_up(site: Site, table: Codes) -> list[str]:
+    """The row of each code."""
+    rows, row = math.prod(site.inputs[0]), table.shape[1]
+    read = site.tables.plain(f"{site.name}_table", table)
+    return loops([("p", rows), ("i", row)], site.stored(read(f"x0[p] * {row} + i"), f"p * {row} + i"))
 
 
 def _padded(site: Site, padding: tuple[tuple[int, int], ...]) -> list[str]:

@@ -182,14 +182,16 @@ class Tables:
         self.bytes = 0
         self.unpack = names.new("unpacked")
         self.unpacks = False
+        self._known: dict[tuple[bool, str, bytes], str] = {}  # the weights of every time step are the same
 
     def plain(self, text: str, codes: Codes) -> Index:
         """A table of codes in the smallest type."""
         flat = codes.reshape(-1)
         kind = _signed(int(flat.min()), int(flat.max()))
-        name = self.names.new(text)
-        self.lines += [*array(name, kind, flat.tolist()), ""]
-        self.bytes += flat.size * width(kind)
+        name, is_new = self._named(text, False, flat)
+        if is_new:
+            self.lines += [*array(name, kind, flat.tolist()), ""]
+            self.bytes += flat.size * width(kind)
         return lambda index: f"{name}[{index}]"
 
     def kernel(self, text: str, codes: Codes) -> Index:
@@ -201,13 +203,23 @@ class Tables:
         kind = _signed(least, int(flat.max()))
         if not self.packed or bits > _MOST_PACKED or bits >= 8 * width(kind) or flat.size * bits > _MOST_CELLS:
             return self.plain(text, codes)
-        name, packed = self.names.new(text), _packed((flat - least) // step, bits)
-        told = f"{flat.size} weights of {bits} bits, the lowest first: code = {least} + {step} * bits"
-        self.lines += [comment(told), *array(name, "uint8_t", packed), ""]
-        self.bytes += len(packed)
+        name, is_new = self._named(text, True, flat)
+        if is_new:
+            packed = _packed((flat - least) // step, bits)
+            told = f"{flat.size} weights of {bits} bits, the lowest first: code = {least} + {step} * bits"
+            self.lines += [comment(told), *array(name, "uint8_t", packed), ""]
+            self.bytes += len(packed)
         self.unpacks = True
         times = f"{number(step)} * " if step > 1 else ""
         return lambda index: f"({number(least)} + {times}{self.unpack}({name}, {index}, {bits}))"
+
+    def _named(self, text: str, packed: bool, codes: Codes) -> tuple[str, bool]:
+        """(the name of a table, whether it is still to be written)."""
+        key = packed, str(codes.dtype), codes.tobytes()
+        is_new = key not in self._known
+        if is_new:
+            self._known[key] = self.names.new(text)
+        return self._known[key], is_new
 
     def unpacking(self) -> list[str]:
         """The function that reads a packed weight: it lies in three bytes."""

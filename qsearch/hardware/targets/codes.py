@@ -11,14 +11,17 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from qsearch.errors import ConfigError, shown
 from qsearch.hardware.integer import operations
+from qsearch.hardware.integer.build import NORMS
 from qsearch.hardware.integer.formats import Codes, Format
 from qsearch.hardware.integer.model import IntegerModel
 
 ARRAYS, NETWORK = "codes.npz", "network.json"
 README = f"""`{NETWORK}` lists the steps of the network in order: what each reads, what it computes with which options,
 the shape of its result, and the format of the result's integers: value = code · 2^-fraction / divisor, codes from
-`least` to `greatest`. `{ARRAYS}` holds kernels, biases, factors and tables by "step/name", int64. Tensors have the
+`least` to `greatest`. `{ARRAYS}` holds kernels, biases, factors and tables, int64; `arrays` of a step says by which
+name, as time steps of a recurrent layer share theirs. Tensors have the
 batch axis first and channels last. `qsearch/hardware/integer/operations.py` says what each operation computes.
 """
 
@@ -27,17 +30,22 @@ class CodesTarget:
     """The integer model itself."""
 
     name, extra, readme, wide_option = "codes", "", README, ""
+    norms = NORMS[0]
 
-    def check(self, model: IntegerModel) -> None:
+    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
         """Everything can be written so."""
+        if options:
+            raise ConfigError(f"target codes: option {shown(next(iter(options)))}: unknown; it has none")
 
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
+    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
         arrays: dict[str, Codes] = {}
+        known: dict[tuple[Any, ...], str] = {}
         steps = []
         for step in model.steps:
             values = _parts(step.operation)
             held = {name: value for name, value in values.items() if isinstance(value, numpy.ndarray)}
-            arrays |= {f"{step.name}/{name}": value for name, value in held.items()}
+            keys = {name: known.setdefault(_content(value), f"{step.name}/{name}") for name, value in held.items()}
+            arrays |= {key: held[name] for name, key in keys.items()}
             steps.append(
                 {
                     "name": step.name,
@@ -45,7 +53,7 @@ class CodesTarget:
                     "operation": type(step.operation).__name__,
                     "inputs": list(step.inputs),
                     "options": {name: value for name, value in values.items() if name not in held},
-                    "arrays": sorted(held),
+                    "arrays": keys,
                     "shape": list(step.shape),
                     "format": _format(step.form),
                 }
@@ -61,6 +69,7 @@ class CodesTarget:
         }
         numpy.savez_compressed(folder / ARRAYS, **arrays)  # type: ignore[arg-type]
         (folder / NETWORK).write_text(json.dumps(network, indent=2) + "\n", encoding="utf-8")
+        return {}
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]]:
         """Read back and computed step by step."""
@@ -71,10 +80,14 @@ class CodesTarget:
             for step in network["steps"]:
                 kind = getattr(operations, step["operation"])
                 options = {name: _tuples(value) for name, value in step["options"].items()}
-                held = {name: arrays[f"{step['name']}/{name}"] for name in step["arrays"]}
+                held = {name: arrays[key] for name, key in step["arrays"].items()}
                 known[step["name"]] = kind(**options, **held)(*(known[name] for name in step["inputs"]))
                 forms[step["name"]] = Format(**step["format"])
         return {o["name"]: forms[o["step"]].values(known[o["step"]]) for o in network["outputs"]}
+
+
+def _content(array: Codes) -> tuple[Any, ...]:
+    return array.shape, array.dtype.str, array.tobytes()
 
 
 def _parts(operation: Any) -> dict[str, Any]:

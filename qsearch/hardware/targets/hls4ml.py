@@ -18,6 +18,7 @@ import numpy
 from numpy.typing import NDArray
 
 from qsearch.errors import ConfigError, ExportError, shown
+from qsearch.hardware.integer.build import NORMS
 from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.hls4ml_layers import Network, network_of
@@ -60,17 +61,18 @@ class Hls4mlTarget:
     """A project of hls4ml, written from the integer model."""
 
     name, extra, readme, wide_option = "hls4ml", "hls4ml", README, ""
+    norms = NORMS[0]
 
-    def check(self, model: IntegerModel) -> None:
-        network_of(model)
+    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
+        network = network_of(model)
+        if _options(options)["io_type"] == "io_stream":
+            _check_stream(network)
         if importlib.util.find_spec("hls4ml") is None:
             raise ConfigError("hls4ml is not installed; `pip install qsearch[hls4ml]`")
 
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
+    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
         chosen = _options(options)
         network = network_of(model)
-        if chosen["io_type"] == "io_stream":
-            _check_stream(network)
         from hls4ml.model.graph import ModelGraph
 
         inputs = [network.names[source.name] for source in model.sources]
@@ -83,6 +85,7 @@ class Hls4mlTarget:
             raise ExportError(f"hls4ml cannot write this model with {chosen['io_type']}: {error}") from error
         written = folder / "hls4ml_config.yml"  # the folder is moved to its place when all of it is right
         written.write_text(written.read_text(encoding="utf-8").replace(str(folder), "."), encoding="utf-8")
+        return {}
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]] | None:
         """The C++ code on every sample, compiled apart, so that the project stays as it was written."""

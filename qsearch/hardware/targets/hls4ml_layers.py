@@ -34,6 +34,16 @@ from qsearch.hardware.integer.operations import (
 _DOUBLE_BITS = 53
 """Outputs are read as float64."""
 Pair = tuple[int, int]
+_ELSE = "leave the layer out of the exported model, or export it to c or onnx"
+_MISSING = {
+    "Pad": "hls4ml has no zero padding; pad in a convolution (padding 'same')",
+    "Repeat": f"hls4ml has no exact up-sampling; {_ELSE}",
+    "Stuff": f"hls4ml has no transposed convolutions; {_ELSE}",
+    "Slice": f"hls4ml has no slices, which recurrent layers, layers over time and cropping need; {_ELSE}",
+    "ChannelThresholds": "hls4ml has no thresholds of channels; export with norms='scale'",
+    "Lookup": f"hls4ml has no embeddings; {_ELSE}",
+}
+"""What is missing, by the operation."""
 
 
 @dataclass
@@ -123,10 +133,8 @@ def _layer(made: Network, step: Step, inputs: list[str]) -> str:
         case Permute():
             axes = [axis - 1 for axis in step.operation.axes[1:]]
             return made.add("Transpose", inputs, step.shape, {"result": type_of(step.form)}, step.form, perm=axes)
-    raise ExportError(
-        f"{step.layer}: hls4ml has no exact {type(step.operation).__name__}; pad in a convolution (padding 'same'), "
-        "or leave the layer out of the exported model"
-    )
+    kind = type(step.operation).__name__
+    raise ExportError(f"{step.layer}: {_MISSING.get(kind, f'hls4ml has no exact {kind}; {_ELSE}')}")
 
 
 def _reshape(made: Network, source: str, shape: tuple[int, ...]) -> str:

@@ -191,8 +191,8 @@ def _between(steps: Steps, slope: Fraction, offset: Fraction, most: int) -> Iter
     low, high = _scales(steps, factors, biases)
     room = high / low
     for index in numpy.argsort(-room)[:_TRIED]:
-        if room[index] > 1:
-            for part in _PARTS:
+        if room[index] >= 1:  # 1 where halves on both sides leave one scale
+            for part in _PARTS if room[index] > 1 else _PARTS[:1]:
                 scale = low[index] + (high[index] - low[index]) * part
                 yield int(factors[index]), int(biases[index]), float(numpy.float32(scale))
 

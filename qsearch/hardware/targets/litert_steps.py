@@ -13,7 +13,8 @@ from qsearch.hardware.integer import operations as ops
 from qsearch.hardware.integer.formats import Codes, Format
 from qsearch.hardware.integer.model import IntegerModel, Step
 
-ELEMENTWISE = (ops.Scale, ops.Uniform, ops.Thresholds, ops.Clamp)
+ELEMENTWISE = (ops.Scale, ops.Uniform, ops.Thresholds, ops.ChannelThresholds, ops.Clamp)
+_TABLES = (ops.Thresholds, ops.ChannelThresholds)
 _RULES = (ops.Uniform, ops.Thresholds, ops.Clamp)
 BYTE = 256
 """Codes of a tensor in int8."""
@@ -135,11 +136,12 @@ class Chain:
         """Whether it has a table, and is the same for every channel."""
         scales = [step.operation for step in self.steps if isinstance(step.operation, ops.Scale)]
         alike = all(scale.multiplier.size == 1 and (scale.offset is None or scale.offset.size == 1) for scale in scales)
-        return alike and any(isinstance(step.operation, ops.Thresholds) for step in self.steps)
+        kinds = {type(step.operation) for step in self.steps}
+        return alike and ops.Thresholds in kinds and ops.ChannelThresholds not in kinds
 
     def lines(self, channels: int) -> list[tuple[Fraction, Fraction] | None]:
         """(slope, offset) of the codes over the sums, before rounding, by channel; None behind a table."""
-        if any(isinstance(step.operation, ops.Thresholds) for step in self.steps):
+        if any(isinstance(step.operation, _TABLES) for step in self.steps):
             return [None] * channels
         return [self._line(channel) for channel in range(channels)]
 
@@ -164,10 +166,10 @@ def _of(numbers: Codes | None, channel: int) -> int:
 
 
 def _monotonic(operation: ops.Operation) -> bool:
-    if not isinstance(operation, ops.Thresholds):
+    if not isinstance(operation, _TABLES):
         return True
-    steps = numpy.diff(operation.levels)
-    return bool((steps >= 0).all() or (steps <= 0).all())
+    steps = numpy.diff(numpy.atleast_2d(operation.levels), axis=1)
+    return bool(((steps >= 0).all(axis=1) | (steps <= 0).all(axis=1)).all())
 
 
 def _rising(operation: ops.Operation) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
+from qsearch.hardware.integer.build import NORMS
 from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
-from qsearch.hardware.targets.onnx_graph import FLOAT, OPSET, Graph, Grid, require, values_of
+from qsearch.hardware.targets.onnx_graph import FLOAT, INT64, OPSET, Graph, Grid, require, values_of
 from qsearch.hardware.targets.onnx_run import BATCH, WIDE_OPTION, batches, checked_options, exact_values
 from qsearch.hardware.targets.onnx_steps import Network, source_grid
 
@@ -30,20 +31,22 @@ class OnnxTarget:
     """Plain ONNX."""
 
     name, extra, readme = "onnx", "onnx", README
-    wide_option = WIDE_OPTION
+    wide_option, norms = WIDE_OPTION, NORMS[0]
 
-    def check(self, model: IntegerModel) -> None:
+    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
+        checked_options(self.name, options, float64=True)
         require(self.name, self.extra, PACKAGES)
         for source in model.sources:
             source_grid(source)
 
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
+    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
         import onnx
 
         dialect = Plain(double=checked_options(self.name, options, float64=True)["float64"])
         made = Network(model, dialect).proto("batch", {})
         onnx.checker.check_model(made, full_check=True)
         onnx.save(made, str(folder / FILE))
+        return {}
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]]:
         """By onnxruntime on the CPU, with all of its optimizations."""
@@ -104,24 +107,55 @@ class Plain:
 
     def stepped(self, graph: Graph, x: str, name: str, thresholds: NDArray[Any], levels: Codes, fraction: int) -> str:
         """The place of x among the thresholds, found by halving, then its level."""
-        bits = len(thresholds).bit_length()
-        full = numpy.full((1 << bits) - 1, numpy.inf, thresholds.dtype)
-        full[: len(thresholds)] = thresholds
-        table = graph.constant(f"{name}:levels", numpy.pad(values_of(levels, fraction), (0, 1), mode="edge"))
+        return self.stepped_by_channel(graph, x, name, thresholds[None], levels[None], fraction, ())
+
+    def stepped_by_channel(
+        self,
+        graph: Graph,
+        x: str,
+        name: str,
+        thresholds: NDArray[Any],
+        levels: Codes,
+        fraction: int,
+        shape: tuple[int, ...],
+    ) -> str:
+        """Rows of all channels lie one behind the other, and each channel counts from where its own begins."""
+        channels, steps = thresholds.shape
+        bits = steps.bit_length()
+        full = numpy.full((channels, (1 << bits) - 1), numpy.inf, thresholds.dtype)
+        full[:, :steps] = thresholds
+        rows = numpy.pad(levels, ((0, 0), (0, (1 << bits) - levels.shape[1])), mode="edge")
+        table = graph.constant(f"{name}:levels", values_of(rows, fraction).reshape(-1))
+        starts = numpy.arange(channels).reshape(shape)
+
+        def at(end: str, row: int, more: int) -> str:
+            return graph.constant(f"{name}:{end}", starts * row + more, numpy.int64)
+
         if not bits:
             zero = graph.constant(f"{name}:none", 0, thresholds.dtype)
-            place = graph.node("Cast", [graph.node("Mul", [x, zero], f"{name}:zeros")], f"{name}:place", to=7)
-            return graph.node("Gather", [table, place], name)
-        steps, place = graph.constant(f"{name}:thresholds", full, thresholds.dtype), ""
-        for bit in reversed(range(bits)):
-            ahead = graph.constant(f"{name}:ahead", (1 << bit) - 1, numpy.int64)
-            jump = graph.constant(f"{name}:jump", 1 << bit, numpy.int64)
-            at = graph.node("Add", [place, ahead], f"{name}:at") if place else ahead
-            edge = graph.node("Gather", [steps, at], f"{name}:edge")
-            above = graph.node("GreaterOrEqual", [x, edge], f"{name}:above")
-            more = graph.node("Mul", [graph.node("Cast", [above], f"{name}:one", to=7), jump], f"{name}:more")
-            place = graph.node("Add", [place, more], f"{name}:place") if place else more
+            place = graph.node("Cast", [graph.node("Mul", [x, zero], f"{name}:zeros")], f"{name}:place", to=INT64)
+        else:
+            place = self._places(
+                graph, x, name, graph.constant(f"{name}:thresholds", full.reshape(-1), full.dtype), bits, at
+            )
+        if channels > 1:
+            place = graph.node("Add", [place, at("row", 1 << bits, 0)], f"{name}:level")
         return graph.node("Gather", [table, place], name)
+
+    def _places(
+        self, graph: Graph, x: str, name: str, steps: str, bits: int, at: Callable[[str, int, int], str]
+    ) -> str:
+        """How many thresholds of a row are not above x, by halving."""
+        place = ""
+        for bit in reversed(range(bits)):
+            ahead = at("ahead", (1 << bits) - 1, (1 << bit) - 1)
+            jump = graph.constant(f"{name}:jump", 1 << bit, numpy.int64)
+            index = graph.node("Add", [place, ahead], f"{name}:at") if place else ahead
+            edge = graph.node("Gather", [steps, index], f"{name}:edge")
+            above = graph.node("GreaterOrEqual", [x, edge], f"{name}:above")
+            more = graph.node("Mul", [graph.node("Cast", [above], f"{name}:one", to=INT64), jump], f"{name}:more")
+            place = graph.node("Add", [place, more], f"{name}:place") if place else more
+        return place
 
     def weights(self, graph: Graph, name: str, codes: Codes, fraction: int) -> str:
         largest = int(numpy.abs(codes).max(initial=0))

@@ -16,7 +16,9 @@ from qsearch.hardware.integer.formats import Codes
 
 OPSET, IR_VERSION = 13, 8
 """Old enough for all that read QONNX, new enough for Clip on int8 and for axes that are inputs."""
-FLOAT, DOUBLE = 1, 11
+_SHARED = 64
+"""Constants of so many values are held once: the weights of every time step are the same."""
+FLOAT, INT64, DOUBLE = 1, 7, 11
 """ONNX's numbers for its types."""
 
 
@@ -86,6 +88,7 @@ class Graph:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.taken: set[str] = set()
+        self._large: dict[tuple[Any, ...], str] = {}
 
     def unique(self, name: str) -> str:
         """The name, or one like it that nothing has."""
@@ -110,8 +113,12 @@ class Graph:
         """The name of a new constant; one of no axes where the values have none."""
         from onnx import numpy_helper
 
-        found = self.unique(name)
-        self.constants.append(numpy_helper.from_array(numpy.array(values, dtype=kind), found))
+        array = numpy.array(values, dtype=kind)
+        key = array.dtype.str, array.shape, array.tobytes()
+        if array.size >= _SHARED and key in self._large:
+            return self._large[key]
+        found = self._large[key] = self.unique(name)
+        self.constants.append(numpy_helper.from_array(array, found))
         return found
 
     def renamed(self, names: Mapping[str, str]) -> None:
@@ -158,6 +165,22 @@ class Dialect(Protocol):
 
     def stepped(self, graph: Graph, x: str, name: str, thresholds: NDArray[Any], levels: Codes, fraction: int) -> str:
         """levels[how many thresholds are not above x] times 2^-fraction, float32."""
+
+    def stepped_by_channel(
+        self,
+        graph: Graph,
+        x: str,
+        name: str,
+        thresholds: NDArray[Any],
+        levels: Codes,
+        fraction: int,
+        shape: tuple[int, ...],
+    ) -> str:
+        """`stepped` with rows of their own for channels, which lie along the axis behind the batch.
+
+        Args:
+            shape: of one number per channel, so that it meets x.
+        """
 
     def weights(self, graph: Graph, name: str, codes: Codes, fraction: int) -> str:
         """Constant codes times 2^-fraction as float32, with their precision; `codes` have no common factor of 2."""

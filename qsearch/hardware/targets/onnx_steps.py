@@ -22,6 +22,7 @@ from qsearch.hardware.targets.onnx_graph import (
     DOUBLE,
     FIRST,
     FLOAT,
+    INT64,
     LAST,
     Grid,
     Layout,
@@ -64,6 +65,7 @@ class Network(Tensors):
         made: Mapping[type, Callable[[Step, Any], Tensor]] = {
             ops.Uniform: self._uniform,
             ops.Thresholds: self._thresholds,
+            ops.ChannelThresholds: self._channel_thresholds,
             ops.Clamp: self._clamp,
             ops.Dense: self._dense,
             ops.Convolution: self._convolution,
@@ -76,6 +78,9 @@ class Network(Tensors):
             ops.Permute: self._permute,
             ops.Pad: self._pad,
             ops.Repeat: self._repeat,
+            ops.Stuff: self._stuff,
+            ops.Slice: self._slice,
+            ops.Lookup: self._lookup,
         }
         kind = type(step.operation)
         if kind not in made:
@@ -107,6 +112,16 @@ class Network(Tensors):
             self.graph, x.name, step.name, thresholds.astype(kind), rule.levels, step.form.fraction
         )
         return replace(x, name=found, wide=False)
+
+    def _channel_thresholds(self, step: Step, rule: ops.ChannelThresholds) -> Tensor:
+        tensor = self.tensors[step.inputs[0]]
+        x = self._in(tensor, FIRST if tensor.rank > 2 else LAST)
+        kind = numpy.float64 if x.wide else numpy.float32
+        thresholds = values_of(rule.thresholds, self.forms[step.inputs[0]].fraction).astype(kind)
+        made = self.dialect.stepped_by_channel(
+            self.graph, x.name, step.name, thresholds, rule.levels, step.form.fraction, (-1, *(1,) * (x.rank - 2))
+        )
+        return replace(x, name=made, wide=False)
 
     def _clamp(self, step: Step, rule: ops.Clamp) -> Tensor:
         x, form = self._read(step), self.forms[step.inputs[0]]
@@ -295,6 +310,42 @@ class Network(Tensors):
         sides = [(0, 0), (0, 0), *rule.padding] if x.layout.first else [(0, 0), *rule.padding, (0, 0)]
         pads = self.graph.constant(f"{step.name}:pads", _pads(sides), numpy.int64)
         return self._put(step, "Pad", [x.name, pads, self._number(f"{step.name}:zero", 0, x.wide)], x)
+
+    def _stuff(self, step: Step, rule: ops.Stuff) -> Tensor:
+        """A cell of its own behind every position, filled up with zeros; those behind the last are cut off."""
+        x, shape = self._read(step), self.shapes[step.inputs[0]]
+        positions = zip(shape[:-1], rule.strides, strict=True)
+        wide = [part for side, _ in positions for part in (side, 1)]
+        fill = [(0, 0), (0, 0)]
+        for stride in rule.strides:
+            fill += [(0, 0), (0, stride - 1)]
+        zero = self._number(f"{step.name}:zero", 0, x.wide)
+        pads = self.graph.constant(f"{step.name}:pads", _pads(fill), numpy.int64)
+        name = self.graph.node("Pad", [self._reshaped(x.name, (0, shape[-1], *wide)), pads, zero], f"{step.name}:cells")
+        sides = [side * stride for side, stride in zip(shape[:-1], rule.strides, strict=True)]
+        name = self._reshaped(name, (0, shape[-1], *sides))
+        axes = range(2, len(sides) + 2)
+        parts = [list(axes), [0] * len(sides), list(step.shape[:-1])]
+        axis, start, stop = (self.graph.constant(f"{step.name}:cut", part, numpy.int64) for part in parts)
+        return self._put(step, "Slice", [name, start, stop, axis], x)
+
+    def _slice(self, step: Step, rule: ops.Slice) -> Tensor:
+        x = self._read(step)
+        if x.layout.flat:
+            x = self._in(x, LAST)
+        axis = channels_first(x.rank).index(rule.axis) if x.layout.first and x.rank > 2 else rule.axis
+        parts = [
+            self.graph.constant(f"{step.name}:{name}", [number], numpy.int64)
+            for name, number in (("start", rule.start), ("stop", rule.stop), ("axis", axis))
+        ]
+        return self._put(step, "Slice", [x.name, *parts], x)
+
+    def _lookup(self, step: Step, rule: ops.Lookup) -> Tensor:
+        x = self._in(self.tensors[step.inputs[0]], LAST)
+        index = self.graph.node("Cast", [x.name], f"{step.name}:index", to=INT64)
+        table = self.graph.constant(f"{step.name}:table", values_of(rule.table, step.form.fraction))
+        found = self.graph.node("Gather", [table, index], step.name, axis=0)
+        return Tensor(found, x.rank + 1)
 
 
 def source_grid(source: Source) -> Grid:

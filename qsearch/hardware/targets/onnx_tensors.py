@@ -27,7 +27,7 @@ from qsearch.hardware.targets.onnx_graph import (
     values_of,
 )
 
-_WINDOWED = (ops.Convolution, ops.Pool, ops.Global, ops.Repeat)
+_WINDOWED = (ops.Convolution, ops.Pool, ops.Global, ops.Repeat, ops.Stuff)
 
 
 class Tensors:

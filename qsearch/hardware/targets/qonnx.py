@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from qsearch.hardware.integer.build import NORMS
 from qsearch.hardware.integer.formats import Codes, Format
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.onnx_graph import FLOAT, OPSET, Graph, Grid, require, values_of
@@ -16,6 +17,8 @@ from qsearch.hardware.targets.onnx_run import BATCH, WIDE_OPTION, batches, check
 from qsearch.hardware.targets.onnx_steps import Network, source_grid
 
 FILE, DOMAIN = "model.onnx", "qonnx.custom_op.general"
+_LAYOUTS = {2: "NC", 3: "NCW", 4: "NCHW"}
+"""By the rank of a tensor with its channels first; qonnx takes them to be last where there are three axes."""
 PACKAGES = ("onnx", "onnxruntime", "qonnx")
 README = f"""`{FILE}` is a QONNX model (ONNX opset {OPSET}, and `{DOMAIN}` 1). Real inputs, channels last, go through a
 `Quant` node first. `Quant` and `BipolarQuant` nodes tell the precision of every weight and activation; all scales are
@@ -30,19 +33,23 @@ class QonnxTarget:
     """QONNX by nodes of our own choice."""
 
     name, extra, readme = "qonnx", "qonnx", README
-    wide_option = WIDE_OPTION
+    wide_option, norms = WIDE_OPTION, NORMS[0]
 
-    def check(self, model: IntegerModel) -> None:
+    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
+        checked_options(self.name, options)
         require(self.name, self.extra, PACKAGES)
         for source in model.sources:
             source_grid(source)
 
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
+    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
+        self._save(model, Qonnx(double=checked_options(self.name, options)["float64"]), folder)
+        return {}
+
+    def _save(self, model: IntegerModel, dialect: Qonnx, folder: Path) -> None:
         import onnx
         from qonnx.core.modelwrapper import ModelWrapper
         from qonnx.transformation.infer_shapes import InferShapes
 
-        dialect = Qonnx(double=checked_options(self.name, options)["float64"])
         made = Network(model, dialect).proto(1, {DOMAIN: 1})
         shaped = ModelWrapper(made).transform(InferShapes())
         onnx.save(shaped.model, str(folder / FILE))
@@ -105,6 +112,36 @@ class Qonnx:
             found = graph.node("Add", [found, part], name) if found else part
         return self._float(graph, found, thresholds)
 
+    def stepped_by_channel(
+        self,
+        graph: Graph,
+        x: str,
+        name: str,
+        thresholds: NDArray[Any],
+        levels: Codes,
+        fraction: int,
+        shape: tuple[int, ...],
+    ) -> str:
+        """What rises and what falls in any channel, on the level that each channel begins with."""
+        jumps = numpy.diff(levels)
+        step = int(numpy.gcd.reduce(numpy.abs(jumps), axis=None)) or 1
+        base = values_of(levels[:, 0].reshape(shape), fraction)
+        found = graph.constant(f"{name}:first", base, thresholds.dtype)
+        if not jumps.any():
+            zeros = graph.node("Mul", [x, graph.constant(f"{name}:none", 0, thresholds.dtype)], f"{name}:zeros")
+            found = graph.node("Add", [zeros, found], name)
+        for sign in (1, -1):
+            times = numpy.maximum(sign * jumps // step, 0)
+            if not times.any():
+                continue
+            rows = [numpy.repeat(row, count) for row, count in zip(thresholds, times, strict=True)]
+            table = numpy.full((len(rows), max(map(len, rows))), numpy.inf, thresholds.dtype)
+            for row, own in zip(table, rows, strict=True):
+                row[: len(own)] = own
+            part = self._threshold(graph, x, name, table, sign * step, 0, fraction, _LAYOUTS.get(len(shape) + 1))
+            found = graph.node("Add", [part, found], name)
+        return self._float(graph, found, thresholds)
+
     def _float(self, graph: Graph, x: str, like: NDArray[Any]) -> str:
         return graph.node("Cast", [x], f"{x}:float", to=FLOAT) if like.dtype == numpy.float64 else x
 
@@ -135,7 +172,15 @@ class Qonnx:
         return graph.node("BipolarQuant", [x, scale], name, DOMAIN)
 
     def _threshold(
-        self, graph: Graph, x: str, name: str, rows: NDArray[Any], step: int, base: int, fraction: int
+        self,
+        graph: Graph,
+        x: str,
+        name: str,
+        rows: NDArray[Any],
+        step: int,
+        base: int,
+        fraction: int,
+        layout: str | None = None,
     ) -> str:
         scale, bias = (float(values_of(numpy.array(number), fraction)) for number in (step, base))
         ends = sorted((base, base + step * rows.shape[1]))
@@ -148,6 +193,7 @@ class Qonnx:
             out_dtype=f"{'' if form.signed else 'U'}INT{form.bits}",
             out_scale=scale,
             out_bias=bias,
+            **({} if layout is None else {"data_layout": layout}),
         )
 
 

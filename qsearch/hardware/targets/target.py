@@ -19,6 +19,7 @@ class Target(Protocol):
         name: as `qsearch export --to` knows it.
         extra: of qsearch, which has the packages that it needs: `pip install qsearch[extra]`; "" for none.
         readme: what the files are, and how they are built, as Markdown.
+        norms: the form of normalizations that it is written from where nobody says; see `integer_model`.
         wide_option: what makes sums exact that float32 does not hold, for messages; "" where the target has no floats.
     """
 
@@ -32,18 +33,26 @@ class Target(Protocol):
     def readme(self) -> str: ...
 
     @property
+    def norms(self) -> str: ...
+
+    @property
     def wide_option(self) -> str: ...
 
-    def check(self, model: IntegerModel) -> None:
-        """
+    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
+        """Whether the files can be written, and will be exact, with these options.
+
         Raises:
             ExportError: a step that the target cannot compute exactly, named with the way out; before anything is
                 written.
-            ConfigError: a package that it needs is not installed.
+            ConfigError: an unknown option, or a package that it needs is not installed.
         """
 
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> None:
-        """Write the files into an empty folder."""
+    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
+        """Write the files into an empty folder.
+
+        Returns:
+            What they take, as far as that is known without building them: {"weights": "6,610 bytes"}.
+        """
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]] | None:
         """The output values (float64, by the name of the output) that the written files give for codes of the inputs.

@@ -1,0 +1,183 @@
+"""One Keras model for all plans of a search: quantizers and widths are chosen at run time, and nothing is traced again.
+
+It is an ordinary quantized model. Where plans differ, its layers hold quantizers that choose (`Switched`), and its
+variables take arrays of other shapes (`Resizable`): they become what the variables of a candidate's own model are, and
+every layer computes what it always does. So a candidate is trained to the same bits either way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy
+import tensorflow as tf
+
+from qsearch.errors import layer_of, reason_of
+from qsearch.graph.walk import core_of, layers_by_path
+from qsearch.layers.constraints import Clip, clip_for
+from qsearch.layers.quantized import QuantizedLayer
+from qsearch.layers.recurrent import QBidirectional
+from qsearch.plan import Role, output_layer
+from qsearch.quantize.apply import apply_plan
+from qsearch.quantizers import get
+from qsearch.quantizers.spec import QuantizerSpec
+from qsearch.quantizers.switched import Switched
+from qsearch.search.space import SearchSpace, Values, number
+from qsearch.training.resizable import Resizable, Shape, assign_all, varying
+
+_UNKNOWN_SIDE = 8
+"""Of inputs for a trial run, where any is possible."""
+
+
+class NotShareableError(Exception):
+    """Something of a model cannot be chosen at run time; the message names it."""
+
+
+class _SwitchedClip(keras.constraints.Constraint):  # type: ignore[misc]
+    """The clipping that the chosen quantizer asks for."""
+
+    def __init__(self, clips: list[Clip], index: Any) -> None:
+        self.least = tf.constant([clip.min_value for clip in clips], tf.float32)
+        self.greatest = tf.constant([clip.max_value for clip in clips], tf.float32)
+        self.index = index
+
+    def __call__(self, w: Any) -> Any:
+        w, chosen = tf.convert_to_tensor(w), tf.convert_to_tensor(self.index)
+        ends = (tf.cast(tf.gather(bounds, chosen), w.dtype) for bounds in (self.least, self.greatest))
+        return keras.ops.clip(w, *ends)
+
+
+class SharedModel:
+    """The model of a space; `load` makes it the one of a plan.
+
+    Attributes:
+        model: the Keras model, whose outputs are those of the plan that was loaded last.
+
+    Raises:
+        NotShareableError: naming the layer and the cause.
+    """
+
+    def __init__(self, reference: keras.Model, space: SearchSpace) -> None:
+        if tf.distribute.has_strategy():
+            raise NotShareableError("it would be trained on several devices")
+        self.space = space
+        self.options = {one.name: one.options for one in space.dimensions}
+        wide, narrow = (self._model(reference, choose) for choose in (max, min))
+        self.model = wide
+        self.indexes: dict[str, Any] = {}
+        self._switch()
+        self.variables = list(wide.variables)  # weights, and the seeds of layers that draw
+        self.resizables = self._released(narrow)
+        self.shapes: dict[int, Shape] = {id(one.variable): one.shape for one in self.resizables}
+        self._check(reference, narrow)
+
+    def _values(self, choose: Any) -> dict[str, Any]:
+        """The first quantizers, and the greatest or the least widths."""
+        widths = {layer.filters_dimension for layer in self.space.layers}
+        return {
+            name: choose(options, key=number) if name in widths else options[0]
+            for name, options in self.options.items()
+        }
+
+    def _model(self, reference: keras.Model, choose: Any) -> keras.Model:
+        return apply_plan(reference, self.space.plan(self._values(choose)))
+
+    def _switch(self) -> None:
+        """Let each searched role choose."""
+        layers = layers_by_path(self.model)
+        for layer in self.space.layers:
+            for role, dimension in layer.dimensions.items():
+                given = (get(option) for option in self.options[dimension] if isinstance(option, QuantizerSpec))
+                options = [quantizer for quantizer in given if quantizer is not None]
+                index = self.indexes.setdefault(dimension, tf.Variable(0, trainable=False, name="chosen"))
+                if role is Role.OUTPUT:
+                    layers[output_layer(layer.name)].activation = Switched(options, index)
+                else:
+                    _install(core_of(layers[layer.name]), role, Switched(options, index))
+
+    def _released(self, narrow: keras.Model) -> list[Resizable]:
+        """The weights, free to have the shapes of any width."""
+        found = []
+        for variable, other in zip(self.model.weights, narrow.weights, strict=True):
+            if len(variable.shape) != len(other.shape):
+                raise NotShareableError(f"{variable.path} has another number of axes at other widths")
+            found.append(Resizable(variable, varying(variable.shape, other.shape)))
+        for one in found:
+            one.release()
+        return found
+
+    def hold(self) -> None:
+        """Let the weights have the shapes that they have now, for an optimizer to make its variables by."""
+        for one in self.resizables:
+            one.hold()
+
+    def release(self) -> None:
+        for one in self.resizables:
+            one.release()
+
+    def load(self, model: keras.Model, values: Values) -> None:
+        """Become the model of a plan, with another's weights and seeds.
+
+        Args:
+            model: the ordinary model of the plan, not compiled.
+            values: what the plan chooses.
+        """
+        for dimension, index in self.indexes.items():
+            index.assign(self.options[dimension].index(values[dimension]))
+        assign_all(self.variables, model.variables)
+
+    def weights(self) -> list[Any]:
+        """Those of the plan that is loaded, as its ordinary model has them."""
+        return [variable.numpy() for variable in self.model.weights]
+
+    def _check(self, reference: keras.Model, narrow: keras.Model) -> None:
+        """Hold the outputs against those of ordinary models, at both ends of the widths."""
+        try:
+            inputs = [_sample(tensor) for tensor in self.model.inputs]
+            given = inputs if len(inputs) > 1 else inputs[0]
+            called = tf.function(self.model, autograph=False)  # where widths are not known, as in training
+            self.load(narrow, self._values(min))
+            called(given, training=True)  # what changes by it is loaded anew for each candidate
+            for model, choose in ((narrow, min), (self._model(reference, max), max)):
+                self.load(model, self._values(choose))
+                found = zip(_flat(called(given)), _flat(model(given)), strict=True)
+                if not all(numpy.array_equal(one, other, equal_nan=True) for one, other in found):
+                    raise NotShareableError("it computes something else at other widths")
+        except NotShareableError:
+            raise
+        except Exception as error:  # whatever a layer cannot do with shapes that it does not know
+            place = layer_of(error)
+            raise NotShareableError(f"{place + ': ' if place else ''}{reason_of(error)}") from None
+
+
+def _install(layer: Any, role: Role, switched: Switched) -> None:
+    """Put a quantizer where a layer's own one is."""
+    recurrent = isinstance(layer, QBidirectional) or hasattr(layer, "cell")
+    if role is Role.ACTIVATION and not recurrent and hasattr(layer, "activation"):
+        layer.activation = switched
+        return
+    prefixes = {known: prefix for prefix, known in getattr(layer, "ROLES", {}).items()}
+    if not isinstance(layer, QuantizedLayer) or recurrent or role not in prefixes:
+        raise NotShareableError(f"{layer.name}: the {role.value} of a {type(layer).__name__} is fixed when it is made")
+    prefix = prefixes[role]
+    in_use = switched.for_weights() if role in (Role.KERNEL, Role.POINTWISE) else switched
+    variable = layer.weight_parts()[prefix].variable if prefix in layer.weight_parts() else None
+    variable = getattr(layer, "bias" if prefix == "bias" else "kernel", None) if variable is None else variable
+    if variable is not None and isinstance(variable.constraint, Clip) and layer.suited.asked_for(prefix) is None:
+        variable.constraint = _SwitchedClip([clip_for(option) for option in in_use.options], in_use.index)
+    layer.suited = replace(layer.suited, in_use={**layer.suited.in_use, prefix: in_use})
+
+
+def _sample(tensor: Any) -> Any:
+    shape = (2, *(side or _UNKNOWN_SIDE for side in tensor.shape[1:]))
+    if keras.backend.is_float_dtype(tensor.dtype):
+        return numpy.random.default_rng(0).normal(size=shape).astype(tensor.dtype)
+    if tensor.dtype == "string":
+        raise NotShareableError(f"{tensor.name}: inputs are texts")
+    return numpy.zeros(shape, tensor.dtype)
+
+
+def _flat(outputs: Any) -> list[Any]:
+    return [numpy.asarray(one) for one in keras.tree.flatten(outputs)]
