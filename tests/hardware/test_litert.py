@@ -235,9 +235,9 @@ def test_tokens_are_looked_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["batch norm", "batch norm of layers"])
-def test_thresholds_of_channels(name: str, tmp_path: Path) -> None:
+def test_batch_norms_as_factors(name: str, tmp_path: Path) -> None:
     model = trained(MODELS[name]("half_even"))
-    found = export(model, "litert", tmp_path / "made", sources=SOURCE, norms="thresholds")
+    found = export(model, "litert", tmp_path / "made", sources=SOURCE, norms="scale")
     assert found.comparison.artefact_mismatches == 0
 
 

@@ -59,7 +59,7 @@ class LitertTarget:
     """A .tflite file that gives every bit."""
 
     name, extra, readme, wide_option = "litert", "litert", README, ""
-    norms = NORMS[0]
+    norms = NORMS[1]
 
     def __init__(self) -> None:
         self._checked: tuple[IntegerModel, str, tuple[Written, tuple[str, ...]]] | None = None
