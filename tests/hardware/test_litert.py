@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -322,6 +323,8 @@ def test_memory_is_told(tmp_path: Path) -> None:
     assert told["weight_bytes"] == weights
     assert told["operators"] == ["DEQUANTIZE", "FULLY_CONNECTED", "MAXIMUM"]
     assert told["weight_bytes_at_their_bits"] == weights / 2
+    _, binary = exported(trained(MODELS["binary"]("half_even")), tmp_path / "binary")
+    assert binary["weight_bytes_at_their_bits"] == math.ceil(binary["weight_bytes"] / 8)
     # the last layer in float32: its 8 inputs, its kernel and its 4 sums
     assert told["activation_bytes"] == 4 * (8 + 32 + 4)
 

@@ -41,7 +41,9 @@ def _kernel_bits(model: IntegerModel) -> dict[bytes, int]:
 
 def _bits(operation: ops.Dense | ops.Convolution) -> int:
     """Of a kernel, as packed codes would be."""
-    kernel: Codes = operation.kernel
+    kernel: Codes = operation.kernel // max(int(numpy.gcd.reduce(operation.kernel, axis=None)), 1)
+    if (numpy.abs(kernel) == 1).all():
+        return int(kernel.size)
     low, high = int(numpy.min(kernel)), int(numpy.max(kernel))
     bits = max(high.bit_length(), (-low - 1).bit_length()) + 1 if low < 0 else max(high.bit_length(), 1)
     return int(kernel.size) * bits
