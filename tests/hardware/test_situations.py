@@ -62,7 +62,11 @@ SITUATIONS: dict[str, Callable[[], keras.Model]] = {
     "dead ternary channels": lambda: without("ternary", "first", "second"),
     "a constant network": lambda: without(FIXED, "second", "head", whole=True),
 }
-REFUSED = {("finn", "wide activations"): "at most 256"}
+REFUSED = {
+    ("finn", "wide activations"): "at most 256",
+    ("litert", "wide activations"): "8 bits",
+    ("litert", "weights that are powers of two"): "from -127 to 127",
+}
 """What a target cannot have, and says so."""
 TABLES = ("binary", "ternary", "quantized_relu_po2(4,4)")
 
