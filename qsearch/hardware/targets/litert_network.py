@@ -16,6 +16,7 @@ from qsearch.hardware.targets.litert_messages import refused
 from qsearch.hardware.targets.litert_moves import MovesWriter
 from qsearch.hardware.targets.litert_steps import (
     ELEMENTWISE,
+    RULES,
     Chain,
     Sums,
     arranged,
@@ -189,6 +190,9 @@ class Network(MovesWriter):
             self.tensors[last.name] = self._reduced(x, sums, group, chain, alone)
             self.tensors |= {step.name: self.tensors[last.name] for step in group[:-1]}
             return
+        rounded = [step for step in steps if isinstance(step.operation, RULES)]
+        if rounded:
+            raise refused(rounded[0], "bits", self.kernels)
         if alone:
             self.tensors[steps[0].name] = self._real_step(self._as_real(x), steps[0])
             return

@@ -14,8 +14,11 @@ from qsearch.hardware.integer.formats import Codes, Format
 from qsearch.hardware.integer.model import IntegerModel, Step
 
 ELEMENTWISE = (ops.Scale, ops.Uniform, ops.Thresholds, ops.ChannelThresholds, ops.Clamp)
+RULES = (ops.Uniform, ops.Thresholds, ops.ChannelThresholds)
+"""What rounds to levels."""
 _TABLES = (ops.Thresholds, ops.ChannelThresholds)
-_RULES = (ops.Uniform, ops.Thresholds, ops.Clamp)
+_EARLY = (ops.Uniform, ops.Thresholds, ops.Clamp)
+"""What may come before a move: the same for every channel."""
 BYTE = 256
 """Codes of a tensor in int8."""
 _WEIGHT = 127
@@ -201,7 +204,7 @@ def _movable(steps: Sequence[Step], outputs: set[str]) -> int | None:
         for name in step.inputs:
             readers[name] = readers.get(name, 0) + 1
     for place, step in enumerate(steps):
-        if not isinstance(step.operation, _RULES):
+        if not isinstance(step.operation, _EARLY):
             continue
         mover = by_name.get(step.inputs[0])
         if mover is None or mover.name in outputs or readers[mover.name] > 1 or not _moves(mover, step):
