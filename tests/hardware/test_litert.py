@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import keras
 import numpy
 import pytest
+from integer_layers import LAYERS, weighted
 
 from qsearch import layers as q
-from qsearch.errors import ConfigError, ExportError
+from qsearch.errors import ConfigError, ExportError, OutputError
 from qsearch.exit_codes import ExitCode
 from qsearch.hardware.integer.build import integer_model
 from qsearch.hardware.public import Exported, export, verify_export
@@ -200,7 +202,7 @@ def test_files_give_every_bit(tmp_path: Path) -> None:
     assert told["outputs"][0]["type"] == "float32"
     text = (tmp_path / "made" / "README.md").read_text(encoding="utf-8")
     assert "softmax is left out" in text
-    assert "int8 saves nothing below 8 bits" in text
+    assert "nothing below 8 bits" in text
     again = verify_export(trained(dense("half_even")), tmp_path / "made")
     assert again.executed
     assert not again.comparison.artefact_mismatches
@@ -215,6 +217,29 @@ def test_every_bit(name: str, rounding: str, tmp_path: Path) -> None:
     assert found.comparison.artefact_mismatches == 0
     assert found.comparison.samples == 205
     assert (DEFAULT if rounding == "half_even" else REFERENCE) in told["kernels"]
+
+
+@pytest.mark.parametrize("name", [name for name in LAYERS if name not in ("words", "lstm", "averages")])
+def test_layers_of_many_steps(name: str, tmp_path: Path) -> None:
+    found, _ = exported(weighted(LAYERS[name]()), tmp_path / "made")
+    assert found.executed
+    assert found.comparison.artefact_mismatches == 0
+
+
+def test_tokens_are_looked_up(tmp_path: Path) -> None:
+    words = keras.Input((7,), dtype="int32", name="words")
+    x = q.QActivation("quantized_bits(5,0,1)")(keras.layers.Embedding(300, 5)(words))
+    x = keras.layers.GlobalMaxPooling1D()(q.QConv1D(4, 3, activation=relu("half_away"), **BITS)(x))
+    _, told = exported(trained(keras.Model(words, q.QDense(3, **BITS)(x))), tmp_path / "made")
+    assert told["inputs"][0]["type"] == "int32"
+    assert told["kernels"] == [DEFAULT, REFERENCE]
+
+
+@pytest.mark.parametrize("name", ["batch norm", "batch norm of layers"])
+def test_batch_norms_as_factors(name: str, tmp_path: Path) -> None:
+    model = trained(MODELS[name]("half_even"))
+    found = export(model, "litert", tmp_path / "made", sources=SOURCE, norms="scale")
+    assert found.comparison.artefact_mismatches == 0
 
 
 @pytest.mark.parametrize("name", ["dense", "dense, 8 bits", "image", "residual", "pooled"])
@@ -263,6 +288,23 @@ def test_kernels_round_as_it_is_told(kind: str, ways: str) -> None:
         assert numpy.array_equal(given, numpy.clip(rounded(way, sums, scale), -128, 127))
 
 
+@pytest.mark.parametrize(
+    "source", ["quantized_relu(8,0)", "quantized_bits(3,1,1)", "binary(alpha=1)", "ternary(alpha=1)"]
+)
+def test_inputs_of_all_kinds(source: str, tmp_path: Path) -> None:
+    for name in ("image", "residual"):
+        found = export(trained(MODELS[name]("half_even")), "litert", tmp_path / name, sources=source)
+        assert found.comparison.artefact_mismatches == 0
+
+
+def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+    model = trained(dense("half_even"))
+    exported(model, tmp_path / "made")
+    (tmp_path / "made" / "model.tflite").write_bytes(b"\0" * 64)
+    with pytest.raises(OutputError, match="its files cannot be read"):
+        verify_export(model, tmp_path / "made")
+
+
 def test_the_array_is_the_file(tmp_path: Path) -> None:
     exported(trained(dense("half_away")), tmp_path / "made")
     content = (tmp_path / "made" / "model.tflite").read_bytes()
@@ -279,7 +321,10 @@ def test_memory_is_told(tmp_path: Path) -> None:
     weights = 9 * 12 + 12 * 8 + 8 * 4
     assert told["flash_bytes"] == (tmp_path / "made" / "model.tflite").stat().st_size
     assert told["weight_bytes"] == weights
+    assert told["operators"] == ["DEQUANTIZE", "FULLY_CONNECTED", "MAXIMUM"]
     assert told["weight_bytes_at_their_bits"] == weights / 2
+    _, binary = exported(trained(MODELS["binary"]("half_even")), tmp_path / "binary")
+    assert binary["weight_bytes_at_their_bits"] == math.ceil(binary["weight_bytes"] / 8)
     # the last layer in float32: its 8 inputs, its kernel and its 4 sums
     assert told["activation_bytes"] == 4 * (8 + 32 + 4)
 
@@ -309,9 +354,13 @@ REFUSED: dict[str, tuple[Callable[[], keras.Model], str]] = {
         r"^wide: its kernel.*8 b",
     ),
     "kernel of an output": (lambda: of(q.QDense(3, name="wide", **NINE)), r"^wide: its kernel.*-127 to 127"),
+    "least weight": (
+        lambda: of(q.QDense(3, kernel_quantizer="quantized_bits(8,0,0,alpha=1)", use_bias=False, name="wide")),
+        r"^wide: its kernel has whole numbers from -128.*symmetric=1",
+    ),
     "activation": (
         lambda: of(q.QDense(3, **BITS), q.QActivation("quantized_bits(9,0,1)", name="fine"), q.QDense(3, **BITS)),
-        r"^fine: its activation has 9 bits.*at most 8",
+        r"^fine: its result has 9 bits.*at most 8",
     ),
     "batch norm at the end": (
         lambda: of(q.QConv2D(3, 3, **BITS), keras.layers.BatchNormalization(name="norm")),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from qsearch.errors import ConfigError, ExportError, did_you_mean, shown
+from qsearch.errors import ConfigError, ExportError, did_you_mean, reason_of, shown
 from qsearch.hardware.integer.build import NORMS
 from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
@@ -28,11 +28,11 @@ _BATCH = 64
 _BOTH = (DEFAULT, REFERENCE)
 _ALLOWED = ("auto", *_BOTH)
 README = f"""`{FILE}` is a TFLite (LiteRT) file, channels last, for any batch. Its scales are the model's own; an
-int8 number is a code plus the zero point that `{MEMORY}` and the file have for it. Inputs are int8; outputs are int8
-where their codes fit, else float32 (code · 2^-fraction). Weights are int8 (the model's codes times a factor for each
-channel, which its scale takes back), biases int32, and a layer is one operation with its activation. Sums that are read
-without a quantizer, and factors of batch norms that no int32 bias and scale give exactly, are computed in float32,
-where that is proven to give the same codes.
+int8 number is a code plus the zero point that `{MEMORY}` and the file have for it. Inputs are int8 (numbers of tokens
+int32); outputs are int8 where their codes fit, else float32 (code · 2^-fraction). Weights are int8 (the model's codes
+times a factor for each channel, which its scale takes back), biases int32, and a layer is one operation with its
+activation. Sums that are read without a quantizer, and factors of batch norms that no int32 bias and scale give
+exactly, are computed in float32, where that is proven to give the same codes.
 
 `{MEMORY}` says with which kernels the file gives every bit: `default` is the CPU path (XNNPACK), which rounds halves to
 even, `reference` the reference kernels and TFLite Micro's portable ones, which round them away from zero (quantizers
@@ -46,10 +46,12 @@ with `rounding='half_away'`). With the optimized kernels without XNNPACK it is n
     interpreter.invoke()
     interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
-TFLite Micro: `{SOURCE}` and `{HEADER}` hold the file as an array; `tflite::GetModel(qsearch_model_data)`. Checked with
-{VERSIONS} on this machine, not with TFLite Micro. `{MEMORY}` has the bytes of the file (flash), of its int8 weights,
-what these would need at their own bits (int8 saves nothing below 8 bits), and of the activations that are needed at
-once: their tensors by lifetime; scratch buffers and the interpreter are not counted.
+TFLite Micro: `{SOURCE}` and `{HEADER}` hold the file as an array; `tflite::GetModel(qsearch_model_data)`, with the
+operators that `{MEMORY}` lists. Checked with {VERSIONS} on this machine, not with TFLite Micro.
+
+`{MEMORY}` has the bytes of the file (flash), of its int8 weights, what these would need at their own bits (int8 saves
+nothing below 8 bits), and of the activations that are needed at once: their tensors by lifetime; scratch buffers and
+the interpreter are not counted.
 """
 
 
@@ -57,15 +59,23 @@ class LitertTarget:
     """A .tflite file that gives every bit."""
 
     name, extra, readme, wide_option = "litert", "litert", README, ""
-    norms = NORMS[0]
+    norms = NORMS[1]
+
+    def __init__(self) -> None:
+        self._checked: tuple[IntegerModel, str, tuple[Written, tuple[str, ...]]] | None = None
 
     def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
-        kernels = _kernels(options)
+        """The file is made in memory, and kept for `write`."""
+        chosen = _kernels(options)
         require(self.name, self.extra, PACKAGES)
-        written_for(model, kernels)
+        self._checked = None
+        self._checked = model, chosen, written_for(model, chosen)
 
     def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
-        written, kernels = written_for(model, _kernels(options))
+        chosen, checked = _kernels(options), self._checked
+        self._checked = None
+        known = checked is not None and checked[0] is model and checked[1] == chosen
+        written, kernels = checked[2] if known and checked is not None else written_for(model, chosen)
         (folder / FILE).write_bytes(written.content)
         source, header = array_of(written.content)
         (folder / SOURCE).write_text(source, encoding="ascii")
@@ -85,7 +95,11 @@ class LitertTarget:
         content = (folder / FILE).read_bytes()
         found: dict[str, NDArray[Any]] = {}
         for kernel in kernels:
-            for name, values in _run(model, content, kernel, codes).items():
+            try:
+                given = _run(model, content, kernel, codes)
+            except RuntimeError as error:
+                raise ExportError(f"litert: the interpreter does not run {FILE}: {reason_of(error)}") from None
+            for name, values in given.items():
                 # kernels that differ are a fault that nothing should hide
                 found[name] = values if name not in found else numpy.where(values == found[name], values, numpy.nan)
         return found
@@ -146,7 +160,7 @@ def _ends(model: IntegerModel, written: Written) -> dict[str, Any]:
         side: [
             {
                 "name": name,
-                "type": "float32" if tensor.zero is None else "int8",
+                "type": written.network.file.tensors[tensor.index].kind,
                 "shape": list(tensor.shape),
                 "fraction": tensor.form.fraction,
                 "zero_point": tensor.zero,
@@ -182,8 +196,8 @@ def _run(model: IntegerModel, content: bytes, kernel: str, codes: Mapping[str, C
     for start in range(0, samples, batch):
         rows = numpy.minimum(numpy.arange(start, start + batch), samples - 1)
         for details, array in zip(interpreter.get_input_details(), given, strict=True):
-            quantized = (array[rows] + details["quantization"][1]).astype(numpy.int8)
-            interpreter.set_tensor(details["index"], quantized)
+            quantized = array[rows] + (details["quantization"][1] if details["dtype"] == numpy.int8 else 0)
+            interpreter.set_tensor(details["index"], quantized.astype(details["dtype"]))
         interpreter.invoke()
         parts.append([_codes(model, interpreter, place) for place in range(len(model.outputs))])
     found = [numpy.concatenate(column)[:samples] for column in zip(*parts, strict=True)]

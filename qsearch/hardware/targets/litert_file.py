@@ -57,6 +57,7 @@ class File:
         self.tensors: list[TensorEntry] = []
         self.operators: list[OperatorEntry] = []
         self.taken: set[str] = set()
+        self.constants: dict[tuple[Any, ...], int] = {}
 
     def tensor(
         self, name: str, kind: str, shape: Sequence[int], quantization: Quantization | None = None, data: Any = None
@@ -72,8 +73,12 @@ class File:
         return len(self.tensors) - 1
 
     def constant(self, name: str, kind: str, data: Any, quantization: Quantization | None = None) -> int:
-        held = numpy.asarray(data)
-        return self.tensor(name, kind, held.shape, quantization, held)
+        """The place of a constant, which is that of an earlier one with the same numbers and meaning."""
+        held = numpy.ascontiguousarray(data, dtype=kind)
+        key = kind, held.shape, held.tobytes(), quantization
+        if key not in self.constants:
+            self.constants[key] = self.tensor(name, kind, numpy.shape(data), quantization, held)
+        return self.constants[key]
 
     def operator(
         self,

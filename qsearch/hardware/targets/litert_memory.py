@@ -23,20 +23,27 @@ def memory_of(model: IntegerModel, written: Written) -> dict[str, Any]:
     read = {index for one in file.operators if one.kind in _WEIGHTED for index in one.inputs}
     kernels = [tensors[index] for index in read if tensors[index].data is not None and tensors[index].kind == "int8"]
     return {
+        "operators": sorted({one.kind for one in file.operators}),
         "flash_bytes": len(written.content),
         "weight_bytes": sum(kernel.bytes for kernel in kernels),
-        "weight_bytes_at_their_bits": -(-sum(_bits(step.operation) for step in model.steps) // 8),
+        "weight_bytes_at_their_bits": -(-sum(_kernel_bits(model).values()) // 8),
         "constant_bytes": sum(tensor.bytes for tensor in tensors if tensor.data is not None),
         "activation_bytes": peak,
         "activation_bytes_at": at,
     }
 
 
-def _bits(operation: ops.Operation) -> int:
+def _kernel_bits(model: IntegerModel) -> dict[bytes, int]:
+    """Of every kernel once, although each time step of a recurrent layer has it."""
+    kernels = [step.operation for step in model.steps if isinstance(step.operation, ops.Dense | ops.Convolution)]
+    return {operation.kernel.tobytes(): _bits(operation) for operation in kernels}
+
+
+def _bits(operation: ops.Dense | ops.Convolution) -> int:
     """Of a kernel, as packed codes would be."""
-    if not isinstance(operation, ops.Dense | ops.Convolution):
-        return 0
-    kernel: Codes = operation.kernel
+    kernel: Codes = operation.kernel // max(int(numpy.gcd.reduce(operation.kernel, axis=None)), 1)
+    if (numpy.abs(kernel) == 1).all():
+        return int(kernel.size)
     low, high = int(numpy.min(kernel)), int(numpy.max(kernel))
     bits = max(high.bit_length(), (-low - 1).bit_length()) + 1 if low < 0 else max(high.bit_length(), 1)
     return int(kernel.size) * bits

@@ -33,13 +33,15 @@ def _told(step: Step, reason: str, kernels: Sequence[str]) -> str:
                 "(run.fold_batch_norm), or give its kernel scales that are powers of two (alpha='auto_po2')"
             )
         case "bits":
-            return f"its activation has {step.form.bits} bits; {_BITS}"
+            return f"its result has {step.form.bits} bits; {_BITS}"
         case "table":
             return (
                 "its activation has levels that are not evenly spaced, over more sums than a table of 4,096 entries "
                 "has; give it a quantizer with evenly spaced levels, such as quantized_bits or quantized_relu, or its "
                 "layer's kernel fewer bits"
             )
+        case "tokens":
+            return "reads numbers of tokens that are no input of the model; give its Embedding the model's input itself"
         case "padding":
             return "pads in a way that TFLite has no pooling for; allowed: padding 'valid' or 'same'"
     return _rule(step, kernels)

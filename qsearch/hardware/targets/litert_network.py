@@ -13,8 +13,10 @@ from qsearch.hardware.integer import operations as ops
 from qsearch.hardware.integer.formats import FLOAT32_BITS, Format
 from qsearch.hardware.integer.model import IntegerModel, Source, Step
 from qsearch.hardware.targets.litert_messages import refused
+from qsearch.hardware.targets.litert_moves import MovesWriter
 from qsearch.hardware.targets.litert_steps import (
     ELEMENTWISE,
+    RULES,
     Chain,
     Sums,
     arranged,
@@ -23,8 +25,8 @@ from qsearch.hardware.targets.litert_steps import (
     stacked,
     sums_of,
 )
-from qsearch.hardware.targets.litert_sums import NotExactError, SumsWriter
-from qsearch.hardware.targets.litert_tensors import NONE, SAME, VALID, Tensor, zero_of
+from qsearch.hardware.targets.litert_sums import NotExactError
+from qsearch.hardware.targets.litert_tensors import NONE, Tensor, zero_of
 
 _MERGES = {"Add": "ADD", "Subtract": "SUB", "Multiply": "MUL", "Maximum": "MAXIMUM", "Minimum": "MINIMUM"}
 
@@ -45,7 +47,7 @@ class Written:
         return sum(file.tensors[one.outputs[0]].kind == "float32" for one in file.operators)
 
 
-class Network(SumsWriter):
+class Network(MovesWriter):
     """A LiteRT graph of an integer model, exact with some kernels.
 
     Raises:
@@ -76,6 +78,11 @@ class Network(SumsWriter):
         return Written(content=content, network=self, inputs=inputs, outputs=outputs)
 
     def _source(self, source: Source) -> Tensor:
+        readers = self.readers.get(source.name, [])
+        if readers and all(isinstance(step.operation, ops.Lookup) for step in readers):
+            index = self.file.tensor(source.name, "int32", (1, *source.shape))
+            self.tensors[source.name] = Tensor(index=index, shape=source.shape, form=source.form, zero=None)
+            return self.tensors[source.name]
         if not in_a_byte(source.form):
             raise ExportError(
                 f"{source.name}: is rounded by {source.quantizer} to {source.form.bits} bits; litert: inputs have at "
@@ -100,15 +107,6 @@ class Network(SumsWriter):
             self.file.tensors[found.index] = replace(entry, name=name)
         return found
 
-    def _read(self, step: Step, index: int = 0) -> Tensor:
-        """What a step reads, in the shape that the integer model has, or with axes of 1 before it."""
-        name = step.inputs[index]
-        x, shape = self.tensors[name], self.shapes[name]
-        extra = len(x.shape) - len(shape)
-        if x.shape != shape and (extra <= 0 or x.shape != (1,) * extra + shape):
-            x = self._shaped(x, shape)
-        return x
-
     def _step(self, step: Step) -> None:
         try:
             self._made(step)
@@ -132,8 +130,26 @@ class Network(SumsWriter):
                 put(step.name, self._concatenated(step, rule))
             case ops.Merge() as rule:
                 self._merged(step, rule)
-            case _:
+            case ops.Stuff(strides=strides):
+                put(step.name, self._stuffed(step, strides))
+            case ops.Slice(axis=axis, start=start, stop=stop):
+                put(step.name, replace(self._sliced(self._plain(step), axis, start, stop), form=step.form))
+            case ops.Lookup(table=table):
+                put(step.name, self._looked_up(step, table))
+            case (
+                ops.Dense()
+                | ops.Convolution()
+                | ops.Pool()
+                | ops.Global()
+                | ops.Scale()
+                | ops.Uniform()
+                | ops.Thresholds()
+                | ops.ChannelThresholds()
+                | ops.Clamp()
+            ):
                 self._computed(step)
+            case other:
+                raise ExportError(f"{step.layer}: {type(other).__name__} is not written as LiteRT yet")
 
     # sums and rules
 
@@ -174,6 +190,9 @@ class Network(SumsWriter):
             self.tensors[last.name] = self._reduced(x, sums, group, chain, alone)
             self.tensors |= {step.name: self.tensors[last.name] for step in group[:-1]}
             return
+        rounded = [step for step in steps if isinstance(step.operation, RULES)]
+        if rounded:
+            raise refused(rounded[0], "bits", self.kernels)
         if alone:
             self.tensors[steps[0].name] = self._real_step(self._as_real(x), steps[0])
             return
@@ -190,15 +209,17 @@ class Network(SumsWriter):
                 reason = str(error)
         after = chain if alone else Chain(group[1:], None)
         try:
-            if not after.steps:
-                raise NotExactError(reason)
             real = self._as_real(x) if alone else self._real_sums(x, sums, first.name, first.form, first.shape)
+            if not after.steps:
+                return real
             if after.tabled:
                 return self._real_table(real, after, last.name, last.form)
             return self._real_rule(real, after, last.name, last.form, sums.channels)
         except NotExactError as error:
             told = reason if reason == "kernel" else str(error)
-            raise refused(first if told in ("kernel", "float32") else last, told, self.kernels) from None
+            rules = [step for step in group if isinstance(step.operation, ops.Uniform)]
+            blamed = first if told in ("kernel", "float32") else [last, *rules][-1]
+            raise refused(blamed, told, self.kernels) from None
 
     def _real_step(self, x: Tensor, step: Step) -> Tensor:
         """A scale or a clamp whose codes int8 cannot hold, in float32."""
@@ -317,65 +338,3 @@ class Network(SumsWriter):
             "CONCATENATION", parts, [made.index], "Concatenation", version=2, axis=place, fusedActivationFunction=NONE
         )
         return made
-
-    # what moves numbers about
-
-    def _plain(self, step: Step) -> Tensor:
-        return self._shaped(self.tensors[step.inputs[0]], self.shapes[step.inputs[0]])
-
-    def _permuted(self, step: Step, axes: Sequence[int]) -> Tensor:
-        x = self._plain(step)
-        made = self._new(step.name, step.shape, step.form, x.zero)
-        order = self.file.constant(f"{step.name}:axes", "int32", axes)
-        self.file.operator("TRANSPOSE", [x.index, order], [made.index], "Transpose", version=1 if x.real else 2)
-        return made
-
-    def _repeated(self, step: Step, sizes: Sequence[int]) -> Tensor:
-        x = self._read(step)
-        if len(x.shape) == 2:
-            x = self._shaped(x, (1, *x.shape))
-        rows, columns = (1, *sizes) if len(sizes) == 1 else sizes
-        made = self._new(step.name, (x.shape[0] * rows, x.shape[1] * columns, x.shape[2]), step.form, x.zero)
-        sides = self.file.constant(f"{step.name}:sizes", "int32", made.shape[:2])
-        self.file.operator(
-            "RESIZE_NEAREST_NEIGHBOR",
-            [x.index, sides],
-            [made.index],
-            "ResizeNearestNeighbor",
-            version=3,
-            alignCorners=False,
-            halfPixelCenters=True,  # positions in the middle of cells, which no rounding moves to another cell
-        )
-        return made
-
-    def _largest(self, step: Step) -> Tensor:
-        x, rule = self._read(step), step.operation
-        if len(x.shape) != 3:
-            x = self._shaped(x, (1, math.prod(x.shape[:-1]), x.shape[-1]))
-        window, strides, padding = x.shape[:2], x.shape[:2], VALID
-        size: tuple[int, ...] = (1, 1)
-        if isinstance(rule, ops.Pool):
-            window, strides = rule.window, rule.strides
-            size = tuple(
-                (side + sum(more) - reach) // step_ + 1
-                for side, more, reach, step_ in zip(x.shape[:2], rule.padding, window, strides, strict=True)
-            )
-            if any(low or high for low, high in rule.padding):
-                padding = SAME
-                if rule.padding != ops.same_padding(x.shape[:2], window, strides):
-                    raise NotExactError("padding")
-        made = self._new(step.name, (*size, x.shape[-1]), step.form, x.zero)
-        self.file.operator(
-            "MAX_POOL_2D",
-            [x.index],
-            [made.index],
-            "Pool2D",
-            version=1 if x.real else 2,
-            padding=padding,
-            strideH=strides[0],
-            strideW=strides[1],
-            filterHeight=window[0],
-            filterWidth=window[1],
-            fusedActivationFunction=NONE,
-        )
-        return made if isinstance(rule, ops.Pool) else self._shaped(made, step.shape)

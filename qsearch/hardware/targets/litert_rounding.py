@@ -8,6 +8,7 @@ where it is on both sides of every one of its steps, of which int8 has at most 2
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +26,9 @@ DEFAULT, REFERENCE, DENSE_REFERENCE = "default", "reference", "reference of dens
 _INT32 = 2**31
 _WEIGHT = 127
 """The greatest weight; -128 is left out, as TFLite asks for."""
+_HALVINGS = 150
+"""Steps of a search that leaves two thirds each time."""
+_NEIGHBOURS = 4
 _SMALLEST, _LARGEST = 2.0**-31, 2.0**7
 """Scales that every kernel takes."""
 _TRIED, _PARTS = 400, (0.5, 0.3, 0.7, 0.1, 0.9, 0.2, 0.8, 0.4, 0.6)
@@ -141,27 +145,46 @@ def fitted(steps: Steps, line: tuple[Fraction, Fraction] | None, largest: int, k
     if steps.first == steps.last:
         return Fit(factor=0, bias=steps.first, scale=1.0, reach=(steps.first, steps.first))
     most = max(_WEIGHT // max(largest, 1), 1)
-    found = line is not None and line[0] != 0
-    slope, offset = line if line is not None and found else _line(steps)
-    slope = abs(slope) if found else slope
-    for candidate in (*_exact(slope, offset, most), *_between(steps, slope, offset, most)):
-        fit = _held(steps, *candidate, kernels)
-        if fit is not None:
-            return fit
+    for slope, offset in _lines(steps, line):
+        for candidates in (_exact(slope, offset, most), _between(steps, slope, offset, most)):
+            for candidate in candidates:
+                fit = _held(steps, *candidate, kernels)
+                if fit is not None:
+                    return fit
     return None
 
 
+def _lines(steps: Steps, line: tuple[Fraction, Fraction] | None) -> Iterator[tuple[Fraction, Fraction]]:
+    """The rule's own line, where it has one, and one between its steps; both rise."""
+    if line is not None and line[0] != 0:
+        yield abs(line[0]), line[1]
+    yield _line(steps)
+
+
 def _line(steps: Steps) -> tuple[Fraction, Fraction]:
-    """A rising line near the steps: through the first and the last of them."""
+    """A rising line between the steps."""
     sums, codes = steps.at_least
     if sums.min() == sums.max():  # one step, of any height: steep enough to be on both levels at once
         height = int(codes.max() - steps.at_most[1].min())
         middle = Fraction(int(codes.max() + steps.at_most[1].min()), 2)
         return Fraction(2 * height), middle - 2 * height * Fraction(2 * int(sums[0]) - 1, 2)
-    order = numpy.argsort(codes)
-    low, high = order[0], order[-1]
-    slope = Fraction(int(codes[high] - codes[low]), int(sums[high] - sums[low]))
-    return slope, codes[low] - Fraction(1, 2) - slope * (int(sums[low]) - Fraction(1, 2))
+    return _middle(steps)
+
+
+def _middle(steps: Steps) -> tuple[Fraction, Fraction]:
+    """The rising line that is farthest from every step: the room that a slope leaves has one maximum."""
+    (over, least), (under, most) = steps.at_least, steps.at_most
+
+    def offsets(slope: float) -> tuple[float, float]:
+        return float((least - 0.5 - slope * over).max()), float((most + 0.5 - slope * under).min())
+
+    low, high = 0.0, float(steps.last - steps.first + 1)
+    for _ in range(_HALVINGS):
+        third = (high - low) / 3
+        rooms = [top - bottom for bottom, top in (offsets(low + third), offsets(high - third))]
+        low, high = (low + third, high) if rooms[0] < rooms[1] else (low, high - third)
+    slope = (low + high) / 2
+    return Fraction(slope), Fraction(sum(offsets(slope)) / 2)
 
 
 def _exact(slope: Fraction, offset: Fraction, most: int) -> Iterator[tuple[int, int, float]]:
@@ -191,8 +214,8 @@ def _between(steps: Steps, slope: Fraction, offset: Fraction, most: int) -> Iter
     low, high = _scales(steps, factors, biases)
     room = high / low
     for index in numpy.argsort(-room)[:_TRIED]:
-        if room[index] > 1:
-            for part in _PARTS:
+        if room[index] >= 1:  # 1 where halves on both sides leave one scale
+            for part in _PARTS if room[index] > 1 else _PARTS[:1]:
                 scale = low[index] + (high[index] - low[index]) * part
                 yield int(factors[index]), int(biases[index]), float(numpy.float32(scale))
 
@@ -248,22 +271,22 @@ def fitted_real(steps: Steps, line: tuple[Fraction, Fraction] | None, kernels: S
     """A float32 factor and offset with which float32 gives the rule; None where none was found."""
     if steps.first == steps.last:
         return RealFit(slope=0.0, offset=float(steps.first), reach=(steps.first, steps.first))
-    known = line is not None and line[0] != 0
-    slope, offset = line if line is not None and known else _line(steps)
-    slope = abs(slope) if known else slope
-    for factor in _beside(slope):
-        for shift in _beside(offset):
+    for slope, offset in _lines(steps, line):
+        for factor, shift in itertools.product(_beside(slope), _beside(offset)):
             fit = _held_real(steps, factor, shift, kernels)
             if fit is not None:
                 return fit
     return None
 
 
-def _beside(number: Fraction) -> tuple[numpy.float32, ...]:
+def _beside(number: Fraction) -> list[numpy.float32]:
     """The float32 numbers around a number, the nearest first."""
     near = numpy.float32(float(number))
-    ends = numpy.float32(numpy.inf), numpy.float32(-numpy.inf)
-    return (near, *(numpy.nextafter(near, end) for end in ends)) if near else (near,)
+    found = [near]
+    for _ in range(_NEIGHBOURS if near else 0):
+        found += [numpy.nextafter(found[-2 if len(found) > 1 else 0], numpy.float32(numpy.inf))]
+        found += [numpy.nextafter(found[-2 if len(found) > 2 else 0], numpy.float32(-numpy.inf))]
+    return found
 
 
 def _held_real(steps: Steps, slope: numpy.float32, offset: numpy.float32, kernels: Sequence[str]) -> RealFit | None:

@@ -13,8 +13,12 @@ from qsearch.hardware.integer import operations as ops
 from qsearch.hardware.integer.formats import Codes, Format
 from qsearch.hardware.integer.model import IntegerModel, Step
 
-ELEMENTWISE = (ops.Scale, ops.Uniform, ops.Thresholds, ops.Clamp)
-_RULES = (ops.Uniform, ops.Thresholds, ops.Clamp)
+ELEMENTWISE = (ops.Scale, ops.Uniform, ops.Thresholds, ops.ChannelThresholds, ops.Clamp)
+RULES = (ops.Uniform, ops.Thresholds, ops.ChannelThresholds)
+"""What rounds to levels."""
+_TABLES = (ops.Thresholds, ops.ChannelThresholds)
+_EARLY = (ops.Uniform, ops.Thresholds, ops.Clamp)
+"""What may come before a move: the same for every channel."""
 BYTE = 256
 """Codes of a tensor in int8."""
 _WEIGHT = 127
@@ -135,11 +139,12 @@ class Chain:
         """Whether it has a table, and is the same for every channel."""
         scales = [step.operation for step in self.steps if isinstance(step.operation, ops.Scale)]
         alike = all(scale.multiplier.size == 1 and (scale.offset is None or scale.offset.size == 1) for scale in scales)
-        return alike and any(isinstance(step.operation, ops.Thresholds) for step in self.steps)
+        kinds = {type(step.operation) for step in self.steps}
+        return alike and ops.Thresholds in kinds and ops.ChannelThresholds not in kinds
 
     def lines(self, channels: int) -> list[tuple[Fraction, Fraction] | None]:
         """(slope, offset) of the codes over the sums, before rounding, by channel; None behind a table."""
-        if any(isinstance(step.operation, ops.Thresholds) for step in self.steps):
+        if any(isinstance(step.operation, _TABLES) for step in self.steps):
             return [None] * channels
         return [self._line(channel) for channel in range(channels)]
 
@@ -164,10 +169,10 @@ def _of(numbers: Codes | None, channel: int) -> int:
 
 
 def _monotonic(operation: ops.Operation) -> bool:
-    if not isinstance(operation, ops.Thresholds):
+    if not isinstance(operation, _TABLES):
         return True
-    steps = numpy.diff(operation.levels)
-    return bool((steps >= 0).all() or (steps <= 0).all())
+    steps = numpy.diff(numpy.atleast_2d(operation.levels), axis=1)
+    return bool(((steps >= 0).all(axis=1) | (steps <= 0).all(axis=1)).all())
 
 
 def _rising(operation: ops.Operation) -> bool:
@@ -199,7 +204,7 @@ def _movable(steps: Sequence[Step], outputs: set[str]) -> int | None:
         for name in step.inputs:
             readers[name] = readers.get(name, 0) + 1
     for place, step in enumerate(steps):
-        if not isinstance(step.operation, _RULES):
+        if not isinstance(step.operation, _EARLY):
             continue
         mover = by_name.get(step.inputs[0])
         if mover is None or mover.name in outputs or readers[mover.name] > 1 or not _moves(mover, step):
