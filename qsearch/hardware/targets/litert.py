@@ -61,21 +61,14 @@ class LitertTarget:
     name, extra, readme, wide_option = "litert", "litert", README, ""
     norms = NORMS[1]
 
-    def __init__(self) -> None:
-        self._checked: tuple[IntegerModel, str, tuple[Written, tuple[str, ...]]] | None = None
-
     def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
-        """The file is made in memory, and kept for `write`."""
+        """The file is made in memory."""
         chosen = _kernels(options)
         require(self.name, self.extra, PACKAGES)
-        self._checked = None
-        self._checked = model, chosen, written_for(model, chosen)
+        written_for(model, chosen)
 
     def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
-        chosen, checked = _kernels(options), self._checked
-        self._checked = None
-        known = checked is not None and checked[0] is model and checked[1] == chosen
-        written, kernels = checked[2] if known and checked is not None else written_for(model, chosen)
+        written, kernels = written_for(model, _kernels(options))
         (folder / FILE).write_bytes(written.content)
         source, header = array_of(written.content)
         (folder / SOURCE).write_text(source, encoding="ascii")

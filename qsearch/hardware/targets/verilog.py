@@ -29,8 +29,9 @@ _DEFAULTS: Mapping[str, Any] = {
     "hard_dc": 2,
     "most_operations": 100_000,
 }
-README = f"""The whole network as one circuit, every weight a part of it: adders, multiplexers and small tables, no
-multipliers and no memory. It is traced and written by alkaid (successor of da4ml).
+README = f"""The whole network as one circuit, every weight a part of it: adders, multiplexers and small tables,
+no memory, and multipliers only where two tensors are multiplied. It is traced and written by alkaid (successor of
+da4ml).
 
 - `src/*_network.v` is the module to instantiate, with a port for each input and output. Element i of a port (channels
   last) is in bits `[i * bits +: bits]`, the first in the lowest, each a code as below; negative ones in two's
@@ -59,6 +60,7 @@ class VerilogTarget:
                 kind = type(step.operation).__name__
                 raise ExportError(f"{step.layer}: target verilog has no circuit for {kind}; use target c")
         _check_size(model, chosen["most_operations"])
+<<<<<<< HEAD
 
     def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
         chosen = _options(options)
@@ -70,6 +72,15 @@ class VerilogTarget:
             "look-up tables (alkaid's estimate)": f"{cost['estimated_luts']:,}",
             "cycles": f"{cost['cycles']}",
         }
+=======
+        try:
+            trace, ports = Trace(model, chosen["hard_dc"]), ports_of(model)
+            circuit, results = circuit_of(trace, ports)
+            _check_circuit(model, ports, circuit, results)
+            write_project(model, ports, circuit, results, folder, chosen)
+        except (AssertionError, RuntimeError, ValueError, NotImplementedError) as error:  # what alkaid ends with
+            raise ExportError(f"target verilog: alkaid cannot write this model: {shown(str(error))}") from error
+>>>>>>> rtl
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]] | None:
         """By Verilator, where it and a C++ compiler are there."""
