@@ -60,27 +60,20 @@ class VerilogTarget:
                 kind = type(step.operation).__name__
                 raise ExportError(f"{step.layer}: target verilog has no circuit for {kind}; use target c")
         _check_size(model, chosen["most_operations"])
-<<<<<<< HEAD
 
     def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
         chosen = _options(options)
-        trace, ports = Trace(model, chosen["hard_dc"]), ports_of(model)
-        circuit, results = circuit_of(trace, ports)
-        _check_circuit(model, ports, circuit, results)
-        cost = write_project(model, ports, circuit, results, folder, chosen)
-        return {
-            "look-up tables (alkaid's estimate)": f"{cost['estimated_luts']:,}",
-            "cycles": f"{cost['cycles']}",
-        }
-=======
         try:
             trace, ports = Trace(model, chosen["hard_dc"]), ports_of(model)
             circuit, results = circuit_of(trace, ports)
             _check_circuit(model, ports, circuit, results)
-            write_project(model, ports, circuit, results, folder, chosen)
+            cost = write_project(model, ports, circuit, results, folder, chosen)
         except (AssertionError, RuntimeError, ValueError, NotImplementedError) as error:  # what alkaid ends with
             raise ExportError(f"target verilog: alkaid cannot write this model: {shown(str(error))}") from error
->>>>>>> rtl
+        return {
+            "look-up tables (alkaid's estimate)": f"{cost['estimated_luts']:,}",
+            "cycles": f"{cost['cycles']}",
+        }
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]] | None:
         """By Verilator, where it and a C++ compiler are there."""
