@@ -322,8 +322,16 @@ def test_a_thousand_samples_and_the_simulation_of_the_folder(tmp_path: Path) -> 
     assert subprocess.run(command, capture_output=True, check=False).returncode
 
 
-def test_without_a_simulator_the_files_are_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verilog_run.shutil, "which", lambda name: None)
+@pytest.mark.parametrize("reason", ["none", "old"])
+def test_without_a_simulator_the_files_are_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    if reason == "none":
+        monkeypatch.setattr(verilog_run.shutil, "which", lambda name: None)
+    else:
+        old = subprocess.CompletedProcess([], 0, "Verilator 4.038 2020-07-11", "")
+        monkeypatch.setattr(verilog_run.shutil, "which", lambda name: name)
+        monkeypatch.setattr(verilog_run.subprocess, "run", lambda command, **options: old)
     done = qsearch.export(made(several()), "verilog", tmp_path / "out")
     assert not done.executed
     assert done.comparison.artefact_mismatches == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from qsearch.hardware.targets.verilog_project import SIMULATION, Ports, codes_of
 from qsearch.paths import temporary_folder
 
 _NEEDED = ("verilator", "g++", "make")
+_LEAST_VERSION = 5
 _SECONDS = 1800
 
 
@@ -23,7 +25,7 @@ def simulated(ports: Ports, folder: Path, codes: Mapping[str, Codes]) -> dict[st
     Raises:
         ExportError: the files do not compile, or the simulation ends with an error.
     """
-    if any(shutil.which(name) is None for name in _NEEDED):
+    if any(shutil.which(name) is None for name in _NEEDED) or not _is_new():
         return None
     with temporary_folder() as aside:
         sources = [*sorted((folder / "src").rglob("*.v")), folder / SIMULATION / "main.cpp"]
@@ -34,6 +36,13 @@ def simulated(ports: Ports, folder: Path, codes: Mapping[str, Codes]) -> dict[st
         except (subprocess.TimeoutExpired, PermissionError):
             return None  # too large to wait for, or a folder in which nothing may be run
     return codes_of(ports.outputs, text)
+
+
+def _is_new() -> bool:
+    """Whether Verilator has the options that are used."""
+    told = subprocess.run(["verilator", "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"Verilator (\d+)", told)
+    return found is not None and int(found[1]) >= _LEAST_VERSION
 
 
 def _done(command: list[str], given: str) -> str:
