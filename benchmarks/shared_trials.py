@@ -69,8 +69,9 @@ def main() -> None:
     print(_told("in a model of its own", own[1:]))
     print(_told("in the shared model", together[1:]))
     print(
-        f"\nmedian ratio {ratio:.2f}; the shared model was made in {made:.1f} s, the first trial took {together[0]:.1f} s "
-        f"in it and {own[0]:.1f} s in its own; most resident memory {before / 1024:.0f} MB, then {after / 1024:.0f} MB"
+        f"\nmedian ratio {ratio:.2f}; the shared model was made in {made:.1f} s, the first trial took "
+        f"{together[0]:.1f} s in it and {own[0]:.1f} s in its own; most resident memory {before / 1024:.0f} MB, then "
+        f"{after / 1024:.0f} MB"
     )
 
 
