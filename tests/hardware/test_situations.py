@@ -9,11 +9,11 @@ import keras
 import numpy
 import pytest
 from keras import layers
-from slow import slow
 
 import qsearch
 from qsearch.errors import ConfigError, ExportError
-from qsearch.hardware.targets import TARGETS
+from qsearch.hardware.integer.build import integer_model
+from qsearch.hardware.targets import TARGETS, target_named
 
 FIXED = "quantized_bits(4,0,1,alpha=1.0)"
 COMPILED = ("hls4ml", "verilog")
@@ -91,11 +91,19 @@ def test_is_exact(name: str, target: str, tmp_path: Path) -> None:
         check(target, SITUATIONS[name](), tmp_path / "out")
 
 
-@slow
-@pytest.mark.parametrize("target", COMPILED)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_is_exact_when_it_is_compiled(name: str, target: str, tmp_path: Path) -> None:
-    check(target, SITUATIONS[name](), tmp_path / "out")
+def test_is_exact_in_hls4ml(name: str, tmp_path: Path) -> None:
+    check("hls4ml", SITUATIONS[name](), tmp_path / "out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_is_exact_as_a_circuit(name: str, tmp_path: Path) -> None:
+    """By alkaid's interpreter, against which every circuit is held when it is written: Verilator takes minutes."""
+    pytest.importorskip("alkaid")
+    verilog = target_named("verilog")
+    assert verilog.write(integer_model(SITUATIONS[name]()), tmp_path, {})
 
 
 @pytest.mark.parametrize("activation", TABLES)
