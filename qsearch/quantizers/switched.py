@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import tensorflow as tf
@@ -11,8 +12,6 @@ from qsearch.quantizers.arithmetic.tensors import Tensor
 from qsearch.quantizers.base import Quantizer
 
 Branch = Callable[[Tensor], Tensor]
-_TRACED: dict[Any, Any] = {}
-"""By quantizers, rank and training: one traced function serves all layers that choose between the same ones."""
 
 
 class Switched(Quantizer):
@@ -36,13 +35,8 @@ class Switched(Quantizer):
 
     def _function(self, rank: int, dtype: Any, training: bool) -> Any:
         # a quantizer with a variable is no other one's equal
-        parts = tuple(id(one) if getattr(one, "can_change", False) else one for one in self.options)
-        key = (parts, rank, dtype, training)
-        if key not in _TRACED:
-            signature = [tf.TensorSpec([None] * rank, dtype), tf.TensorSpec((), tf.int32)]
-            branches = [_branch(option, training) for option in self.options]
-            _TRACED[key] = tf.function(_switch(branches), input_signature=signature, autograph=False)
-        return _TRACED[key]
+        own = tuple(id(one) for one in self.options if getattr(one, "can_change", False))
+        return _traced(self.options, own, rank, dtype, training)
 
     def for_weights(self) -> Switched:
         return Switched([option.for_weights() for option in self.options], self.index)
@@ -52,6 +46,14 @@ class Switched(Quantizer):
 
     def min(self) -> float:
         return min(option.min() for option in self.options)
+
+
+@lru_cache(maxsize=512)
+def _traced(options: tuple[Quantizer, ...], own: tuple[int, ...], rank: int, dtype: Any, training: bool) -> Any:
+    """One traced function serves all layers that choose between the same quantizers."""
+    signature = [tf.TensorSpec([None] * rank, dtype), tf.TensorSpec((), tf.int32)]
+    branches = [_branch(option, training) for option in options]
+    return tf.function(_switch(branches), input_signature=signature, autograph=False)
 
 
 def _branch(quantizer: Quantizer, training: bool) -> Branch:
