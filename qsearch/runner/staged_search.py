@@ -15,6 +15,7 @@ from qsearch.graph.walk import layers_by_path
 from qsearch.interrupts import Interrupts
 from qsearch.paths import temporary_folder
 from qsearch.plan import QuantizationPlan
+from qsearch.quantizers.spec import QuantizerSpec
 from qsearch.runner.experiment import Experiment
 from qsearch.runner.model_store import ModelStore
 from qsearch.runner.reload import reloaded
@@ -286,6 +287,13 @@ class StagedSearch:
         wanted = self.config.run.trials
         if wanted == "rebuilt" or (wanted == "auto" and stage.trials < _WORTH_SHARING):
             return None
+        drawing = _drawing(space)
+        if wanted == "auto" and drawing is not None:
+            self.observer.stage(
+                f"each trial is trained in a model of its own: {drawing} draws numbers, which would go on from trial to "
+                "trial in one model (run.trials: shared)"
+            )
+            return None
         recipe = trainer.usual_recipe
         try:
             shared = SharedModel(self.experiment.model, space)
@@ -309,6 +317,17 @@ class StagedSearch:
             whole_front=run.search_mode.whole_front,
             dearest=self.experiment.reference.total,
         )
+
+
+def _drawing(space: SearchSpace) -> QuantizerSpec | None:
+    """A candidate that draws random numbers in training."""
+    for dimension in space.dimensions:
+        for option in dimension.options:
+            if isinstance(option, QuantizerSpec) and (
+                option.name.startswith(("stochastic_", "bernoulli")) or option.arguments.get("use_stochastic_rounding")
+            ):
+                return option
+    return None
 
 
 def _described(space: SearchSpace) -> str:
