@@ -287,12 +287,7 @@ class StagedSearch:
         wanted = self.config.run.trials
         if wanted == "rebuilt" or (wanted == "auto" and stage.trials < _WORTH_SHARING):
             return None
-        drawing = _drawing(space)
-        if wanted == "auto" and drawing is not None:
-            self.observer.stage(
-                f"each trial is trained in a model of its own: {drawing} draws numbers, which would go on from trial to "
-                "trial in one model (run.trials: shared)"
-            )
+        if wanted == "auto" and _draws(space):  # in one model the numbers would go on from trial to trial
             return None
         recipe = trainer.usual_recipe
         try:
@@ -319,15 +314,14 @@ class StagedSearch:
         )
 
 
-def _drawing(space: SearchSpace) -> QuantizerSpec | None:
-    """A candidate that draws random numbers in training."""
-    for dimension in space.dimensions:
-        for option in dimension.options:
-            if isinstance(option, QuantizerSpec) and (
-                option.name.startswith(("stochastic_", "bernoulli")) or option.arguments.get("use_stochastic_rounding")
-            ):
-                return option
-    return None
+def _draws(space: SearchSpace) -> bool:
+    """Whether a candidate draws random numbers in training."""
+    options = (option for dimension in space.dimensions for option in dimension.options)
+    return any(
+        option.name.startswith(("stochastic_", "bernoulli")) or bool(option.arguments.get("use_stochastic_rounding"))
+        for option in options
+        if isinstance(option, QuantizerSpec)
+    )
 
 
 def _described(space: SearchSpace) -> str:
