@@ -34,6 +34,11 @@ class Role(Enum):
     INVERSE = "inverse"
     OUTPUT = "output"
 
+    @property
+    def words(self) -> str:
+        """As messages call it."""
+        return self.value.replace("_", " ")
+
 
 def output_layer(layer: str) -> str:
     """The name of the activation layer that quantizes a layer's output."""

@@ -61,7 +61,7 @@ def footprint_of(graph: ModelGraph, plan: QuantizationPlan, report: EnergyReport
     return Footprint(
         weights_packed=math.ceil(parameter_bits(graph, plan, report.layers, internal_bits, packed) / 8),
         weights=math.ceil(parameter_bits(graph, plan, report.layers, internal_bits, aligned) / 8),
-        activations=math.ceil(peak(*_in_place(graph, sizes)) / 8),
+        activations=math.ceil(peak(graph, *_in_place(graph, sizes)) / 8),
     )
 
 
@@ -126,8 +126,8 @@ def peak(graph: ModelGraph, sizes: Mapping[str, int], buffers: Mapping[str, str]
     return most
 
 
-def _in_place(graph: ModelGraph, sizes: Mapping[str, int]) -> tuple[ModelGraph, dict[str, int], dict[str, str]]:
-    """(the graph, the size of each buffer, the buffer of each node) where layers write over what they read."""
+def _in_place(graph: ModelGraph, sizes: Mapping[str, int]) -> tuple[dict[str, int], dict[str, str]]:
+    """(the size of each buffer, the buffer of each node) where layers write over what they read."""
     readers = dict.fromkeys(graph.outputs, 1)
     for node in graph.nodes:
         for name in node.inputs:
@@ -144,7 +144,7 @@ def _in_place(graph: ModelGraph, sizes: Mapping[str, int]) -> tuple[ModelGraph, 
     room: dict[str, int] = {}
     for name, size in stored.items():
         room[buffers[name]] = max(room.get(buffers[name], 0), size)
-    return graph, room, buffers
+    return room, buffers
 
 
 def _written_over(node: Node, nodes: Mapping[str, Node], readers: Mapping[str, int]) -> str | None:

@@ -164,10 +164,7 @@ def _named(indexed: tuple[str, ...], space: SearchSpace) -> tuple[str, ...]:
 
 def _first_plan(space: SearchSpace) -> QuantizationPlan:
     """Every searched layer with the first of its options, and its own width."""
-    widths = {layer.filters_dimension for layer in space.layers}
-    return space.plan(
-        {dimension.name: 1.0 if dimension.name in widths else dimension.options[0] for dimension in space.dimensions}
-    )
+    return space.plan({one.name: 1.0 if one.name in space.widths else one.options[0] for one in space.dimensions})
 
 
 def table_of(experiment: Experiment) -> BlockTable:

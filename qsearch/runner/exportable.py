@@ -22,8 +22,7 @@ from qsearch.quantizers.spec import QuantizerSpec, parse
 from qsearch.runner.exports import source_quantizer
 from qsearch.search.space import Choice, Dimension, SearchSpace
 
-_KERNEL = parse("quantized_bits(4,0,1,alpha=1.0)")
-_BIAS = parse("quantized_bits(4,0,1,alpha=1.0)")
+_WEIGHT = parse("quantized_bits(4,0,1,alpha=1.0)")
 _ACTIVATION = parse("quantized_relu(3,1)")
 """What every target takes; a candidate is tried among them."""
 _ROUNDINGS = ("half_even", "half_away")
@@ -95,7 +94,7 @@ def _kept(
         taken, reason = probe.taken(option, uses)
         if taken is None:
             reasons.append(f"{option}: {reason}")
-            lines[f"target {probe.target.name}: left out {_word(uses[0].role)} {option}: {reason}"] = None
+            lines[f"target {probe.target.name}: left out {uses[0].role.words} {option}: {reason}"] = None
             continue
         if taken != option:
             lines[f"target {probe.target.name}: {option} is searched as {taken}"] = None
@@ -103,10 +102,6 @@ def _kept(
     if not options:
         raise loaded.error(("target",), f"{probe.target.name} takes no candidate of {dimension.name}: {reasons[0]}")
     return replace(dimension, options=tuple(options))
-
-
-def _word(role: Role) -> str:
-    return role.value.replace("_", " ")
 
 
 class _Probe:
@@ -117,7 +112,7 @@ class _Probe:
         self.refusal = cache(self._refusal)
         reasons = []
         for self.activation in _roundings(_ACTIVATION):
-            reason = self._refusal(_Use("dense", Role.KERNEL), _KERNEL)
+            reason = self._refusal(_Use("dense", Role.KERNEL), _WEIGHT)
             if reason is None:
                 return
             reasons.append(reason)
@@ -146,14 +141,14 @@ class _Probe:
         return None
 
     def _plan(self, use: _Use, spec: QuantizerSpec) -> QuantizationPlan:
-        kernel = {Role.KERNEL: spec if use.role in _KERNELS else _KERNEL}
-        bias = {Role.BIAS: spec if use.role is Role.BIAS else _BIAS}
+        kernel = {Role.KERNEL: spec if use.role in _KERNELS else _WEIGHT}
+        bias = {Role.BIAS: spec if use.role is Role.BIAS else _WEIGHT}
         inner = use.role in _KERNELS or use.role is Role.BIAS
         return QuantizationPlan(
             {
                 _TRIED: LayerPlan({**kernel, **bias}),
                 _ACTIVATED: LayerPlan({Role.ACTIVATION: self.activation if inner else spec}),
-                "head": LayerPlan({Role.KERNEL: _KERNEL, Role.BIAS: _BIAS}),
+                "head": LayerPlan({Role.KERNEL: _WEIGHT, Role.BIAS: _WEIGHT}),
             }
         )
 
@@ -182,9 +177,8 @@ def _network(kind: str) -> keras.Model:
 
 def _check_whole(loaded: LoadedConfig, model: keras.Model, space: SearchSpace, target: TargetConfig) -> None:
     """Refuse a model that could not be exported whatever a search finds."""
-    widths = {layer.filters_dimension for layer in space.layers}
     for place in (0, -1):
-        values = {one.name: 1.0 if one.name in widths else one.options[place] for one in space.dimensions}
+        values = {one.name: 1.0 if one.name in space.widths else one.options[place] for one in space.dimensions}
         try:
             chosen, sources = target_named(target.name), source_quantizer(loaded.config)
             tried = integer_model(apply_plan(model, space.plan(values)), sources, target.norms or chosen.norms)

@@ -98,6 +98,11 @@ class SearchSpace:
         """The number of different sets of values."""
         return math.prod(len(dimension.options) for dimension in self.dimensions)
 
+    @property
+    def widths(self) -> frozenset[str]:
+        """The dimensions that choose factors of widths."""
+        return frozenset(layer.filters_dimension for layer in self.layers if layer.filters_dimension is not None)
+
     def plan(self, values: Values) -> QuantizationPlan:
         """The plan that these values mean; filters are max(int(reference * factor), 1)."""
         plans = dict(self.base.layers)

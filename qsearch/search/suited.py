@@ -51,16 +51,14 @@ def check_suited(loaded: LoadedConfig, graph: ModelGraph, space: SearchSpace) ->
         if not wrong:
             continue
         shape, problem = wrong[0]
-        told = (
-            f"{use.spec} never works as the {_word(use.role)} of {use.layer.name}, of shape {_text(shape)}: {problem}"
-        )
+        told = f"{use.spec} never works as the {use.role.words} of {use.layer.name}, of shape {_text(shape)}: {problem}"
         path, of_key = _place(loaded, use)
         if len(wrong) == len(found):
             source = loaded.source
             problems.setdefault(path, source.key_problem(path, told) if of_key else source.problem(path, told))
         else:
             lines.append(
-                f"{use.spec} works as the {_word(use.role)} of {use.layer.name} at {len(found) - len(wrong)} of "
+                f"{use.spec} works as the {use.role.words} of {use.layer.name} at {len(found) - len(wrong)} of "
                 f"{len(found)} widths; trials with others fail: at shape {_text(shape)}, {problem}"
             )
     if problems:
@@ -79,7 +77,7 @@ def _uses(space: SearchSpace) -> Iterator[_Use]:
 
 def _shapes(graph: ModelGraph, space: SearchSpace) -> Iterator[Mapping[tuple[str, Role], Axes]]:
     """By layer and role, the shape of what is quantized, with all widths multiplied by each factor in turn."""
-    widths = {layer.filters_dimension for layer in space.layers if layer.filters_dimension is not None}
+    widths = space.widths
     for factor in FILTER_FACTORS if widths else (1.0,):
         values = {one.name: factor if one.name in widths else one.options[0] for one in space.dimensions}
         try:
@@ -129,10 +127,6 @@ def _place(loaded: LoadedConfig, use: _Use) -> tuple[Path, bool]:
 
 def _same(text: str, spec: QuantizerSpec) -> bool:
     return parse(text) == spec
-
-
-def _word(role: Role) -> str:
-    return role.value.replace("_", " ")
 
 
 def _text(shape: Axes) -> str:

@@ -75,7 +75,7 @@ class SharedModel:
 
     def _values(self, choose: Any) -> dict[str, Any]:
         """The first quantizers, and the greatest or the least widths."""
-        widths = {layer.filters_dimension for layer in self.space.layers}
+        widths = self.space.widths
         return {
             name: choose(options, key=number) if name in widths else options[0]
             for name, options in self.options.items()

@@ -7,6 +7,8 @@ doi:10.1145/3020078.3021744.)
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy
 
 from qsearch.errors import ExportError
@@ -38,7 +40,9 @@ def channel_rule(function: Function, channels: int, form: Format, most: int = MO
     rising = wanted[-1] >= wanted[0]
     levels = numpy.arange(least, greatest + 1)
     table = numpy.where(rising[:, None], levels, levels[::-1])
-    rule = ChannelThresholds(_found(function, table, rising, form, fraction), table)
+    rule = ChannelThresholds(
+        first_codes(lambda codes: _codes(function, codes, form, fraction), table, rising, form), table
+    )
     near = rule.thresholds.T
     probes = numpy.clip(numpy.concatenate([near - 1, near, near + 1, probes]), form.least, form.greatest)
     if not numpy.array_equal(rule(probes), _codes(function, probes, form, fraction)):
@@ -46,14 +50,20 @@ def channel_rule(function: Function, channels: int, form: Format, most: int = MO
     return rule, Format(fraction=fraction, least=least, greatest=greatest)
 
 
-def _found(function: Function, table: Codes, rising: numpy.ndarray, form: Format, fraction: int) -> Codes:
-    """By channel and step the first code behind it; one more than the greatest where there is none."""
+def first_codes(levels_of: Callable[[Codes], Codes], table: Codes, rising: numpy.ndarray, form: Format) -> Codes:
+    """By channel and step the first code behind it, found by halving; one more than the greatest where there is none.
+
+    Args:
+        levels_of: codes (any number, channels) to levels.
+        table: the levels of each channel in the order in which it goes through them, (channels, levels).
+        rising: for each channel, whether it rises; else it falls.
+    """
     steps = table[:, 1:].T
     low = numpy.full(steps.shape, form.least - 1, numpy.int64)  # before the step
     high = numpy.full(steps.shape, form.greatest + 1, numpy.int64)  # behind it
     while ((high - low) > 1).any():
         middle = (low + high) // 2
-        given = _codes(function, numpy.clip(middle, form.least, form.greatest), form, fraction)
+        given = levels_of(numpy.clip(middle, form.least, form.greatest))
         behind = numpy.where(rising, given >= steps, given <= steps)
         open_ = high - low > 1
         low, high = numpy.where(open_ & ~behind, middle, low), numpy.where(open_ & behind, middle, high)

@@ -17,7 +17,7 @@ from qsearch.hardware.integer.model import IntegerModel, Step, fits_float32
 from qsearch.hardware.targets.finn_thresholds import with_thresholds
 from qsearch.hardware.targets.onnx_graph import Graph, Grid, require, values_of
 from qsearch.hardware.targets.onnx_steps import source_grid
-from qsearch.hardware.targets.qonnx import DOMAIN, FILE, PACKAGES, Qonnx, QonnxTarget
+from qsearch.hardware.targets.qonnx import DOMAIN, FILE, LAYOUTS, PACKAGES, Qonnx, QonnxTarget
 
 README = f"""`{FILE}` is a QONNX model within what FINN's builder takes (checked against FINN's documentation and
 sources, not built here). Activations are `MultiThreshold` nodes with integer outputs (`out_scale` 1) on the integers of
@@ -78,8 +78,7 @@ class Finn(Qonnx):
         fraction: int,
         shape: tuple[int, ...],
     ) -> str:
-        layout = {2: "NC", 3: "NCW", 4: "NCHW"}.get(len(shape) + 1)
-        return self._rising(graph, x, name, thresholds, levels, fraction, layout)
+        return self._rising(graph, x, name, thresholds, levels, fraction, LAYOUTS.get(len(shape) + 1))
 
     def _rising(
         self,

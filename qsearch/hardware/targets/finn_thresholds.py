@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy
 
 from qsearch.errors import ExportError
+from qsearch.hardware.integer.channel_steps import first_codes
 from qsearch.hardware.integer.formats import Codes, Format
 from qsearch.hardware.integer.model import IntegerModel, Step
 from qsearch.hardware.integer.operations import (
@@ -123,16 +124,7 @@ def _thresholds(layer: str, operations: list[Operation], channels: int, form: Fo
         )
     rising = ends[1] >= ends[0]
     table = numpy.where(rising[:, None], numpy.arange(least, greatest + 1), numpy.arange(greatest, least - 1, -1))
-    wanted = table[:, 1:].T
-    low = numpy.full(wanted.shape, form.least - 1, numpy.int64)
-    high = numpy.full(wanted.shape, form.greatest + 1, numpy.int64)
-    while ((high - low) > 1).any():
-        middle = (low + high) // 2
-        given = levels_of(numpy.clip(middle, form.least, form.greatest))
-        behind = numpy.where(rising, given >= wanted, given <= wanted)
-        still = high - low > 1
-        low, high = numpy.where(still & ~behind, middle, low), numpy.where(still & behind, middle, high)
-    rule = ChannelThresholds(numpy.ascontiguousarray(high.T), table)
+    rule = ChannelThresholds(first_codes(levels_of, table, rising, form), table)
     probes = numpy.linspace(form.least, form.greatest, 1001).round().astype(numpy.int64)[:, None]
     probes = numpy.broadcast_to(probes, (len(probes), channels))
     if not numpy.array_equal(rule(probes), levels_of(numpy.array(probes))):

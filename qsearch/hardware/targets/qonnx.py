@@ -17,7 +17,7 @@ from qsearch.hardware.targets.onnx_run import BATCH, WIDE_OPTION, batches, check
 from qsearch.hardware.targets.onnx_steps import Network, source_grid
 
 FILE, DOMAIN = "model.onnx", "qonnx.custom_op.general"
-_LAYOUTS = {2: "NC", 3: "NCW", 4: "NCHW"}
+LAYOUTS = {2: "NC", 3: "NCW", 4: "NCHW"}
 """By the rank of a tensor with its channels first; qonnx takes them to be last where there are three axes."""
 PACKAGES = ("onnx", "onnxruntime", "qonnx")
 README = f"""`{FILE}` is a QONNX model (ONNX opset {OPSET}, and `{DOMAIN}` 1). Real inputs, channels last, go through a
@@ -138,7 +138,7 @@ class Qonnx:
             table = numpy.full((len(rows), max(map(len, rows))), numpy.inf, thresholds.dtype)
             for row, own in zip(table, rows, strict=True):
                 row[: len(own)] = own
-            part = self._threshold(graph, x, name, table, sign * step, 0, fraction, _LAYOUTS.get(len(shape) + 1))
+            part = self._threshold(graph, x, name, table, sign * step, 0, fraction, LAYOUTS.get(len(shape) + 1))
             found = graph.node("Add", [part, found], name)
         return self._float(graph, found, thresholds)
 
