@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     help="Normalizations before quantizers: as multiply and add, or as thresholds; default: what suits the target.",
 )
 @click.option(
+    "--softmax",
+    type=click.Choice(("drop", "keep")),
+    default="drop",
+    show_default=True,
+    help="At an output: left to the reader, or computed in float32 (onnx, qonnx, litert).",
+)
+@click.option(
     "-o", "--output", metavar="FOLDER", help="Where; default: exports/TARGET in the run, or beside the model."
 )
 @click.option(
@@ -46,6 +53,7 @@ def export(
     target: str,
     builder: str | None,
     norms: str | None,
+    softmax: str,
     output: str | None,
     input_quantizer: str | None,
     options: tuple[str, ...],
@@ -76,7 +84,16 @@ def export(
     folder = _folder(path, target) if output is None else expanded(output)
     given = None if config is None or input_quantizer is not None else source_quantizer(config)
     quantizer = given if input_quantizer is None else SOURCES.get(input_quantizer, input_quantizer)
-    exported = write(model, target, folder, sources=quantizer, samples=_samples(config), options=chosen, norms=norms)
+    exported = write(
+        model,
+        target,
+        folder,
+        sources=quantizer,
+        samples=_samples(config),
+        options=chosen,
+        norms=norms,
+        softmax=softmax,
+    )
     tell(exported)
     say(f"{target} in {exported.folder} (start with README.md)")
 
@@ -124,6 +141,8 @@ def tell(exported: Exported) -> None:
             f"the first layer that differs is {comparison.first_layer}; Keras' float32 rounds in: {inexact}; there the "
             "integers are exact, and Keras is not"
         )
+    if any(output.logits for output in exported.model.outputs) and exported.executed:
+        say(f"what is kept at outputs differs from Keras by at most {comparison.kept_difference:.2g}")
     for name, figure in exported.figures.items():
         say(f"{name}: {figure}")
     for note in exported.model.notes:

@@ -25,9 +25,13 @@ class TargetConfig(Section):
 
 
 class ExportConfig(TargetConfig):
-    """What is written as that at the end of a run: the best model, or all of the front as well."""
+    """What is written as that at the end of a run: the best model, or all of the front as well.
+
+    softmax: whether files drop a softmax or sigmoid at an output, or keep it.
+    """
 
     models: Literal["best", "front"] = "best"
+    softmax: Literal["drop", "keep"] = "drop"
 
 
 Target = Annotated[TargetConfig, AsNamed]

@@ -13,9 +13,9 @@ import keras
 import numpy
 
 from qsearch import __version__
-from qsearch.errors import ExportError, OutputError, reason_of
+from qsearch.errors import ConfigError, ExportError, OutputError, reason_of
 from qsearch.files import failing_writes
-from qsearch.hardware.integer.build import NORMS, integer_model
+from qsearch.hardware.integer.build import NORMS, SOFTMAXES, integer_model
 from qsearch.hardware.integer.compare import Comparison, compare, extremes
 from qsearch.hardware.integer.model import IntegerModel, fits_float32
 from qsearch.hardware.targets import target_named
@@ -23,6 +23,8 @@ from qsearch.hardware.targets.target import Target
 from qsearch.paths import expanded
 
 VERIFICATION, README = "verification.json", "README.md"
+_KEPT = 1e-5
+"""The most that a kept softmax may differ from Keras': float32 rounds in both."""
 _RANDOM = 200
 """Random inputs that every export is tried on, beside the extreme ones and the user's."""
 
@@ -55,6 +57,7 @@ def export(
     samples: Mapping[str, Any] | Any = None,
     options: Mapping[str, Any] | None = None,
     norms: str | None = None,
+    softmax: str = SOFTMAXES[0],
 ) -> Exported:
     """Write a quantized model for a target, and compare the files with Keras.
 
@@ -67,6 +70,8 @@ def export(
         options: of the target.
         norms: "scale", or "thresholds" of each channel, which round as Keras does; see `integer_model`; None for
             what suits the target.
+        softmax: what becomes of a softmax or sigmoid at an output: "drop" leaves it to the reader; "keep" has the
+            files compute it in float32 (onnx, qonnx, litert), beside the exact values before it, OUTPUT_logits.
 
     Raises:
         ExportError: the target cannot compute the model exactly (nothing is written), or the files differ from it.
@@ -75,8 +80,10 @@ def export(
     """
     chosen = target_named(target)
     norms = chosen.norms if norms is None else norms
-    integers = integer_model(model, sources, norms)
-    chosen.check(integers, options or {})
+    if softmax == "keep" and not chosen.keeps_softmax:
+        raise ConfigError(f"softmax: keep: target {target} computes in integers alone; allowed: drop")
+    integers = integer_model(model, sources, norms, softmax)
+    write = chosen.prepare(integers, options or {})
     folder = _empty(expanded(str(path)))
     aside = folder.with_name(f".{folder.name}.partial")
     with failing_writes(folder):
@@ -84,13 +91,14 @@ def export(
         aside.mkdir(parents=True)
     try:
         with failing_writes(aside):
-            figures = chosen.write(integers, aside, options or {})
+            figures = write(aside)
         comparison, executed = _compared(model, integers, chosen, aside, samples)
         with failing_writes(aside):
             (aside / VERIFICATION).write_text(
                 _verification(integers, chosen, comparison, executed, norms, figures), encoding="utf-8"
             )
             (aside / README).write_text(_readme(integers, chosen, comparison, executed, figures), encoding="utf-8")
+        _check_kept(target, comparison)
         if comparison.artefact_mismatches:
             raise ExportError(
                 f"{target}: {comparison.artefact_mismatches} of {comparison.samples} samples differ from the integer "
@@ -121,20 +129,33 @@ def verify_export(model: keras.Model, folder: str | Path, samples: Mapping[str, 
     try:
         told = json.loads((path / VERIFICATION).read_text(encoding="utf-8"))
         target, sources = target_named(told["target"]), dict(told["sources"])
-        norms = str(told.get("norms", NORMS[0]))
+        norms, softmax = str(told.get("norms", NORMS[0])), str(told.get("softmax", SOFTMAXES[0]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path}: is no folder that qsearch export wrote: {reason_of(error)}") from None
-    integers = integer_model(model, sources, norms)
+    integers = integer_model(model, sources, norms, softmax)
     try:
         comparison, executed = _compared(model, integers, target, path, samples)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path}: its files cannot be read: {reason_of(error)}") from None
+    _check_kept(str(path), comparison)
     if comparison.artefact_mismatches:
         raise ExportError(
             f"{path}: {comparison.artefact_mismatches} of {comparison.samples} samples differ from the model; it is of "
             "another model, or has been changed: export again"
         )
     return Exported(folder=path, target=target.name, model=integers, comparison=comparison, executed=executed)
+
+
+def _check_kept(what: str, comparison: Comparison) -> None:
+    """
+    Raises:
+        ExportError: a function at an output is another one than Keras'.
+    """
+    if not comparison.kept_difference <= _KEPT:
+        raise ExportError(
+            f"{what}: the softmax or sigmoid that is kept differs from Keras' by {comparison.kept_difference:.3g}; a "
+            "softmax is over the last axis alone; drop it (--softmax drop)"
+        )
 
 
 def _reason(integers: IntegerModel, target: Target) -> str:
@@ -179,6 +200,7 @@ def _verification(
         "target": target.name,
         "sources": {source.name: source.quantizer for source in integers.sources},
         "norms": norms,
+        "softmax": SOFTMAXES[any(bool(output.logits) for output in integers.outputs)],
         "executed": executed,
         "mismatches": sum(comparison.keras_mismatches.values()) + comparison.artefact_mismatches,
         **asdict(comparison),
@@ -199,9 +221,10 @@ def _readme(
     )
     forms = integers.forms
     outputs = "\n".join(
-        f"- `{output.name}`: code · 2^-{forms[output.step].fraction}"
+        f"- `{output.exact_name}`: code · 2^-{forms[output.step].fraction}"
         + (f", divided by {forms[output.step].divisor}" if forms[output.step].divisor > 1 else "")
-        + (f"; {output.function_name} is left out" if output.function_name else "")
+        + (f"; {output.function_name} is left out" if output.function_name and not output.logits else "")
+        + (f"; behind it `{output.name}` is its {output.function_name}, float32" if output.logits else "")
         for output in integers.outputs
     )
     how = "these files" if executed else "the integer model that these files were written from"

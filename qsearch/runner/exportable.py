@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
 import keras
 import numpy
+from numpy.typing import NDArray
 
 from qsearch.config import LoadedConfig
 from qsearch.config.hardware import TargetConfig
@@ -27,6 +29,8 @@ _ACTIVATION = parse("quantized_relu(3,1)")
 """What every target takes; a candidate is tried among them."""
 _ROUNDINGS = ("half_even", "half_away")
 _KERNELS = (Role.KERNEL, Role.POINTWISE, Role.RECURRENT)
+_SIZES = (-9.0, 1.0)
+"""Powers of two between which weights lie."""
 _TRIED, _ACTIVATED = "tried", "activated"
 
 
@@ -131,11 +135,10 @@ class _Probe:
     def _refusal(self, use: _Use, spec: QuantizerSpec) -> str | None:
         """Why a candidate cannot be used so; None where it can."""
         model = apply_plan(_network(use.layer), self._plan(use, spec))
-        random = numpy.random.default_rng(0)
-        model.set_weights([random.normal(size=weight.shape) * 0.3 for weight in model.get_weights()])
+        model.set_weights([_spread(weight.shape) for weight in model.get_weights()])
         try:
             chosen = target_named(self.target.name)
-            chosen.check(integer_model(model, norms=self.target.norms or chosen.norms), self.target.options)
+            chosen.prepare(integer_model(model, norms=self.target.norms or chosen.norms), self.target.options)
         except ExportError as error:
             return str(error).removeprefix(f"{_TRIED}: ").removeprefix(f"{_ACTIVATED}: ")
         return None
@@ -162,6 +165,13 @@ def _roundings(spec: QuantizerSpec) -> Iterator[QuantizerSpec]:
                 yield spec.replaced({"rounding": rounding})
 
 
+def _spread(shape: tuple[int, ...]) -> NDArray[numpy.float64]:
+    """Weights of every size that training may give them, so that a candidate shows its whole range."""
+    size = math.prod(shape)
+    values = (-1.0) ** numpy.arange(size) * 2.0 ** numpy.linspace(*_SIZES, size)
+    return numpy.random.default_rng(0).permutation(values).reshape(shape)
+
+
 @cache
 def _network(kind: str) -> keras.Model:
     layers = keras.layers
@@ -170,7 +180,7 @@ def _network(kind: str) -> keras.Model:
         "convolution": layers.Conv2D(3, 2, name=_TRIED),
         "depthwise": layers.DepthwiseConv2D(2, name=_TRIED),
     }
-    inputs = keras.Input((4,) if kind == "dense" else (3, 3, 2), name="inputs")
+    inputs = keras.Input((16,) if kind == "dense" else (3, 3, 2), name="inputs")
     x = layers.Activation("relu", name=_ACTIVATED)(first[kind](inputs))
     return keras.Model(inputs, layers.Dense(2, name="head")(layers.Flatten(name="flat")(x)))
 
@@ -182,7 +192,7 @@ def _check_whole(loaded: LoadedConfig, model: keras.Model, space: SearchSpace, t
         try:
             chosen, sources = target_named(target.name), source_quantizer(loaded.config)
             tried = integer_model(apply_plan(model, space.plan(values)), sources, target.norms or chosen.norms)
-            chosen.check(tried, target.options)
+            chosen.prepare(tried, target.options)
         except ModelError:  # a plan that does not fit is told with the trial that has it
             continue
         except ExportError as error:

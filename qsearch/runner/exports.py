@@ -61,6 +61,7 @@ def _exported(
             samples=samples,
             options=wanted.options,
             norms=wanted.norms,
+            softmax=wanted.softmax,
         )
     except QsearchError as error:
         return ExportOutcome(wanted.name, f"{what}: {error}", False)

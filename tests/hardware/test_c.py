@@ -352,15 +352,15 @@ OPERATIONS: dict[str, IntegerModel] = {
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_operation(name: str, tmp_path: Path) -> None:
     model = OPERATIONS[name]
-    TARGET.check(model, {})
+    TARGET.prepare(model, {})
     packed = bool(len(name) % 2)
-    TARGET.write(model, tmp_path, {"packed": packed})
+    TARGET.prepare(model, {"packed": packed})(tmp_path)
     _undefined_behaviour_free(model, tmp_path, packed)
 
 
 @needs_compiler
 def test_header_alone_gives_no_warning(tmp_path: Path) -> None:
-    TARGET.write(OPERATIONS["dilation"], tmp_path, {"packed": True})
+    TARGET.prepare(OPERATIONS["dilation"], {"packed": True})(tmp_path)
     (tmp_path / "alone.c").write_text('#include "net_2_nets.h"\n#include "net_2_nets.h"\nextern int x;\n')
     done = subprocess.run(
         [str(COMPILER), *FLAGS, "-c", "alone.c", "-o", "alone.o"], cwd=tmp_path, capture_output=True, text=True
@@ -369,7 +369,7 @@ def test_header_alone_gives_no_warning(tmp_path: Path) -> None:
 
 
 def test_header_has_no_floats_and_no_heap(tmp_path: Path) -> None:
-    TARGET.write(OPERATIONS["scale of channels"], tmp_path, {})
+    TARGET.prepare(OPERATIONS["scale of channels"], {})(tmp_path)
     text = re.sub(r"/\*.*?\*/", "", (tmp_path / "net_2_nets.h").read_text(encoding="ascii"))
     assert not re.search(r"\b(float|double|malloc|math)\b|[^<]<<[^<]|>>", text)
     assert re.findall(r"#include (.*)", text) == ["<stdint.h>"]
@@ -415,7 +415,7 @@ def test_more_bits_than_c_has_are_refused() -> None:
         shape=step.shape,
     )
     with pytest.raises(ExportError, match=r"wide: computes with more than 64 bits.*quantizer of fewer bits"):
-        TARGET.check(IntegerModel(name="wide", sources=model.sources, steps=(wide,), outputs=model.outputs[:0]), {})
+        TARGET.prepare(IntegerModel(name="wide", sources=model.sources, steps=(wide,), outputs=model.outputs[:0]), {})
 
 
 @pytest.mark.parametrize(
@@ -424,7 +424,7 @@ def test_more_bits_than_c_has_are_refused() -> None:
 )
 def test_options_that_are_none(options: dict[str, Any], told: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=told):
-        TARGET.write(OPERATIONS["repeated"], tmp_path, options)
+        TARGET.prepare(OPERATIONS["repeated"], options)(tmp_path)
 
 
 def test_without_a_compiler_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,7 +436,7 @@ def test_without_a_compiler_nothing_is_run(tmp_path: Path, monkeypatch: pytest.M
 def test_a_compiler_that_compiles_nothing_counts_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(c_programs, "compiler_found", lambda: "false")
     model = OPERATIONS["repeated"]
-    TARGET.write(model, tmp_path, {})
+    TARGET.prepare(model, {})(tmp_path)
     assert TARGET.run(model, tmp_path, extremes(model, 1)) is None
 
 

@@ -174,10 +174,10 @@ def refused(*more: Any) -> keras.Model:
 )
 def test_what_is_not_exact_is_refused(more: list[Any], said: str) -> None:
     with pytest.raises(ExportError, match=said):
-        TARGET.check(integer_model(refused(*(make() for make in more))), {})
+        TARGET.prepare(integer_model(refused(*(make() for make in more))), {})
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install qsearch\[hls4ml\]"):
-        TARGET.check(integer_model(dense()), {})
+        TARGET.prepare(integer_model(dense()), {})

@@ -406,4 +406,4 @@ def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(onnx_graph.importlib, "import_module", missing)
     with pytest.raises(ConfigError, match=r"target 'litert': needs the package.*pip install 'qsearch\[litert\]'"):
-        litert.TARGET.check(integer_model(dense("half_even")), {})
+        litert.TARGET.prepare(integer_model(dense("half_even")), {})

@@ -103,7 +103,7 @@ def test_is_exact_as_a_circuit(name: str, tmp_path: Path) -> None:
     """By alkaid's interpreter, against which every circuit is held when it is written: Verilator takes minutes."""
     pytest.importorskip("alkaid")
     verilog = target_named("verilog")
-    assert verilog.write(integer_model(SITUATIONS[name]()), tmp_path, {})
+    assert verilog.prepare(integer_model(SITUATIONS[name]()), {})(tmp_path)
 
 
 @pytest.mark.parametrize("activation", TABLES)

@@ -158,8 +158,8 @@ CIRCUITS: dict[str, IntegerModel] = {
 
 @pytest.mark.parametrize("name", CIRCUITS)
 def test_a_circuit_computes_what_the_integers_say(tmp_path: Path, name: str) -> None:
-    TARGET.check(CIRCUITS[name], {})
-    TARGET.write(CIRCUITS[name], tmp_path, {})  # refuses a circuit that differs
+    TARGET.prepare(CIRCUITS[name], {})
+    TARGET.prepare(CIRCUITS[name], {})(tmp_path)  # refuses a circuit that differs
     assert json.loads((tmp_path / "cost.json").read_text())["estimated_luts"] >= 0
 
 
@@ -308,7 +308,7 @@ def test_verilog_computes_what_the_integers_say(tmp_path: Path, name: str) -> No
 @pytest.mark.parametrize("name", ["residual", "groups"])
 def test_larger_networks_are_exact_by_the_interpreter(tmp_path: Path, name: str) -> None:
     """Verilator takes minutes for them."""
-    TARGET.write(integer_model(made(NETWORKS[name]())), tmp_path, {})  # refuses a circuit that differs
+    TARGET.prepare(integer_model(made(NETWORKS[name]())), {})(tmp_path)  # refuses a circuit that differs
     assert (tmp_path / "cost.json").is_file()
 
 
@@ -363,16 +363,16 @@ def test_a_network_that_is_too_large_is_refused(tmp_path: Path) -> None:
 def test_sums_that_are_too_wide_are_refused(tmp_path: Path) -> None:
     wide = operations.Dense(kernel(3, 2) << 44, None, 2**57)
     with pytest.raises(ExportError, match=r"layer0: has sums of more than 52 bits.*quantizer"):
-        TARGET.write(network(SMALL, wide), tmp_path, {})
+        TARGET.prepare(network(SMALL, wide), {})(tmp_path)
     many = operations.Uniform(-20, 49, -(2**15), 2**15 - 1)
     with pytest.raises(ExportError, match=r"layer0: rounds 38 bits to .* levels.*fewer bits"):
-        TARGET.write(network(WIDE, many), tmp_path, {})
+        TARGET.prepare(network(WIDE, many), {})(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_operation_is_refused() -> None:
     with pytest.raises(ExportError, match="layer0: target verilog has no circuit for function"):
-        TARGET.check(network(SMALL, lambda codes: codes), {})
+        TARGET.prepare(network(SMALL, lambda codes: codes), {})
 
 
 @pytest.mark.parametrize(
@@ -388,11 +388,11 @@ def test_an_unknown_operation_is_refused() -> None:
 )
 def test_options_are_checked(tmp_path: Path, options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        TARGET.write(CIRCUITS["dense"], tmp_path, options)
+        TARGET.prepare(CIRCUITS["dense"], options)(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "alkaid", None)
     with pytest.raises(ConfigError, match=r"alkaid.*pip install 'qsearch\[rtl\]'"):
-        TARGET.check(integer_model(made(dense())), {})
+        TARGET.prepare(integer_model(made(dense())), {})

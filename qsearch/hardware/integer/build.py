@@ -35,6 +35,7 @@ DEFAULT_SOURCE = "quantized_bits(8,0,1)"
 _LEVELS = 2**12
 """The most of an activation that has a grid for each channel."""
 NORMS = ("scale", "thresholds")
+SOFTMAXES = ("drop", "keep")
 _ENDS = (SOFTMAX, SIGMOID)
 """Functions that keep the order of what they get, which no target needs behind an output."""
 
@@ -51,7 +52,10 @@ class Signal:
 
 
 def integer_model(
-    model: keras.Model, sources: Mapping[str, str] | str | None = None, norms: str = NORMS[0]
+    model: keras.Model,
+    sources: Mapping[str, str] | str | None = None,
+    norms: str = NORMS[0],
+    softmax: str = SOFTMAXES[0],
 ) -> IntegerModel:
     """The integers that a quantized model computes.
 
@@ -59,20 +63,26 @@ def integer_model(
         sources: the quantizer of the model's inputs, or of each by its name; int8 where it is left out.
         norms: what a batch normalization with a quantizer behind it becomes: "scale", a product and a sum, exact where
             Keras' float32 rounds; or "thresholds" of each channel, which are Keras' to the bit.
+        softmax: whether files "drop" a softmax or sigmoid at an output, or "keep" it.
 
     Raises:
-        ConfigError: norms that are none of these.
+        ConfigError: norms or softmax that are none of these.
         ExportError: a layer that cannot be computed in integers exactly, named with the way out.
         ModelError: the model has no graph.
     """
-    if norms not in NORMS:
-        raise ConfigError(f"norms: {shown(norms)}{did_you_mean(str(norms), NORMS)}; allowed: {', '.join(NORMS)}")
-    return _Builder(model, sources, norms == "thresholds").build()
+    for name, value, allowed in (("norms", norms, NORMS), ("softmax", softmax, SOFTMAXES)):
+        if value not in allowed:
+            raise ConfigError(
+                f"{name}: {shown(value)}{did_you_mean(str(value), allowed)}; allowed: {', '.join(allowed)}"
+            )
+    return _Builder(model, sources, norms == "thresholds", softmax == "keep").build()
 
 
 class _Builder:
-    def __init__(self, model: keras.Model, sources: Mapping[str, str] | str | None, thresholds: bool) -> None:
-        self.model, self.given, self.thresholds = model, sources, thresholds
+    def __init__(
+        self, model: keras.Model, sources: Mapping[str, str] | str | None, thresholds: bool, keeps: bool
+    ) -> None:
+        self.model, self.given, self.thresholds, self.keeps = model, sources, thresholds, keeps
         self.graph = read_model(model)
         self.layers = operations_by_path(model)
         self.times = times_by_path(model)
@@ -99,9 +109,16 @@ class _Builder:
 
     def _output(self, name: str, node: str) -> Output:
         signal = self.signals[node]
-        if signal.function is not None:
+        logits = ""
+        if signal.function is not None and self.keeps:
+            logits = f"{name}_logits"
+            while logits in self.model.output_names:
+                logits += "_"
+        elif signal.function is not None:
             self.notes.append(f"{node}: {signal.function_name} is left out; the output is what it would be applied to")
-        return Output(name=name, step=signal.step, function=signal.function, function_name=signal.function_name)
+        return Output(
+            name=name, step=signal.step, function=signal.function, function_name=signal.function_name, logits=logits
+        )
 
     def _in_time(self, node: Node) -> Signal:
         """A node, by its time steps where its layer works on one at a time."""

@@ -27,6 +27,8 @@ class Comparison:
             run.
         first_layer: the first layer whose levels differ from Keras', "" where none does.
         largest_difference: of any output value, integer model against Keras.
+        kept_difference: of any value of a softmax or sigmoid that the files have kept, against Keras' own function of
+            the same codes; none is promised to be exact.
     """
 
     samples: int
@@ -34,6 +36,7 @@ class Comparison:
     artefact_mismatches: int
     first_layer: str
     largest_difference: float
+    kept_difference: float = 0.0
 
 
 def extremes(model: IntegerModel, count: int, seed: int = 0) -> dict[str, Codes]:
@@ -60,20 +63,22 @@ def compare(
 
     Args:
         codes: of the inputs, by name.
-        artefact: what exported files gave for them, by output.
+        artefact: what exported files gave for them, by the names of their outputs.
     """
     inputs = [source.form.values(codes[source.name]).astype(numpy.float32) for source in integers.sources]
     given = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0, batch_size=_BATCH)
     expected = list(given.values()) if isinstance(given, Mapping) else given if isinstance(given, list) else [given]
     every, forms = integers.run(codes), integers.forms
-    mismatches, artefact_mismatches, largest = {}, 0, 0.0
+    mismatches, artefact_mismatches, largest, kept = {}, 0, 0.0, 0.0
     for output, wanted in zip(integers.outputs, expected, strict=True):
         values = forms[output.step].values(every[output.step])
         if artefact is not None:
-            artefact_mismatches += _differing(artefact[output.name].reshape(values.shape), values)
+            artefact_mismatches += _differing(artefact[output.exact_name].reshape(values.shape), values)
         shown = values.astype(numpy.float32)
         if output.function is not None:
             shown = numpy.asarray(output.function(shown))
+        if artefact is not None and output.logits:
+            kept = float(numpy.max([kept, numpy.abs(artefact[output.name].reshape(shown.shape) - shown).max()]))
         mismatches[output.name] = _differing(shown.reshape(wanted.shape), wanted)
         largest = max(largest, float(numpy.abs(shown.reshape(wanted.shape) - wanted).max()))
     return Comparison(
@@ -82,6 +87,7 @@ def compare(
         artefact_mismatches=artefact_mismatches,
         first_layer=_first_layer(model, integers, codes, inputs) if any(mismatches.values()) else "",
         largest_difference=largest,
+        kept_difference=kept,
     )
 
 

@@ -61,14 +61,21 @@ class Output:
 
     Attributes:
         step: whose codes it is.
-        function: what Keras does behind it and no target needs: softmax; None where nothing is left out.
+        function: what Keras does behind it and no target needs: softmax; None where there is nothing.
         function_name: its name, "" for none.
+        logits: where files compute that too, in float32, what they call the exact values; "" where they do not.
     """
 
     name: str
     step: str
     function: Callable[[Any], Any] | None = None
     function_name: str = ""
+    logits: str = ""
+
+    @property
+    def exact_name(self) -> str:
+        """What files call the exact values."""
+        return self.logits or self.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +128,12 @@ class IntegerModel:
     def forms(self) -> dict[str, Format]:
         """The format of every source and step."""
         return {source.name: source.form for source in self.sources} | {step.name: step.form for step in self.steps}
+
+    @property
+    def file_outputs(self) -> tuple[str, ...]:
+        """The outputs of files, in order: those of the model, then the exact values behind which a function is kept."""
+        names = [output.name for output in self.outputs]
+        return (*names, *(output.exact_name for output in self.outputs if output.logits))
 
     @property
     def inexact(self) -> tuple[str, ...]:

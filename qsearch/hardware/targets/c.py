@@ -14,6 +14,7 @@ from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.c_header import Header, header_of
 from qsearch.hardware.targets.c_programs import outputs_of, selftest
+from qsearch.hardware.targets.target import Write
 
 SELFTEST = "selftest.c"
 _OPTIONS = ("packed",)
@@ -36,17 +37,21 @@ class CTarget:
     """Portable C, from a microcontroller up."""
 
     name, extra, readme, wide_option = "c", "", README, ""
-    norms = NORMS[0]
+    norms, keeps_softmax = NORMS[0], False
 
-    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
-        """All of it is written in memory: what cannot be is found out by that."""
-        header_of(model, _packed(options))
-
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
+    def prepare(self, model: IntegerModel, options: Mapping[str, Any]) -> Write:
+        """The header is made in memory: what cannot be is found out by that."""
         header = header_of(model, _packed(options))
-        (folder / header.file).write_text(header.text, encoding="ascii")
-        (folder / SELFTEST).write_text(selftest(model, header), encoding="ascii")
-        return {"constants (flash)": f"{header.constants:,} bytes", "static memory (RAM)": f"{header.memory:,} bytes"}
+
+        def write(folder: Path) -> Mapping[str, str]:
+            (folder / header.file).write_text(header.text, encoding="ascii")
+            (folder / SELFTEST).write_text(selftest(model, header), encoding="ascii")
+            return {
+                "constants (flash)": f"{header.constants:,} bytes",
+                "static memory (RAM)": f"{header.memory:,} bytes",
+            }
+
+        return write
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]] | None:
         """Compiled and run where there is a compiler."""

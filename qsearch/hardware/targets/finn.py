@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -16,8 +15,8 @@ from qsearch.hardware.integer.formats import Codes, Format
 from qsearch.hardware.integer.model import IntegerModel, Step, fits_float32
 from qsearch.hardware.targets.finn_thresholds import with_thresholds
 from qsearch.hardware.targets.onnx_graph import Graph, Grid, require, values_of
-from qsearch.hardware.targets.onnx_steps import source_grid
 from qsearch.hardware.targets.qonnx import DOMAIN, FILE, LAYOUTS, PACKAGES, Qonnx, QonnxTarget
+from qsearch.hardware.targets.target import Write
 
 README = f"""`{FILE}` is a QONNX model within what FINN's builder takes (checked against FINN's documentation and
 sources, not built here). Activations are `MultiThreshold` nodes with integer outputs (`out_scale` 1) on the integers of
@@ -38,20 +37,16 @@ class FinnTarget(QonnxTarget):
     """QONNX that FINN builds."""
 
     name, readme = "finn", README
-    wide_option, norms = "", NORMS[1]
+    wide_option, norms, keeps_softmax = "", NORMS[1], False
 
-    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
+    def prepare(self, model: IntegerModel, options: Mapping[str, Any]) -> Write:
         if options:
             raise ConfigError(f"target finn: option {shown(next(iter(options)))}: unknown; it has none")
         require(self.name, self.extra, PACKAGES)
-        for source in model.sources:
-            source_grid(source)
-        for problem in _problems(with_thresholds(model)):
+        by_thresholds = with_thresholds(model)
+        for problem in _problems(by_thresholds):
             raise ExportError(f"{problem}; FINN does not build it")
-
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
-        self._save(with_thresholds(model), Finn(), folder)
-        return {}
+        return self._prepared(by_thresholds, Finn())
 
 
 class Finn(Qonnx):

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from qsearch.hardware.integer.build import NORMS
 from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.hls4ml_layers import Network, network_of
+from qsearch.hardware.targets.target import Write
 
 PROJECT = "qsearch_model"
 README = f"""An hls4ml project; `vitis_hls -f build_prj.tcl` in this folder synthesizes it (`vivado_hls` for Vivado).
@@ -61,31 +63,16 @@ class Hls4mlTarget:
     """A project of hls4ml, written from the integer model."""
 
     name, extra, readme, wide_option = "hls4ml", "hls4ml", README, ""
-    norms = NORMS[0]
+    norms, keeps_softmax = NORMS[0], False
 
-    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
+    def prepare(self, model: IntegerModel, options: Mapping[str, Any]) -> Write:
+        chosen = _options(options)
         network = network_of(model)
-        if _options(options)["io_type"] == "io_stream":
+        if chosen["io_type"] == "io_stream":
             _check_stream(network)
         if importlib.util.find_spec("hls4ml") is None:
             raise ConfigError("hls4ml is not installed; `pip install qsearch[hls4ml]`")
-
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
-        chosen = _options(options)
-        network = network_of(model)
-        from hls4ml.model.graph import ModelGraph
-
-        inputs = [network.names[source.name] for source in model.sources]
-        config = _config(network, folder, chosen)
-        try:
-            with _silent():
-                graph = ModelGraph.from_layer_list(config, network.layers, inputs, _outputs(model, network))
-                graph.write()
-        except (AssertionError, NotImplementedError, RuntimeError, ValueError) as error:
-            raise ExportError(f"hls4ml cannot write this model with {chosen['io_type']}: {error}") from error
-        written = folder / "hls4ml_config.yml"  # the folder is moved to its place when all of it is right
-        written.write_text(written.read_text(encoding="utf-8").replace(str(folder), "."), encoding="utf-8")
-        return {}
+        return partial(_write, model, network, chosen)
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]] | None:
         """The C++ code on every sample, compiled apart, so that the project stays as it was written."""
@@ -98,6 +85,22 @@ class Hls4mlTarget:
             if built.returncode:
                 raise ExportError(f"hls4ml: g++ does not compile the project: {shown(built.stderr[-800:])}")
             return _simulated(model, project, codes)
+
+
+def _write(model: IntegerModel, network: Network, chosen: Mapping[str, Any], folder: Path) -> Mapping[str, str]:
+    from hls4ml.model.graph import ModelGraph
+
+    inputs = [network.names[source.name] for source in model.sources]
+    config = _config(network, folder, chosen)
+    try:
+        with _silent():
+            graph = ModelGraph.from_layer_list(config, network.layers, inputs, _outputs(model, network))
+            graph.write()
+    except (AssertionError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise ExportError(f"hls4ml cannot write this model with {chosen['io_type']}: {error}") from error
+    written = folder / "hls4ml_config.yml"  # the folder is moved to its place when all of it is right
+    written.write_text(written.read_text(encoding="utf-8").replace(str(folder), "."), encoding="utf-8")
+    return {}
 
 
 def _simulated(model: IntegerModel, project: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from qsearch.hardware.targets.litert_memory import memory_of
 from qsearch.hardware.targets.litert_network import Network, Written
 from qsearch.hardware.targets.litert_rounding import DEFAULT, REFERENCE
 from qsearch.hardware.targets.onnx_graph import require
+from qsearch.hardware.targets.target import Write
 
 FILE, MEMORY = "model.tflite", "memory.json"
 SOURCE, HEADER = "model_data.cc", "model_data.h"
@@ -59,28 +61,13 @@ class LitertTarget:
     """A .tflite file that gives every bit."""
 
     name, extra, readme, wide_option = "litert", "litert", README, ""
-    norms = NORMS[1]
+    norms, keeps_softmax = NORMS[1], True
 
-    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
+    def prepare(self, model: IntegerModel, options: Mapping[str, Any]) -> Write:
         """The file is made in memory."""
         chosen = _kernels(options)
         require(self.name, self.extra, PACKAGES)
-        written_for(model, chosen)
-
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
-        written, kernels = written_for(model, _kernels(options))
-        (folder / FILE).write_bytes(written.content)
-        source, header = array_of(written.content)
-        (folder / SOURCE).write_text(source, encoding="ascii")
-        (folder / HEADER).write_text(header, encoding="ascii")
-        told = {"kernels": list(kernels), **_ends(model, written), **memory_of(model, written)}
-        (folder / MEMORY).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-        return {
-            "file (flash)": f"{told['flash_bytes']:,} bytes",
-            "weights": f"{told['weight_bytes']:,} bytes, of {told['weight_bytes_at_their_bits']:,} at their own bits",
-            "activations (RAM)": f"{told['activation_bytes']:,} bytes",
-            "exact with": f"{' and '.join(kernels)} kernels",
-        }
+        return partial(_write, model, *written_for(model, chosen))
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]]:
         """By the interpreter, with every kind of kernels that the file is exact with."""
@@ -92,10 +79,28 @@ class LitertTarget:
                 given = _run(model, content, kernel, codes)
             except RuntimeError as error:
                 raise ExportError(f"litert: the interpreter does not run {FILE}: {reason_of(error)}") from None
+            exact = {output.exact_name for output in model.outputs}
             for name, values in given.items():
-                # kernels that differ are a fault that nothing should hide
-                found[name] = values if name not in found else numpy.where(values == found[name], values, numpy.nan)
+                if name not in found:
+                    found[name] = values
+                elif name in exact:  # kernels that differ are a fault that nothing should hide
+                    found[name] = numpy.where(values == found[name], values, numpy.nan)
         return found
+
+
+def _write(model: IntegerModel, written: Written, kernels: tuple[str, ...], folder: Path) -> Mapping[str, str]:
+    (folder / FILE).write_bytes(written.content)
+    source, header = array_of(written.content)
+    (folder / SOURCE).write_text(source, encoding="ascii")
+    (folder / HEADER).write_text(header, encoding="ascii")
+    told = {"kernels": list(kernels), **_ends(model, written), **memory_of(model, written)}
+    (folder / MEMORY).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return {
+        "file (flash)": f"{told['flash_bytes']:,} bytes",
+        "weights": f"{told['weight_bytes']:,} bytes, of {told['weight_bytes_at_their_bits']:,} at their own bits",
+        "activations (RAM)": f"{told['activation_bytes']:,} bytes",
+        "exact with": f"{' and '.join(kernels)} kernels",
+    }
 
 
 def written_for(model: IntegerModel, kernels: str) -> tuple[Written, tuple[str, ...]]:
@@ -148,7 +153,7 @@ def _kernels(options: Mapping[str, Any]) -> str:
 
 def _ends(model: IntegerModel, written: Written) -> dict[str, Any]:
     """What inputs and outputs are."""
-    names = [source.name for source in model.sources], [output.name for output in model.outputs]
+    names = [source.name for source in model.sources], model.file_outputs
     return {
         side: [
             {
@@ -184,18 +189,24 @@ def _run(model: IntegerModel, content: bytes, kernel: str, codes: Mapping[str, C
     samples = len(next(iter(codes.values())))
     batch = min(_BATCH, samples)
     interpreter = _interpreter(content, kernel, batch)
-    given = [codes[source.name] for source in model.sources]
+    inputs = [codes[source.name] for source in model.sources]
     parts: list[list[NDArray[Any]]] = []
     for start in range(0, samples, batch):
         rows = numpy.minimum(numpy.arange(start, start + batch), samples - 1)
-        for details, array in zip(interpreter.get_input_details(), given, strict=True):
+        for details, array in zip(interpreter.get_input_details(), inputs, strict=True):
             quantized = array[rows] + (details["quantization"][1] if details["dtype"] == numpy.int8 else 0)
             interpreter.set_tensor(details["index"], quantized.astype(details["dtype"]))
         interpreter.invoke()
-        parts.append([_codes(model, interpreter, place) for place in range(len(model.outputs))])
-    found = [numpy.concatenate(column)[:samples] for column in zip(*parts, strict=True)]
-    forms = model.forms
-    return {output.name: forms[output.step].values(array) for output, array in zip(model.outputs, found, strict=True)}
+        parts.append([_given(interpreter, details) for details in interpreter.get_output_details()])
+    columns = [numpy.concatenate(column)[:samples] for column in zip(*parts, strict=True)]
+    found: dict[str, NDArray[Any]] = dict(zip(model.file_outputs, columns, strict=True))
+    for output in model.outputs:
+        form = model.forms[output.step]
+        given = found[output.exact_name]
+        if given.dtype == numpy.float32:
+            given = numpy.round(numpy.ldexp(given.astype(numpy.float64), form.fraction)).astype(numpy.int64)
+        found[output.exact_name] = form.values(given)
+    return found
 
 
 def _interpreter(content: bytes, kernel: str, batch: int) -> Any:
@@ -209,15 +220,10 @@ def _interpreter(content: bytes, kernel: str, batch: int) -> Any:
     return interpreter
 
 
-def _codes(model: IntegerModel, interpreter: Any, place: int) -> Codes:
-    """An output's codes: int8 without its zero point, or float32 without its fraction."""
-    details = interpreter.get_output_details()[place]
-    values = interpreter.get_tensor(details["index"])
-    if values.dtype == numpy.int8:
-        return numpy.asarray(values.astype(numpy.int64) - details["quantization"][1])
-    fraction = model.forms[model.outputs[place].step].fraction
-    whole: Codes = numpy.round(numpy.ldexp(values.astype(numpy.float64), fraction)).astype(numpy.int64)
-    return whole
+def _given(interpreter: Any, details: Mapping[str, Any]) -> NDArray[Any]:
+    """An output: int8 as codes, without its zero point; float32 as it is."""
+    values: NDArray[Any] = interpreter.get_tensor(details["index"])
+    return values if values.dtype == numpy.float32 else values.astype(numpy.int64) - details["quantization"][1]
 
 
 TARGET = LitertTarget()

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import numpy
 
 from qsearch.errors import ExportError
+from qsearch.functions import SOFTMAX
 from qsearch.hardware.integer import operations as ops
 from qsearch.hardware.integer.formats import FLOAT32_BITS, Format
-from qsearch.hardware.integer.model import IntegerModel, Source, Step
+from qsearch.hardware.integer.model import IntegerModel, Output, Source, Step
 from qsearch.hardware.targets.litert_messages import refused
 from qsearch.hardware.targets.litert_moves import MovesWriter
 from qsearch.hardware.targets.litert_steps import (
@@ -72,7 +73,7 @@ class Network(MovesWriter):
         for step in self.steps:
             if step.name not in self.tensors:
                 self._step(step)
-        outputs = tuple(self._output(output.name, output.step) for output in self.model.outputs)
+        outputs = tuple(self._output(output, name) for output, name in self._ends())
         ends = [tensor.index for tensor in inputs], [tensor.index for tensor in outputs]
         content = self.file.packed(self.model.name, *ends, "qsearch")
         return Written(content=content, network=self, inputs=inputs, outputs=outputs)
@@ -92,9 +93,16 @@ class Network(MovesWriter):
         self.tensors[source.name] = tensor
         return tensor
 
-    def _output(self, name: str, step: str) -> Tensor:
+    def _ends(self) -> list[tuple[Output, str]]:
+        """The outputs of the file, with their names."""
+        kept = [output for output in self.model.outputs if output.logits]
+        return list(zip((*self.model.outputs, *kept), self.model.file_outputs, strict=True))
+
+    def _output(self, output: Output, name: str) -> Tensor:
         """The tensor of an output, which is no other output's and no input's."""
-        found = self._shaped(self.tensors[step], self.shapes[step])
+        found = self._shaped(self.tensors[output.step], self.shapes[output.step])
+        if output.logits and name == output.name:
+            found = self._probabilities(found, output)
         entry = self.file.tensors[found.index]
         made_by = [one for one in self.file.operators if found.index in one.outputs]
         if not made_by or ("output", found.index) in self.made:
@@ -106,6 +114,19 @@ class Network(MovesWriter):
         if name not in self.file.taken:
             self.file.tensors[found.index] = replace(entry, name=name)
         return found
+
+    def _probabilities(self, x: Tensor, output: Output) -> Tensor:
+        """The softmax or sigmoid that is kept, in float32."""
+        x = self._as_real(x)
+        if x.form.divisor > 1:
+            by = self._real_constant(f"{output.name}:by", [1 / x.form.divisor])
+            x = self._arithmetic("MUL", f"{output.name}:divided", x, by)
+        made = self._new(f"{output.name}:{output.function_name}", x.shape, x.form, None)
+        if output.function_name == SOFTMAX:
+            self.file.operator("SOFTMAX", [x.index], [made.index], "Softmax", beta=1.0)
+        else:
+            self.file.operator("LOGISTIC", [x.index], [made.index])
+        return made
 
     def _step(self, step: Step) -> None:
         try:

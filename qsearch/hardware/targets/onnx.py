@@ -14,7 +14,8 @@ from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.onnx_graph import FLOAT, INT64, OPSET, Graph, Grid, require, values_of
 from qsearch.hardware.targets.onnx_run import BATCH, WIDE_OPTION, batches, checked_options, exact_values
-from qsearch.hardware.targets.onnx_steps import Network, source_grid
+from qsearch.hardware.targets.onnx_steps import Network
+from qsearch.hardware.targets.target import Write
 
 FILE = "model.onnx"
 PACKAGES = ("onnx", "onnxruntime")
@@ -31,22 +32,22 @@ class OnnxTarget:
     """Plain ONNX."""
 
     name, extra, readme = "onnx", "onnx", README
-    wide_option, norms = WIDE_OPTION, NORMS[0]
+    wide_option, norms, keeps_softmax = WIDE_OPTION, NORMS[0], True
 
-    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
-        checked_options(self.name, options, float64=True)
+    def prepare(self, model: IntegerModel, options: Mapping[str, Any]) -> Write:
+        """The graph is made in memory."""
+        dialect = Plain(double=checked_options(self.name, options, float64=True)["float64"])
         require(self.name, self.extra, PACKAGES)
-        for source in model.sources:
-            source_grid(source)
-
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
         import onnx
 
-        dialect = Plain(double=checked_options(self.name, options, float64=True)["float64"])
         made = Network(model, dialect).proto("batch", {})
         onnx.checker.check_model(made, full_check=True)
-        onnx.save(made, str(folder / FILE))
-        return {}
+
+        def write(folder: Path) -> Mapping[str, str]:
+            onnx.save(made, str(folder / FILE))
+            return {}
+
+        return write
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]]:
         """By onnxruntime on the CPU, with all of its optimizations."""

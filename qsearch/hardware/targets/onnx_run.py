@@ -56,13 +56,14 @@ def exact_values(
     Values that no float32 holds, such as averages over 49 cells, leave a file as the nearest float32: where the file
     gives that one, it stands for the integer model's value.
     """
-    forms, found = model.forms, {}
+    forms, found = model.forms, dict(zip(model.file_outputs, outputs, strict=True))
     rounds = any(forms[output.step].divisor > 1 or not fits_float32(forms[output.step]) for output in model.outputs)
     known = model.run(codes) if rounds else {}
-    for output, given in zip(model.outputs, outputs, strict=True):
+    for output in model.outputs:
+        given = found[output.exact_name]
         values: NDArray[Any] = given.astype(numpy.float64)
         if output.step in known:
             exact = forms[output.step].values(known[output.step])
             values = numpy.where(exact.astype(given.dtype) == given, exact, values)
-        found[output.name] = values
+        found[output.exact_name] = values
     return found

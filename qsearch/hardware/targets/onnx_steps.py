@@ -41,15 +41,14 @@ class Network(Tensors):
 
     def proto(self, batch: int | str, domains: Mapping[str, int]) -> Any:
         """The ONNX model."""
-        ends = [self.graph.unique(output.name) for output in self.model.outputs]
+        ends = [self.graph.unique(name) for name in self.model.file_outputs]
         inputs = {self.graph.unique(source.name): (batch, *source.shape) for source in self.model.sources}
         for name, source in zip(inputs, self.model.sources, strict=True):
             self._source(name, source)
         for step in self.model.steps:
             self.tensors[step.name] = self._narrowed(step, self._made(step))
         outputs, names = {}, {}
-        for name, output in zip(ends, self.model.outputs, strict=True):
-            tensor = self._in(self._divided(output.step), LAST)
+        for name, (output, tensor) in zip(ends, self._ends(), strict=True):
             if tensor.name in names or tensor.name in inputs:
                 tensor = replace(tensor, name=self.graph.node("Identity", [tensor.name], output.name))
             names[tensor.name] = name

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy
 
+from qsearch.functions import SOFTMAX
 from qsearch.hardware.integer import operations as ops
 from qsearch.hardware.integer.formats import Codes, Format
-from qsearch.hardware.integer.model import IntegerModel, Step, fits_float32
+from qsearch.hardware.integer.model import IntegerModel, Output, Step, fits_float32
 from qsearch.hardware.targets.onnx_graph import (
     DOUBLE,
     FIRST,
     FLOAT,
+    LAST,
     Dialect,
     Graph,
     Layout,
@@ -91,6 +93,19 @@ class Tensors:
             return tensor
         by = self._number(f"{name}:divisor", divisor, tensor.wide)
         return replace(tensor, name=self.graph.node("Div", [tensor.name, by], f"{name}:divided"), divided=True)
+
+    def _ends(self) -> list[tuple[Output, Tensor]]:
+        """The tensors of the file's outputs."""
+        exact = [(output, self._in(self._divided(output.step), LAST)) for output in self.model.outputs]
+        ends = [(output, self._kept(output, x) if output.logits else x) for output, x in exact]
+        return ends + [(output, x) for output, x in exact if output.logits]
+
+    def _kept(self, output: Output, x: Tensor) -> Tensor:
+        """The softmax or sigmoid behind an output, in float32."""
+        x, name = self._cast(x, False), f"{output.name}:{output.function_name}"
+        if output.function_name == SOFTMAX:
+            return replace(x, name=self.graph.node("Softmax", [x.name], name, axis=-1))
+        return replace(x, name=self.graph.node("Sigmoid", [x.name], name))
 
     def _number(self, name: str, value: float, wide: bool) -> str:
         return self.graph.constant(name, value, numpy.float64 if wide else numpy.float32)

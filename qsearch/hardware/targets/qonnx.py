@@ -14,7 +14,8 @@ from qsearch.hardware.integer.formats import Codes, Format
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.targets.onnx_graph import FLOAT, OPSET, Graph, Grid, require, values_of
 from qsearch.hardware.targets.onnx_run import BATCH, WIDE_OPTION, batches, checked_options, exact_values
-from qsearch.hardware.targets.onnx_steps import Network, source_grid
+from qsearch.hardware.targets.onnx_steps import Network
+from qsearch.hardware.targets.target import Write
 
 FILE, DOMAIN = "model.onnx", "qonnx.custom_op.general"
 LAYOUTS = {2: "NC", 3: "NCW", 4: "NCHW"}
@@ -33,26 +34,26 @@ class QonnxTarget:
     """QONNX by nodes of our own choice."""
 
     name, extra, readme = "qonnx", "qonnx", README
-    wide_option, norms = WIDE_OPTION, NORMS[0]
+    wide_option, norms, keeps_softmax = WIDE_OPTION, NORMS[0], True
 
-    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
-        checked_options(self.name, options)
+    def prepare(self, model: IntegerModel, options: Mapping[str, Any]) -> Write:
+        dialect = Qonnx(double=checked_options(self.name, options)["float64"])
         require(self.name, self.extra, PACKAGES)
-        for source in model.sources:
-            source_grid(source)
+        return self._prepared(model, dialect)
 
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
-        self._save(model, Qonnx(double=checked_options(self.name, options)["float64"]), folder)
-        return {}
-
-    def _save(self, model: IntegerModel, dialect: Qonnx, folder: Path) -> None:
+    def _prepared(self, model: IntegerModel, dialect: Qonnx) -> Write:
+        """The graph is made in memory."""
         import onnx
         from qonnx.core.modelwrapper import ModelWrapper
         from qonnx.transformation.infer_shapes import InferShapes
 
         made = Network(model, dialect).proto(1, {DOMAIN: 1})
-        shaped = ModelWrapper(made).transform(InferShapes())
-        onnx.save(shaped.model, str(folder / FILE))
+
+        def write(folder: Path) -> Mapping[str, str]:
+            onnx.save(ModelWrapper(made).transform(InferShapes()).model, str(folder / FILE))
+            return {}
+
+        return write
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]]:
         """By qonnx's own executor, tidied up as FINN and hls4ml want it."""

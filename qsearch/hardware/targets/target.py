@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
+
+Write = Callable[[Path], Mapping[str, str]]
+"""Writes the files into an empty folder; what they take, as far as that is known: {"weights": "6,610 bytes"}."""
 
 
 class Target(Protocol):
@@ -20,6 +23,7 @@ class Target(Protocol):
         extra: of qsearch, which has the packages that it needs: `pip install qsearch[extra]`; "" for none.
         readme: what the files are, and how they are built, as Markdown.
         norms: the form of normalizations that it is written from where nobody says; see `integer_model`.
+        keeps_softmax: whether it can compute a softmax or sigmoid at an output.
         wide_option: what makes sums exact that float32 does not hold, for messages; "" where the target has no floats.
     """
 
@@ -36,26 +40,24 @@ class Target(Protocol):
     def norms(self) -> str: ...
 
     @property
+    def keeps_softmax(self) -> bool: ...
+
+    @property
     def wide_option(self) -> str: ...
 
-    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
-        """Whether the files can be written, and will be exact, with these options.
+    def prepare(self, model: IntegerModel, options: Mapping[str, Any]) -> Write:
+        """Make sure that the files can be written, and will be exact, with these options; nothing is written yet.
+
+        Returns:
+            What writes them.
 
         Raises:
-            ExportError: a step that the target cannot compute exactly, named with the way out; before anything is
-                written.
+            ExportError: a step that the target cannot compute exactly, named with the way out.
             ConfigError: an unknown option, or a package that it needs is not installed.
         """
 
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
-        """Write the files into an empty folder.
-
-        Returns:
-            What they take, as far as that is known without building them: {"weights": "6,610 bytes"}.
-        """
-
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]] | None:
-        """The output values (float64, by the name of the output) that the written files give for codes of the inputs.
+        """The output values (float64, by the names of the files' outputs) that the files give for codes of the inputs.
 
         None where they cannot be run here, as what they need is not on this machine.
         """

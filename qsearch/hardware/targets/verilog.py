@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from qsearch.hardware.integer.formats import Codes
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.integer.operations import Convolution, Dense, Global, Merge, Pool, Scale, Thresholds, Uniform
 from qsearch.hardware.targets.onnx_graph import require
+from qsearch.hardware.targets.target import Write
 from qsearch.hardware.targets.verilog_project import COST, SIMULATION, Ports, circuit_of, ports_of, write_project
 from qsearch.hardware.targets.verilog_run import simulated
 from qsearch.hardware.targets.verilog_trace import SUPPORTED, Trace
@@ -50,9 +52,10 @@ class VerilogTarget:
     """One circuit in Verilog."""
 
     name, extra, readme, wide_option = "verilog", "rtl", README, ""
-    norms = NORMS[0]
+    norms, keeps_softmax = NORMS[0], False
 
-    def check(self, model: IntegerModel, options: Mapping[str, Any]) -> None:
+    def prepare(self, model: IntegerModel, options: Mapping[str, Any]) -> Write:
+        """A circuit takes its time, and is made when it is written."""
         chosen = _options(options)
         require(self.name, self.extra, ["alkaid"])
         for step in model.steps:
@@ -60,20 +63,7 @@ class VerilogTarget:
                 kind = type(step.operation).__name__
                 raise ExportError(f"{step.layer}: target verilog has no circuit for {kind}; use target c")
         _check_size(model, chosen["most_operations"])
-
-    def write(self, model: IntegerModel, folder: Path, options: Mapping[str, Any]) -> Mapping[str, str]:
-        chosen = _options(options)
-        try:
-            trace, ports = Trace(model, chosen["hard_dc"]), ports_of(model)
-            circuit, results = circuit_of(trace, ports)
-            _check_circuit(model, ports, circuit, results)
-            cost = write_project(model, ports, circuit, results, folder, chosen)
-        except (AssertionError, RuntimeError, ValueError, NotImplementedError) as error:  # what alkaid ends with
-            raise ExportError(f"target verilog: alkaid cannot write this model: {shown(str(error))}") from error
-        return {
-            "look-up tables (alkaid's estimate)": f"{cost['estimated_luts']:,}",
-            "cycles": f"{cost['cycles']}",
-        }
+        return partial(_write, model, chosen)
 
     def run(self, model: IntegerModel, folder: Path, codes: Mapping[str, Codes]) -> Mapping[str, NDArray[Any]] | None:
         """By Verilator, where it and a C++ compiler are there."""
@@ -82,6 +72,20 @@ class VerilogTarget:
             return None
         forms = model.forms
         return {output.name: forms[output.step].values(found[output.step]) for output in model.outputs}
+
+
+def _write(model: IntegerModel, chosen: Mapping[str, Any], folder: Path) -> Mapping[str, str]:
+    try:
+        trace, ports = Trace(model, chosen["hard_dc"]), ports_of(model)
+        circuit, results = circuit_of(trace, ports)
+        _check_circuit(model, ports, circuit, results)
+        cost = write_project(model, ports, circuit, results, folder, chosen)
+    except (AssertionError, RuntimeError, ValueError, NotImplementedError) as error:  # what alkaid ends with
+        raise ExportError(f"target verilog: alkaid cannot write this model: {shown(str(error))}") from error
+    return {
+        "look-up tables (alkaid's estimate)": f"{cost['estimated_luts']:,}",
+        "cycles": f"{cost['cycles']}",
+    }
 
 
 def operations_of(model: IntegerModel) -> dict[str, int]:
