@@ -43,13 +43,13 @@ class LookaheadPricer:
 
     def ahead(self, plan: QuantizationPlan) -> Price:
         """The price of the whole network with the plan, once the blocks to come are quantized too."""
-        return self.costs.price(plan if self.typical is None else _completed(plan, self.typical))
+        return self.costs.price(plan if self.typical is None else completed(plan, self.typical))
 
     def _objection(self, plan: QuantizationPlan, price: Price) -> str | None:
         """Why a plan is outside the budget, which is for the whole model, whatever the blocks to come choose."""
         if self.least is None:
             return self.constraints.objection(price)
-        told = self.constraints.objection(self.costs.price(_completed(plan, self.least)))
+        told = self.constraints.objection(self.costs.price(completed(plan, self.least)))
         return None if told is None else f"with the cheapest of the blocks to come, {told}"
 
 
@@ -83,7 +83,7 @@ def cost_in(space: SearchSpace, costs: Costs) -> Callable[[Values], float]:
     return cost
 
 
-def _completed(plan: QuantizationPlan, rest: QuantizationPlan) -> QuantizationPlan:
+def completed(plan: QuantizationPlan, rest: QuantizationPlan) -> QuantizationPlan:
     """A plan, and what the blocks to come add to it; widths that it has decided stay."""
     added = {}
     for name, layer in rest.layers.items():

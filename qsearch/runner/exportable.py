@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -11,7 +11,8 @@ import keras
 import numpy
 from numpy.typing import NDArray
 
-from qsearch.config import LoadedConfig
+from qsearch.blocks.lookahead import completed
+from qsearch.config import Config, LoadedConfig
 from qsearch.config.hardware import TargetConfig
 from qsearch.errors import ExportError, ModelError
 from qsearch.graph import operations as ops
@@ -29,7 +30,7 @@ _ACTIVATION = parse("quantized_relu(3,1)")
 """What every target takes; a candidate is tried among them."""
 _ROUNDINGS = ("half_even", "half_away")
 _KERNELS = (Role.KERNEL, Role.POINTWISE, Role.RECURRENT)
-_SIZES = (-9.0, 1.0)
+_SIZES = (-9.0, 2.0)
 """Powers of two between which weights lie."""
 _TRIED, _ACTIVATED = "tried", "activated"
 
@@ -185,17 +186,58 @@ def _network(kind: str) -> keras.Model:
     return keras.Model(inputs, layers.Dense(2, name="head")(layers.Flatten(name="flat")(x)))
 
 
+def objections(
+    config: Config, model: keras.Model, space: SearchSpace
+) -> Callable[[QuantizationPlan], str | None] | None:
+    """What tells why the target cannot compute the model of a plan, so that nothing is trained in vain.
+
+    Candidates are exact each alone; where they meet, as in a sum of two branches, a target may still refuse them.
+    Layers of blocks to come count with the first, and with the last of their options.
+
+    Returns:
+        The reason for a plan, None where the target takes it; None for all where there is no target.
+    """
+    target = config.target
+    if target is None:
+        return None
+    rests = _ends(space)
+
+    def objection(plan: QuantizationPlan) -> str | None:
+        plans = {completed(plan, _later(plan, rest)) for rest in rests}
+        reasons = [_refusal(config, model, one, target) for one in plans]
+        return None if None in reasons else f"target {target.name}: {reasons[0]}"
+
+    return objection
+
+
 def _check_whole(loaded: LoadedConfig, model: keras.Model, space: SearchSpace, target: TargetConfig) -> None:
     """Refuse a model that could not be exported whatever a search finds."""
-    for place in (0, -1):
-        values = {one.name: 1.0 if one.name in space.widths else one.options[place] for one in space.dimensions}
-        try:
-            chosen, sources = target_named(target.name), source_quantizer(loaded.config)
-            tried = integer_model(apply_plan(model, space.plan(values)), sources, target.norms or chosen.norms)
-            chosen.prepare(tried, target.options)
-        except ModelError:  # a plan that does not fit is told with the trial that has it
-            continue
-        except ExportError as error:
-            raise loaded.error(
-                ("target",), f"{target.name} cannot compute the models of this search: {error}"
-            ) from None
+    reasons = [_refusal(loaded.config, model, plan, target) for plan in _ends(space)]
+    if None not in reasons:
+        raise loaded.error(("target",), f"{target.name} cannot compute the models of this search: {reasons[0]}")
+
+
+def _ends(space: SearchSpace) -> list[QuantizationPlan]:
+    """The plans of all first, and of all last options."""
+    return [
+        space.plan({one.name: 1.0 if one.name in space.widths else one.options[place] for one in space.dimensions})
+        for place in (0, -1)
+    ]
+
+
+def _later(plan: QuantizationPlan, whole: QuantizationPlan) -> QuantizationPlan:
+    """What a plan of all layers has for those that another does not quantize yet."""
+    return QuantizationPlan({name: layer for name, layer in whole.layers.items() if plan.quantized(name) is None})
+
+
+def _refusal(config: Config, model: keras.Model, plan: QuantizationPlan, target: TargetConfig) -> str | None:
+    """Why the target cannot compute the model of a plan, with the weights that the model has now."""
+    try:
+        chosen, sources = target_named(target.name), source_quantizer(config)
+        tried = integer_model(apply_plan(model, plan), sources, target.norms or chosen.norms)
+        chosen.prepare(tried, target.options)
+    except ModelError:  # a plan that does not fit is told with the trial that has it
+        return None
+    except ExportError as error:
+        return str(error)
+    return None

@@ -17,6 +17,7 @@ from qsearch.paths import temporary_folder
 from qsearch.plan import QuantizationPlan
 from qsearch.quantizers.spec import QuantizerSpec
 from qsearch.runner.experiment import Experiment
+from qsearch.runner.exportable import objections
 from qsearch.runner.model_store import ModelStore
 from qsearch.runner.reload import reloaded
 from qsearch.runs.directory import BEST, RunDirectory
@@ -236,6 +237,7 @@ class StagedSearch:
                 observer=self.observer,
                 interrupts=self.interrupts,
                 constraints=self.constraints,
+                objection=objections(self.config, self.experiment.model, self.schedule.space),
                 prune=run.prune,
                 whole_front=self.config.wants_front,
                 early_stop=run.early_stop == "bound",

@@ -12,6 +12,7 @@ from qsearch.errors import QsearchError, plain, reason_of
 from qsearch.goal.price import Constraints, Price
 from qsearch.goal.target import Target
 from qsearch.interrupts import Interrupts
+from qsearch.plan import QuantizationPlan
 from qsearch.search.candidates import Candidate
 from qsearch.search.curves import LearningCurves
 from qsearch.search.proposals import Feedback, Proposal, Proposer
@@ -37,6 +38,7 @@ class Search:
     """Everything that one search needs.
 
     Attributes:
+        objection: why a plan is not to be trained that its price does not rule out, or None; asked last.
         train: builds and trains what is proposed as the trial of a number: what training came to, and the weights.
         max_trials: trials to train; ignored where the proposer has a number of its own.
         record: called with every trial before anything else believes it.
@@ -59,6 +61,7 @@ class Search:
     keep: Callable[[Trial, Weights, bool], None]
     observer: Observer
     constraints: Constraints = field(default_factory=Constraints)
+    objection: Callable[[QuantizationPlan], str | None] | None = None
     prune: bool = True
     whole_front: bool = False
     early_stop: bool = False
@@ -170,7 +173,8 @@ class TrialLoop:
         if bound is not None and least is not None and bound <= least:
             reason = f"its score can be {bound:.4f} at most, not above {least:.4f}"
             return skip(reason, energy=energy, bound=bound), Feedback(trial=number, bound=bound)
-        return None
+        objection = None if self._search.objection is None else self._search.objection(candidate.plan)
+        return None if objection is None else (skip(objection, energy=energy), Feedback(trial=number))
 
     def _least(self) -> float | None:
         """The score that a trial must pass to matter; None as long as every one does."""

@@ -18,7 +18,10 @@ from qsearch.hardware.integer.build import integer_model
 from qsearch.hardware.integer.channel_steps import channel_rule
 from qsearch.hardware.integer.compare import compare, extremes
 from qsearch.hardware.integer.formats import Format
+from qsearch.hardware.integer.linear import norm_step
+from qsearch.hardware.integer.norm_fit import fitted
 from qsearch.hardware.integer.operations import ChannelThresholds, Scale
+from qsearch.hardware.integer.steps import rule_of
 from qsearch.hardware.public import verify_export
 
 FLOATS: dict[str, Any] = dict.fromkeys(
@@ -61,6 +64,23 @@ NETWORKS: dict[str, Callable[[], keras.Model]] = {
 }
 
 
+def normalized(channels: int, rank: int, seed: int, activation: str) -> tuple[Callable[[Any], Any], Any]:
+    """(a normalization and a quantizer behind it, the normalization)."""
+    random = numpy.random.default_rng(seed)
+    layer = layers.BatchNormalization()
+    layer.build((None, *(1,) * (rank - 2), channels))
+    for variable in (layer.gamma, layer.beta, layer.moving_mean):
+        variable.assign(random.normal(size=channels))
+    layer.moving_variance.assign(random.uniform(0.5, 900, channels))
+    quantizer = qsearch.quantizers.get(activation)
+
+    def function(x: Any) -> Any:
+        rows = keras.ops.reshape(x, (-1, *(1,) * (rank - 2), channels))
+        return keras.ops.reshape(quantizer(layer(rows, training=False)), x.shape)
+
+    return function, layer
+
+
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_networks(network: Any, seed: int) -> None:
@@ -73,23 +93,58 @@ def test_networks(network: Any, seed: int) -> None:
     assert sum(compare(model, integers, extremes(integers, 100)).keras_mismatches.values()) == 0
 
 
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_products_of_few_bits(network: Any, seed: int) -> None:
+    """Where Keras' own factors have 24 bits, a few give the same levels."""
+    model = negative(weighted(network(), seed))
+    integers = integer_model(model)
+    scales = [step.operation for step in integers.steps if isinstance(step.operation, Scale)]
+    assert scales
+    assert max(int(numpy.abs(scale.multiplier).max()) for scale in scales) < 1 << 34
+    assert sum(compare(model, integers, extremes(integers, 300)).keras_mismatches.values()) == 0
+
+
+@pytest.mark.parametrize("rank", [2, 4])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("activation", ["quantized_bits(6,2,1)", "quantized_relu(4,2,rounding='half_away')"])
+def test_a_product_gives_every_code_of_every_channel(activation: str, seed: int, rank: int) -> None:
+    function, layer = normalized(128, rank, seed, activation)
+    form = Format(fraction=6, least=-9000, greatest=9000)
+    wanted = channel_rule(function, 128, form)
+    assert wanted is not None
+    exact = norm_step("norm", layer, form)
+    quantizer = qsearch.quantizers.get(activation)
+
+    scale, sums = fitted(exact, lambda given: rule_of("quantized", quantizer, given), wanted, form)
+
+    assert sums.bits < exact[1].bits
+    codes = numpy.repeat(numpy.arange(form.least, form.greatest + 1)[:, None], 128, axis=1)
+    rule, levels = rule_of("quantized", quantizer, sums)
+    values = levels.values(rule(scale(codes))).astype("float32")
+    assert numpy.array_equal(values, numpy.asarray(function(form.values(codes).astype("float32"))))
+
+
+def test_a_product_stays_where_no_other_fits() -> None:
+    """A quantizer that falls."""
+    form = Format(fraction=0, least=-100, greatest=100)
+    scale = Scale(numpy.array([3 << 24]), None)
+    sums = Format(fraction=24, least=-300 << 24, greatest=300 << 24)
+    wanted = channel_rule(lambda x: -numpy.round(x * 3 / 100), 1, form)
+    assert wanted is not None
+
+    def falls(given: Format) -> Any:
+        return rule_of("quantized", lambda x: -numpy.round(x / 100), given)
+
+    assert fitted((scale, sums), falls, wanted, form) == (scale, sums)
+
+
 @pytest.mark.parametrize("rank", [2, 4])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_every_code_of_every_channel(seed: int, rank: int) -> None:
     """Where exact integers tip a level that Keras' float32 does not, thresholds do not."""
-    random = numpy.random.default_rng(seed)
     channels = 128
-    layer = layers.BatchNormalization()
-    layer.build((None, *(1,) * (rank - 2), channels))
-    for variable in (layer.gamma, layer.beta, layer.moving_mean):
-        variable.assign(random.normal(size=channels))
-    layer.moving_variance.assign(random.uniform(0.5, 900, channels))
-    quantizer = qsearch.quantizers.get("quantized_bits(6,2,1)")
-
-    def function(x: Any) -> Any:
-        rows = keras.ops.reshape(x, (-1, *(1,) * (rank - 2), channels))
-        return keras.ops.reshape(quantizer(layer(rows, training=False)), x.shape)
-
+    function, _ = normalized(channels, rank, seed, "quantized_bits(6,2,1)")
     form = Format(fraction=6, least=-9000, greatest=9000)
     made = channel_rule(function, channels, form)
     assert made is not None

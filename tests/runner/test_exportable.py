@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_run import tiny
@@ -14,6 +16,8 @@ from qsearch.errors import ConfigError
 from qsearch.hardware.integer.model import IntegerModel
 from qsearch.hardware.integer.operations import Thresholds, Uniform
 from qsearch.hardware.targets import codes
+from qsearch.hardware.targets.codes import CodesTarget
+from qsearch.hardware.targets.target import Write
 from qsearch.runner.experiment import Experiment, read_experiment
 
 QUICK = ["reference.epochs=1", "run.epochs=1", "final_training.epochs=0"]
@@ -23,9 +27,10 @@ class NoTables:
     """A target that computes no tables, rounds half away from zero alone, and has kernels of 4 bits at most."""
 
     name, extra, readme, wide_option, norms = "codes", "", "", "", "scale"
-    write, run = codes.TARGET.write, codes.TARGET.run
+    keeps_softmax = False
+    run = codes.TARGET.run
 
-    def check(self, model: IntegerModel, options: object) -> None:
+    def prepare(self, model: IntegerModel, options: Mapping[str, Any]) -> Write:
         for step in model.steps:
             kernel = getattr(step.operation, "kernel", None)
             if kernel is not None and abs(kernel).max() > 8:
@@ -34,6 +39,7 @@ class NoTables:
                 raise qsearch.errors.ExportError(f"{step.layer}: has a table")
             if isinstance(step.operation, Uniform) and step.operation.shift < 0 and not step.operation.half_away:
                 raise qsearch.errors.ExportError(f"{step.layer}: rounds to even")
+        return CodesTarget().prepare(model, options)
 
 
 @pytest.fixture

@@ -17,14 +17,16 @@ from qsearch.graph.model_graph import Node
 from qsearch.graph.walk import core_of, operations_by_path
 from qsearch.hardware.integer.chain import Chain
 from qsearch.hardware.integer.channel_steps import channel_rule
-from qsearch.hardware.integer.formats import Format, dyadic
+from qsearch.hardware.integer.formats import Format, checked, dyadic
 from qsearch.hardware.integer.linear import dense_steps, norm_step, scaled
 from qsearch.hardware.integer.merges import concatenated, merge_steps
 from qsearch.hardware.integer.model import IntegerModel, Output, Source
 from qsearch.hardware.integer.moves import average_steps, move_steps
+from qsearch.hardware.integer.norm_fit import fitted
 from qsearch.hardware.integer.operations import Clamp, Operation, Reshape, Slice
 from qsearch.hardware.integer.over_time import of_one_step, times_by_path, works_on_positions
 from qsearch.hardware.integer.recurrent import recurrent_steps
+from qsearch.hardware.integer.steps import rule_of
 from qsearch.hardware.integer.tables import check_masks, lookup_step, token_source
 from qsearch.hardware.integer.transposed import pointwise_steps, transposed_steps
 from qsearch.quantizers import get
@@ -61,8 +63,9 @@ def integer_model(
 
     Args:
         sources: the quantizer of the model's inputs, or of each by its name; int8 where it is left out.
-        norms: what a batch normalization with a quantizer behind it becomes: "scale", a product and a sum, exact where
-            Keras' float32 rounds; or "thresholds" of each channel, which are Keras' to the bit.
+        norms: what a batch normalization with a quantizer behind it becomes: "scale", a product and a sum,
+            which are chosen so that the quantizer's levels, where it has up to 256, are those of Keras' float32; or
+            "thresholds" of each channel, which are Keras' to the bit.
         softmax: whether files "drop" a softmax or sigmoid at an output, or "keep" it.
 
     Raises:
@@ -168,7 +171,7 @@ class _Builder:
             case ops.TransposedConvolution() | ops.DepthwiseTransposed() | ops.SeparableTransposed():
                 return self._transposed(node, layer)
             case ops.BatchNormalization():
-                if self.thresholds and self._quantizer_behind(node)[0] is not None:
+                if self._quantizer_behind(node)[0] is not None:
                     return Signal(self._codes(node, 0), norm=node)
                 return self._added(node, norm_step(node.layer, layer, self._form(node)))
             case ops.Merge():
@@ -261,17 +264,21 @@ class _Builder:
     def _normalized(self, node: Node, signal: Signal, norm: Node, activation: Any) -> Signal:
         """A batch normalization and the quantizer behind it."""
         layer, form = core_of(self.layers[norm.layer]), self.chain.forms[signal.step]
-        shape = norm.input_shapes[0]
+        *around, channels = norm.input_shapes[0][self.times.get(norm.layer, 0) :]  # as the layer itself is called
 
         def function(x: Any) -> Any:
-            rows = keras.ops.reshape(x, (-1, *(1,) * (len(shape) - 1), shape[-1]))
+            rows = keras.ops.reshape(x, (-1, *(1,) * len(around), channels))
             return keras.ops.reshape(_called(activation)(layer(rows, training=False)), x.shape)
 
-        made = channel_rule(function, shape[-1], form)
-        if made is None:  # too many levels, or some that fall and rise
-            scaled = self.chain.add(norm.layer, norm.name, norm_step(norm.layer, layer, form), signal.step)
-            return self._activated(node, Signal(scaled), activation, None)
-        return Signal(self.chain.add(node.layer, f"{node.name}:quantized", made, signal.step))
+        made = channel_rule(function, channels, form)
+        if made is not None and self.thresholds:
+            return Signal(self.chain.add(node.layer, f"{node.name}:quantized", made, signal.step))
+        scale = norm_step(norm.layer, layer, form)
+        if made is not None and not getattr(activation, "per_channel", False):
+            called = _called(activation)
+            scale = fitted(scale, lambda sums: rule_of(node.layer, called, checked(norm.layer, sums)), made, form)
+        scaled = self.chain.add(norm.layer, norm.name, scale, signal.step)
+        return self._activated(node, Signal(scaled), activation, None)
 
     def _activated(self, node: Node, signal: Signal, activation: Any, operation: ops.Activation | None) -> Signal:
         """What a function makes of a signal: a rule where it is a quantizer, else something still to be done."""

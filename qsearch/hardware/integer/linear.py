@@ -271,13 +271,18 @@ def scale_step(
     if offset is not None:
         codes, places = offset
         if places > total:
-            factors, total = factors << (places - total), places
-        shift = (codes << (total - places)) * form.divisor
-    rows = numpy.broadcast_arrays(
-        factors.astype(object), numpy.zeros(1, object) if shift is None else shift.astype(object)
-    )
+            factors, total = factors.astype(object) << (places - total), places
+        shift = (codes.astype(object) << (total - places)) * form.divisor
+    rows = numpy.broadcast_arrays(factors.astype(object), numpy.zeros(1, object) if shift is None else shift)
     ends = [f * end + o for f, o in zip(rows[0].flat, rows[1].flat, strict=True) for end in (form.least, form.greatest)]
-    return Scale(factors, shift), Format(fraction=total, least=min(ends), greatest=max(ends), divisor=form.divisor)
+    made = Scale(_short(factors), None if shift is None else _short(shift))
+    return made, Format(fraction=total, least=min(ends), greatest=max(ends), divisor=form.divisor)
+
+
+def _short(codes: numpy.ndarray) -> Codes:
+    """In int64, where all of them fit; else their step is refused by its format."""
+    fit = all(abs(int(code)) < 1 << 63 for code in codes.flat)
+    return codes.astype(numpy.int64) if fit else codes
 
 
 def _coarse(values: numpy.ndarray) -> tuple[Codes, int]:
