@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from qsearch.errors import ConfigError, did_you_mean
-from qsearch.layers.quantized import Suited
+from qsearch.layers.held import quantizers_of
 from qsearch.quantizers.base import Noisy
 
 _KINDS = ("epoch", "step")
@@ -105,8 +105,5 @@ class QNoiseScheduler(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def noisy_of(layer: Any) -> Iterator[Noisy]:
-    """The quantizers with a qnoise_factor that a layer itself holds: of its weights, activations and statistics."""
-    for value in vars(layer).values():
-        parts = value.in_use.values() if isinstance(value, Suited) else [value]
-        parts = value.values() if isinstance(value, Mapping) else parts
-        yield from (part for part in parts if isinstance(part, Noisy))
+    """The quantizers with a qnoise_factor that a layer itself holds."""
+    yield from (quantizer for _, quantizer in quantizers_of(layer) if isinstance(quantizer, Noisy))

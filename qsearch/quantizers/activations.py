@@ -7,8 +7,9 @@ import numpy
 import tensorflow as tf
 
 from qsearch.quantizers.arithmetic import activations as functions
+from qsearch.quantizers.arithmetic.draws import rounding_of
 from qsearch.quantizers.arithmetic.sigmoids import SIGMOIDS, Sigmoid, real_tanh, tanh_of
-from qsearch.quantizers.arithmetic.tensors import Rounding, Tensor, rounding_of, straight_through, with_noise_factor
+from qsearch.quantizers.arithmetic.tensors import Rounding, Tensor, straight_through, with_noise_factor
 from qsearch.quantizers.base import Noisy, Quantizer
 from qsearch.quantizers.ranges import levels
 
@@ -26,13 +27,12 @@ class quantized_relu(Noisy):
     def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
         bits, integer, slope = self.argument("bits"), self.argument("integer"), float(self.argument("negative_slope"))
         clipped, upper = bool(self.argument("is_quantized_clip")), self.argument("relu_upper_bound")
-        stochastic = bool(training) and bool(self.argument("use_stochastic_rounding"))
-        noise = self.noise()
-        if self._is_plain(stochastic):
+        uniform, noise = self._uniform(training), self.noise()
+        if uniform is None and self._is_plain():
             return functions.fused_relu(x, bits, integer)
         bound = functions.relu_top(bits, integer, slope) if clipped else upper
         sigmoid = SIGMOIDS[self.argument("internal_sigmoid")] if self.argument("use_sigmoid") else None
-        rounded = rounding_of(self.argument("rounding"), stochastic)
+        rounded = rounding_of(self.argument("rounding"), uniform)
         steps, reach = 2.0 ** (bits - (slope != 0)), 2.0**integer
 
         def values(v: Tensor) -> Tensor:
@@ -43,12 +43,11 @@ class quantized_relu(Noisy):
 
         return straight_through(x, values, self.surrogate_slope(lambda v: functions.leaky_slope(v, slope, bound)))
 
-    def _is_plain(self, stochastic: bool) -> bool:
+    def _is_plain(self) -> bool:
         """Whether one kernel computes it."""
         options = ("negative_slope", "use_sigmoid")
         return (
-            not stochastic
-            and not self.can_change
+            not self.can_change
             and not any(self.argument(name) for name in options)
             and bool(self.argument("is_quantized_clip") and self.argument("use_ste"))
             and self.argument("qnoise_factor") == 1.0
@@ -96,14 +95,13 @@ class _Saturating(Quantizer):
         return SIGMOIDS[self.argument("internal_sigmoid")]
 
     def _rounded(self, training: bool | None) -> Rounding:
-        stochastic = bool(training) and bool(self.argument("use_stochastic_rounding"))
-        return rounding_of(self.argument("rounding"), stochastic)
+        return rounding_of(self.argument("rounding"), self._uniform(training))
 
     def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
-        steps, lowest = self._steps(), self.min()
+        steps, lowest, rounded = self._steps(), self.min(), self._rounded(training)
 
         def values(v: Tensor) -> Tensor:
-            return functions.saturating_levels(self._share(v)[0], steps, lowest, self._rounded(training))[0]
+            return functions.saturating_levels(self._share(v)[0], steps, lowest, rounded)[0]
 
         def slope(v: Tensor) -> Tensor:
             share, own_slope = self._share(v)
@@ -158,7 +156,7 @@ class quantized_ulaw(Quantizer):
     def _curve(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(µlaw(r), its slope in x/M)."""
         steps, sigmoid = self._steps(), SIGMOIDS[self.argument("internal_sigmoid")]
-        rounded = rounding_of(self.argument("rounding"), stochastic=False)
+        rounded = rounding_of(self.argument("rounding"), None)
         share = x / 2.0 ** self.argument("integer")
         curve, slope = functions.companded(2.0 * (rounded(sigmoid(share) * steps) / steps) - 1.0, self.argument("u"))
         return curve, slope * 2.0 * sigmoid.slope(share)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any, ClassVar, Self
 
 import tensorflow as tf
 
 from qsearch.errors import ConfigError
+from qsearch.quantizers.arithmetic.draws import Seeds, Stream, Uniform
 from qsearch.quantizers.arithmetic.tensors import Number, Tensor
 from qsearch.quantizers.formats import number_format
 from qsearch.quantizers.number_types import NumberFormat
@@ -43,6 +45,7 @@ class Quantizer(ABC):
             tuple(_frozen(value) for value in args),
             tuple((key, _frozen(value)) for key, value in kwargs.items()),
         )
+        self.seeds: Seeds | None = Stream() if self._spec.draws else None
 
     @abstractmethod
     def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
@@ -69,6 +72,18 @@ class Quantizer(ABC):
         One number, or one per scale where it depends on x. None where levels are not evenly spaced.
         """
         return None
+
+    def _uniform(self, training: bool | None) -> Uniform | None:
+        """The random numbers of a call in training; None where it draws none."""
+        return Uniform(self.seeds.next()) if training and self.seeds is not None else None
+
+    def drawing_by(self, seeds: Seeds) -> Self:
+        """The same quantizer with other random numbers, where it draws any."""
+        if self.seeds is None:
+            return self
+        other = copy(self)
+        other.seeds = seeds
+        return other
 
     @property
     def spec(self) -> QuantizerSpec:

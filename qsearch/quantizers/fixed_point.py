@@ -8,6 +8,7 @@ import keras
 import numpy
 import tensorflow as tf
 
+from qsearch.quantizers.arithmetic.draws import Uniform, rounding_of
 from qsearch.quantizers.arithmetic.fixed_point import (
     LinearGrid,
     automatic_step,
@@ -22,7 +23,6 @@ from qsearch.quantizers.arithmetic.scales import Sharing
 from qsearch.quantizers.arithmetic.tensors import (
     Tensor,
     round_half_away,
-    rounding_of,
     sign,
     straight_through,
     with_noise_factor,
@@ -51,15 +51,13 @@ class _FixedPoint(SelfScaling, Noisy):
         """
         step = self.step(tf.zeros((1, 1)))
         assert step is not None
-        return levels(
-            self.spec, tf.reduce_max(step), max(self.max(), -self.min()), lambda x: self._levels(x, training=False)
-        )
+        return levels(self.spec, tf.reduce_max(step), max(self.max(), -self.min()), lambda x: self._levels(x, None))
 
     def _given_step(self) -> Tensor | None:
         """The step of a scale found after training, in place of an automatic one."""
         return None
 
-    def _levels(self, x: Tensor, training: bool) -> Tensor:
+    def _levels(self, x: Tensor, uniform: Uniform | None) -> Tensor:
         bits, integer, alpha = self.argument("bits"), self.argument("integer"), self.argument("alpha")
         mode = self.argument("rounding")
         if isinstance(alpha, str):
@@ -69,8 +67,7 @@ class _FixedPoint(SelfScaling, Noisy):
         if bits == 1 and self._keeps_negative():
             return constant_scale(alpha) * sign(x)
         grid = fixed_grid(bits, integer, bool(self.argument("symmetric")), self._keeps_negative())
-        stochastic = training and bool(self.argument("use_stochastic_rounding"))
-        levels = fixed_point(x, grid, rounding_of(mode, stochastic))
+        levels = fixed_point(x, grid, rounding_of(mode, uniform))
         return levels if alpha is None or alpha == 1.0 else constant_scale(alpha) * levels
 
     def step(self, x: Tensor) -> Tensor | None:
@@ -129,10 +126,10 @@ class quantized_bits(_FixedPoint):
         )
 
     def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
-        noise = self.noise()
+        noise, uniform = self.noise(), self._uniform(training)
 
         def values(v: Tensor) -> Tensor:
-            return with_noise_factor(self._levels(v, bool(training)), v, noise)
+            return with_noise_factor(self._levels(v, uniform), v, noise)
 
         return straight_through(x, values, self.surrogate_slope(None))
 
@@ -166,8 +163,7 @@ class quantized_linear(Noisy, SelfScaling):
 
     def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
         noise, grid = self.noise(), self._grid()
-        stochastic = bool(training) and bool(self.argument("use_stochastic_rounding"))
-        rounded = rounding_of(self.argument("rounding"), stochastic)
+        rounded = rounding_of(self.argument("rounding"), self._uniform(training))
 
         def values(v: Tensor) -> Tensor:
             scale = self._quantization_scale(v)
@@ -234,11 +230,11 @@ class quantized_hswish(_FixedPoint):
         return tf.math.multiply_no_nan(x, relu) / bound, (relu + tf.math.multiply_no_nan(x, rising)) / bound
 
     def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
-        noise = self.noise()
+        noise, uniform = self.noise(), self._uniform(training)
 
         def values(v: Tensor) -> Tensor:
             bent = self._bent(v)[0]
-            return with_noise_factor(self._levels(bent, bool(training)), bent, noise)
+            return with_noise_factor(self._levels(bent, uniform), bent, noise)
 
         return straight_through(x, values, lambda v: self._bent(v)[1])
 

@@ -6,6 +6,7 @@ import keras
 
 from qsearch.quantizers.arithmetic import power_of_two
 from qsearch.quantizers.arithmetic.activations import leaky, leaky_slope
+from qsearch.quantizers.arithmetic.draws import Uniform
 from qsearch.quantizers.arithmetic.tensors import Tensor, straight_through, with_noise_factor
 from qsearch.quantizers.base import Noisy, Quantizer
 
@@ -25,10 +26,10 @@ class _PowerOfTwo(Noisy):
             bool(self.argument("quadratic_approximation")),
         )
 
-    def _options(self, training: bool | None) -> tuple[bool, bool, bool]:
-        """(quadratic, floor, stochastic)."""
-        stochastic = bool(training) and bool(self.argument("use_stochastic_rounding"))
-        return bool(self.argument("quadratic_approximation")), self.argument("log2_rounding") == "floor", stochastic
+    def _options(self, training: bool | None) -> tuple[bool, bool, Uniform | None]:
+        """(quadratic, floor, random numbers)."""
+        uniform = self._uniform(training)
+        return bool(self.argument("quadratic_approximation")), self.argument("log2_rounding") == "floor", uniform
 
     def for_weights(self) -> Quantizer:
         self._refuse_without_gradient()

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from qsearch.quantizers.arithmetic import signs
+from qsearch.quantizers.arithmetic.draws import Uniform
 from qsearch.quantizers.arithmetic.sigmoids import SIGMOIDS
 from qsearch.quantizers.arithmetic.tensors import (
     Tensor,
@@ -53,24 +54,24 @@ class binary(_Signs):
 
     def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
         alpha = self.argument("alpha")
-        stochastic = bool(training) and bool(self.argument("use_stochastic_rounding"))
+        uniform = self._uniform(training)
 
         def values(v: Tensor) -> Tensor:
             axes = reduced_axes(v, self.argument("scale_axis"))
-            rounded = signs.rounded_in_eighths(v, axes) if stochastic else v
-            levels = self._levels(rounded, stochastic)
+            rounded = v if uniform is None else signs.rounded_in_eighths(v, axes, uniform)
+            levels = self._levels(rounded, uniform)
             if isinstance(alpha, str):
                 return self._shared.scale(rounded, levels, alpha == "auto_po2") * levels
             return constant_scale(alpha) * levels
 
         return straight_through(x, values, tanh_slope if alpha is None else None)
 
-    def _levels(self, x: Tensor, stochastic: bool) -> Tensor:
-        levels = signs.signs_with_random_zeros(x) if stochastic else sign(x)
+    def _levels(self, x: Tensor, uniform: Uniform | None) -> Tensor:
+        levels = sign(x) if uniform is None else signs.signs_with_random_zeros(x, uniform)
         return (levels + 1.0) / 2.0 if self.argument("use_01") else levels
 
     def _automatic_scale(self, x: Tensor, power_of_two: bool) -> Tensor:
-        return self._shared.scale(x, self._levels(x, stochastic=False), power_of_two)
+        return self._shared.scale(x, self._levels(x, None), power_of_two)
 
     def min(self) -> float:
         return 0.0 if self.argument("use_01") else -self._reach()
@@ -84,15 +85,15 @@ class _Sampled(_Signs):
         """The levels at inference."""
 
     @abstractmethod
-    def _drawn(self, x: Tensor, probability: Tensor) -> Tensor:
+    def _drawn(self, probability: Tensor, uniform: Uniform) -> Tensor:
         """Levels that are high with a probability."""
 
-    def _sampled(self, x: Tensor) -> Tensor:
+    def _sampled(self, x: Tensor, uniform: Uniform) -> Tensor:
         def values(v: Tensor) -> Tensor:
             width = signs.width_of(v, self.argument("alpha"), reduced_axes(v))
             probability = self._sigmoid()(float(self.argument("temperature")) * v / width)
             # An automatic scale belongs to the weights, not to one draw of their signs.
-            return self.scale(v) * self._drawn(v, probability)
+            return self.scale(v) * self._drawn(probability, uniform)
 
         return straight_through(x, values, None)
 
@@ -108,13 +109,14 @@ class stochastic_binary(_Sampled):
     """
 
     def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
-        return self._sampled(x) if training else binary(alpha=self.argument("alpha"))(x)
+        uniform = self._uniform(training)
+        return binary(alpha=self.argument("alpha"))(x) if uniform is None else self._sampled(x, uniform)
 
     def _likeliest(self, x: Tensor) -> Tensor:
         return sign(x)
 
-    def _drawn(self, x: Tensor, probability: Tensor) -> Tensor:
-        return signs.random_signs(probability)
+    def _drawn(self, probability: Tensor, uniform: Uniform) -> Tensor:
+        return signs.random_signs(probability, uniform)
 
 
 @_register
@@ -122,15 +124,16 @@ class bernoulli(_Sampled):
     """In training 1 with probability σ(T · x/w), else 0, times the scale; at inference 1 where x >= 0."""
 
     def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
-        if training:
-            return self._sampled(x)
+        uniform = self._uniform(training)
+        if uniform is not None:
+            return self._sampled(x, uniform)
         return straight_through(x, lambda v: self.scale(v) * self._likeliest(v), None)
 
     def _likeliest(self, x: Tensor) -> Tensor:
         return (sign(x) + 1.0) / 2.0
 
-    def _drawn(self, x: Tensor, probability: Tensor) -> Tensor:
-        return (signs.random_signs(probability) + 1.0) / 2.0
+    def _drawn(self, probability: Tensor, uniform: Uniform) -> Tensor:
+        return (signs.random_signs(probability, uniform) + 1.0) / 2.0
 
     def min(self) -> float:
         return 0.0
@@ -143,7 +146,7 @@ class _Ternary(_Signs):
 
     def _automatic_scale(self, x: Tensor, power_of_two: bool) -> Tensor:
         unrolls = self.argument("number_of_unrolls")
-        return signs.automatic_ternary(x, reduced_axes(x), power_of_two, unrolls, stochastic=False)[1]
+        return signs.automatic_ternary(x, reduced_axes(x), power_of_two, unrolls, None)[1]
 
 
 @_register
@@ -154,12 +157,12 @@ class ternary(_Ternary):
 
     def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
         alpha = self.argument("alpha")
-        stochastic = bool(training) and bool(self.argument("use_stochastic_rounding"))
+        uniform = self._uniform(training)
 
         def values(v: Tensor) -> Tensor:
             if isinstance(alpha, str):
                 unrolls = self.argument("number_of_unrolls")
-                levels, scale = signs.automatic_ternary(v, reduced_axes(v), alpha == "auto_po2", unrolls, stochastic)
+                levels, scale = signs.automatic_ternary(v, reduced_axes(v), alpha == "auto_po2", unrolls, uniform)
                 return scale * levels
             return constant_scale(alpha) * signs.ternary_by_threshold(v, self.argument("threshold"))
 
@@ -172,12 +175,20 @@ class stochastic_ternary(_Ternary):
 
     def __call__(self, x: Tensor, training: bool | None = None) -> Tensor:
         alpha, threshold, unrolls = (self.argument(n) for n in ("alpha", "threshold", "number_of_unrolls"))
-        if not training:
+        uniform = self._uniform(training)
+        if uniform is None:
             return ternary(alpha, threshold, False, unrolls)(x)
 
         def values(v: Tensor) -> Tensor:
             levels, scale = signs.stochastic_ternary_levels(
-                v, reduced_axes(v), alpha, threshold, float(self.argument("temperature")), self._sigmoid(), unrolls
+                v,
+                reduced_axes(v),
+                alpha,
+                threshold,
+                float(self.argument("temperature")),
+                self._sigmoid(),
+                unrolls,
+                uniform,
             )
             return scale * levels
 

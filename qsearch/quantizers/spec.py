@@ -52,6 +52,11 @@ class QuantizerSpec:
         object.__setattr__(self, "arguments", MappingProxyType(_bind(self.name, self.args, self.kwargs)))
         object.__setattr__(self, "_hash", hash((self.name, tuple(self.arguments.values()))))
 
+    @property
+    def draws(self) -> bool:
+        """Whether it draws random numbers in training."""
+        return self.name.startswith(("stochastic_", "bernoulli")) or bool(self.arguments.get("use_stochastic_rounding"))
+
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True

@@ -15,7 +15,6 @@ from qsearch.graph.walk import layers_by_path
 from qsearch.interrupts import Interrupts
 from qsearch.paths import temporary_folder
 from qsearch.plan import QuantizationPlan
-from qsearch.quantizers.spec import QuantizerSpec
 from qsearch.runner.experiment import Experiment
 from qsearch.runner.exportable import objections
 from qsearch.runner.model_store import ModelStore
@@ -289,8 +288,6 @@ class StagedSearch:
         wanted = self.config.run.trials
         if wanted == "rebuilt" or (wanted == "auto" and stage.trials < _WORTH_SHARING):
             return None
-        if wanted == "auto" and _draws(space):  # in one model the numbers would go on from trial to trial
-            return None
         recipe = trainer.usual_recipe
         try:
             shared = SharedModel(self.experiment.model, space)
@@ -314,16 +311,6 @@ class StagedSearch:
             whole_front=run.search_mode.whole_front,
             dearest=self.experiment.reference.total,
         )
-
-
-def _draws(space: SearchSpace) -> bool:
-    """Whether a candidate draws random numbers in training."""
-    options = (option for dimension in space.dimensions for option in dimension.options)
-    return any(
-        option.name.startswith(("stochastic_", "bernoulli")) or bool(option.arguments.get("use_stochastic_rounding"))
-        for option in options
-        if isinstance(option, QuantizerSpec)
-    )
 
 
 def _described(space: SearchSpace) -> str:

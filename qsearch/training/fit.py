@@ -26,7 +26,7 @@ from qsearch.training.objective import Objective
 from qsearch.training.rates import variable_factors, with_factors
 from qsearch.training.resizable import assign_all
 from qsearch.training.schedules import RateSchedule, state_of
-from qsearch.training.seeds import seed_all
+from qsearch.training.seeds import seed_all, seed_quantizers
 
 EpochEnded = Callable[[int, int, Mapping[str, float]], None]
 
@@ -115,6 +115,7 @@ def train(
     else:
         compile_model(model, recipe, data.train.steps(recipe.batch_size))
         keras.utils.set_random_seed(seed)
+    seed_quantizers(model, seed)
     if state is not None:
         model.optimizer.build(model.trainable_variables)
         assign_all(model.weights, state.weights)

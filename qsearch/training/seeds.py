@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import random
+import zlib
 
+import keras
 import numpy
 import tensorflow as tf
 from tensorflow.python.eager import context as eager
+
+from qsearch.graph.walk import layers_by_path
+from qsearch.layers.held import quantizers_of
+from qsearch.quantizers.arithmetic.draws import Stream
+from qsearch.search.seeds import spread
+
+
+def seed_quantizers(model: keras.Model, seed: int) -> None:
+    """Let quantizers that draw begin anew, each with numbers that its place in the model and the seed decide."""
+    for path, layer in layers_by_path(model).items():
+        for part in (layer, getattr(layer, "cell", None)):
+            for place, quantizer in quantizers_of(part) if part is not None else ():
+                if isinstance(quantizer.seeds, Stream):
+                    quantizer.seeds.start(spread(seed, zlib.crc32(f"{path}/{place}".encode())))
 
 
 def seed_all(seed: int) -> None:

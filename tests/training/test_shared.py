@@ -18,16 +18,17 @@ from tiny_run import tiny
 import qsearch
 from qsearch.config import load_config
 from qsearch.errors import ConfigError
+from qsearch.layers import QDense
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantizers import get
+from qsearch.quantizers.arithmetic.draws import Stream
 from qsearch.quantizers.switched import Switched
 from qsearch.runner.data import data_of
 from qsearch.runner.experiment import read_experiment
 from qsearch.runner.inputs import objective_of, recipe_of
-from qsearch.search.space import SearchSpace
 from qsearch.training.fit import train
 from qsearch.training.resizable import Resizable, assign_all, varying
-from qsearch.training.seeds import seed_all
+from qsearch.training.seeds import seed_all, seed_quantizers
 from qsearch.training.shared_model import NotShareableError, SharedModel
 from qsearch.training.shared_training import SharedTraining
 
@@ -116,21 +117,12 @@ def prepared(folder: Path, name: str, optimizer: str = "adam", *sets: str) -> tu
     return experiment, data, recipe
 
 
-def without_chance(space: SearchSpace) -> SearchSpace:
-    """Quantizers that draw go on with their numbers in a graph that is traced once."""
-    kept = [
-        replace(one, options=tuple(option for option in one.options if "stochastic" not in str(option)))
-        for one in space.dimensions
-    ]
-    return replace(space, dimensions=tuple(kept))
-
-
 def same_training(
     folder: Path, name: str, optimizer: str = "adam", trials: int = 3, epochs: int = 2, tolerance: float = 0.0
 ) -> None:
     """Train candidates both ways, from the same weights and batches."""
     experiment, data, recipe = prepared(folder, name, optimizer)
-    space, recipe = without_chance(experiment.space), replace(recipe, epochs=epochs)
+    space, recipe = experiment.space, replace(recipe, epochs=epochs)
     shared = SharedTraining(SharedModel(experiment.model, space), recipe, data.train.steps(16))
     random = numpy.random.default_rng(1)
     for trial in range(trials):
@@ -189,7 +181,7 @@ def test_an_optimizer_with_shapes_of_its_own_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["random", slow("hyperband"), slow("guided")])
 def test_searches_are_the_same_both_ways(mode: str, tmp_path: Path) -> None:
-    kernels = "quantization_config.kernel={ternary: 2, 'quantized_bits(4,0,1,alpha=1.0)': 4}"
+    kernels = "quantization_config.kernel={stochastic_ternary: 2, 'quantized_bits(4,0,1,use_stochastic_rounding=1)': 4}"
     journals = []
     for trials in ("shared", "rebuilt"):
         sets = [f"run.trials={trials}", f"run.mode={mode}", "run.max_trials=4", f"run.output_dir={tmp_path / trials}"]
@@ -224,6 +216,15 @@ def test_every_quantizer_is_what_it_is_when_it_is_chosen(training: bool) -> None
         "quantized_tanh(4)",
         "quantized_linear(4)",
         "quantized_ulaw(4)",
+        "stochastic_binary",
+        "stochastic_ternary(alpha='auto')",
+        "bernoulli(alpha=1)",
+        "binary(use_stochastic_rounding=1)",
+        "ternary(alpha='auto',use_stochastic_rounding=1)",
+        "quantized_po2(4,1,use_stochastic_rounding=1)",
+        "quantized_relu(4,2,use_stochastic_rounding=1)",
+        "quantized_linear(4,use_stochastic_rounding=1)",
+        "quantized_tanh(4,use_stochastic_rounding=1)",
     ]
     options = [quantizer for text in texts if (quantizer := get(text)) is not None]
     index = tf.Variable(0, trainable=False)
@@ -239,8 +240,43 @@ def test_every_quantizer_is_what_it_is_when_it_is_chosen(training: bool) -> None
 
     for place, option in enumerate(options):
         index.assign(place)
+        for one in (switched, option):
+            if isinstance(one.seeds, Stream):
+                one.seeds.start(5)
         for found, expected in zip(called(switched), called(option), strict=True):
             numpy.testing.assert_array_equal(found, expected, err_msg=texts[place])
+
+
+def test_quantizers_that_draw_have_numbers_of_their_own_place_and_call() -> None:
+    inputs = keras.Input((40,))
+    x = QDense(40, kernel_quantizer="stochastic_binary", use_bias=False, name="one")(inputs)
+    model = keras.Model(inputs, QDense(40, kernel_quantizer="stochastic_binary", use_bias=False, name="two")(x))
+    for layer in model.layers[1:]:
+        layer.kernel.assign(numpy.zeros((40, 40)))
+
+    @tf.function(autograph=False)
+    def signs() -> Any:
+        return [layer.suited.in_use["kernel"](layer.kernel, training=True) for layer in model.layers[1:]]
+
+    seed_quantizers(model, 3)
+    first, second = signs(), signs()
+    drawn = [numpy.asarray(one) for one in (*first, *second)]
+    for one in range(4):
+        for other in range(one):
+            assert 0.4 < (drawn[one] == drawn[other]).mean() < 0.6
+    seed_quantizers(model, 3)
+    numpy.testing.assert_array_equal(signs()[1], drawn[1])
+    seed_quantizers(model, 4)
+    assert (numpy.asarray(signs()[1]) != drawn[1]).any()
+    numpy.testing.assert_array_equal(model.layers[1].suited.in_use["kernel"](model.layers[1].kernel, training=False), 1)
+
+
+def test_draws_without_a_seed_follow_set_random_seed() -> None:
+    def drawn() -> Any:
+        keras.utils.set_random_seed(1)
+        return numpy.asarray(get("stochastic_ternary(alpha=1)")(tf.zeros((30, 30)), training=True))
+
+    numpy.testing.assert_array_equal(drawn(), drawn())
 
 
 def test_seeds_are_those_of_keras() -> None:

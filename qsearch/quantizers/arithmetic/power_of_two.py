@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from qsearch.quantizers.arithmetic.draws import Uniform
 from qsearch.quantizers.arithmetic.tensors import (
     EPSILON,
     GREATEST_EXPONENT,
@@ -23,11 +24,16 @@ def exponent_bounds(bits: int, max_value: float | None, signed: bool, quadratic:
 
 
 def power_of_two_magnitude(
-    v: Tensor, bounds: tuple[float, float], max_value: float | None, quadratic: bool, floor: bool, stochastic: bool
+    v: Tensor,
+    bounds: tuple[float, float],
+    max_value: float | None,
+    quadratic: bool,
+    floor: bool,
+    uniform: Uniform | None,
 ) -> Tensor:
     """2^E for magnitudes v >= 0, E = clip(round(log2 v)); below ε the smallest power, as there is no zero.
 
-    Quadratic: E is twice the rounded half exponent. Stochastic: of the two powers around v, each with the
+    Quadratic: E is twice the rounded half exponent. With random numbers, of the two powers around v, each with the
     probability that keeps the mean; `floor` takes precedence.
     """
     lowest, highest = bounds
@@ -39,10 +45,10 @@ def power_of_two_magnitude(
     exact = tf.math.log(filtered) / LN2
     if floor:
         exponent = tf.floor(exact)
-    elif stochastic:
+    elif uniform is not None:
         below = tf.floor(exact)
         power = tf.pow(2.0, below)
-        exponent = below + tf.cast(filtered >= power * (1.0 + tf.random.uniform(tf.shape(v))), tf.float32)
+        exponent = below + tf.cast(filtered >= power * (1.0 + uniform(tf.shape(v))), tf.float32)
     else:
         exponent = tf.round(exact)
     exponent = tf.clip_by_value(exponent, lowest, highest)
@@ -56,10 +62,15 @@ def power_of_two_magnitude(
 
 
 def signed_power_of_two(
-    x: Tensor, bounds: tuple[float, float], max_value: float | None, quadratic: bool, floor: bool, stochastic: bool
+    x: Tensor,
+    bounds: tuple[float, float],
+    max_value: float | None,
+    quadratic: bool,
+    floor: bool,
+    uniform: Uniform | None,
 ) -> Tensor:
     """sign(x) · 2^E(|x|); zero becomes the smallest positive power."""
-    return sign(x) * power_of_two_magnitude(tf.abs(x), bounds, max_value, quadratic, floor, stochastic)
+    return sign(x) * power_of_two_magnitude(tf.abs(x), bounds, max_value, quadratic, floor, uniform)
 
 
 def relu_power_of_two(
@@ -69,11 +80,11 @@ def relu_power_of_two(
     slope: float,
     quadratic: bool,
     floor: bool,
-    stochastic: bool,
+    uniform: Uniform | None,
 ) -> Tensor:
     """2^E(max(x, 0)); below zero the smallest power, or −2^E(slope · |x|) with a slope."""
-    positive = power_of_two_magnitude(tf.nn.relu(x), bounds, max_value, quadratic, floor, stochastic)
+    positive = power_of_two_magnitude(tf.nn.relu(x), bounds, max_value, quadratic, floor, uniform)
     if not slope:
         return positive
-    negative = power_of_two_magnitude(slope * tf.nn.relu(-x), bounds, max_value, quadratic, floor, stochastic)
+    negative = power_of_two_magnitude(slope * tf.nn.relu(-x), bounds, max_value, quadratic, floor, uniform)
     return tf.where(x >= 0, positive, -negative)

@@ -60,23 +60,10 @@ def tanh_slope(x: Tensor) -> Tensor:
     return 1.0 - tf.square(tf.tanh(x))
 
 
-def round_stochastically(x: Tensor) -> Tensor:
-    """The whole number below x, or the one above with the probability of x's fraction; unbiased."""
-    below = tf.floor(x)
-    return below + tf.cast(tf.random.uniform(tf.shape(x)) < x - below, tf.float32)
-
-
 def round_half_away(x: Tensor) -> Tensor:
     """The nearest whole number, ties away from zero."""
     # The greatest float below 1/2: adding 1/2 itself would carry 0.49999997 over to 1.
     return tf.sign(x) * tf.floor(tf.abs(x) + 0.49999997)
-
-
-def rounding_of(mode: str | None, stochastic: bool) -> Rounding:
-    """How values meet the grid: at random, or to the nearest level with ties by `mode` (half_even where None)."""
-    if stochastic:
-        return round_stochastically
-    return round_half_away if mode == "half_away" else tf.round
 
 
 def kept_axes(x: Tensor, scale_axis: int | Sequence[int] | None = None) -> list[int]:

@@ -1,0 +1,16 @@
+"""The quantizers that a layer holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from qsearch.layers.quantized import Suited
+from qsearch.quantizers.base import Quantizer
+
+
+def quantizers_of(layer: Any) -> Iterator[tuple[str, Quantizer]]:
+    """Those of a layer's weights, activations and statistics, each with a name for its place in the layer."""
+    for name, value in vars(layer).items():
+        parts = value.in_use if isinstance(value, Suited) else value if isinstance(value, Mapping) else {name: value}
+        yield from ((str(place), part) for place, part in parts.items() if isinstance(part, Quantizer))
