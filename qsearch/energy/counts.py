@@ -127,6 +127,11 @@ def is_priced(node: Node) -> bool:
     return not isinstance(node.operation, ops.Unknown)
 
 
+def macs_of(graph: ModelGraph) -> int:
+    """The multiply-accumulates of a sample, those of layers without a rule as estimated."""
+    return sum(counts(node).macs if is_priced(node) else estimated_macs(node) for node in graph.nodes)
+
+
 def priced_share(graph: ModelGraph) -> float:
     """The part of a model's multiply-accumulates that the energy model has a rule for; 1 where there are none."""
     priced = sum(counts(node).macs for node in graph.nodes)

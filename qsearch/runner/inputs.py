@@ -12,6 +12,7 @@ import numpy
 from qsearch.config import LoadedConfig
 from qsearch.config.chosen import Chosen
 from qsearch.datasets import Dataset, Source
+from qsearch.energy.counts import macs_of
 from qsearch.errors import ConfigError, DatasetError, did_you_mean, shown, told
 from qsearch.goal.target import Target
 from qsearch.graph.walk import head_names
@@ -125,6 +126,7 @@ def recipe_of(experiment: Experiment, objective: Objective, data: Dataset) -> Re
         batch_size=reference.batch_size,
         schedule=schedule,
         augment=augment,
+        macs=macs_of(experiment.graph),
     )
     wrong: dict[str, str] = {}
     try:

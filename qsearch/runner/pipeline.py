@@ -47,6 +47,7 @@ from qsearch.runs.figures import Evaluation
 from qsearch.runs.result import Result
 from qsearch.search.seeds import FINAL_SEED, REFERENCE_SEED, spread
 from qsearch.search.trials import AnyTrial, Observer, SilentObserver, SkippedTrial, Trained, Trial
+from qsearch.training.batches import Feeds
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.devices import strategy
 from qsearch.training.fit import DivergedError, Recipe, compile_model, evaluate, train
@@ -164,6 +165,7 @@ class _Run:
         self.started = time.monotonic()
         self.config: Config = self.experiment.loaded.config
         self.checkpoints = Checkpoints(self.directory.path / "checkpoints")
+        self.feeds = Feeds()
 
     def go(self) -> RunResult:
         self._train_reference()
@@ -176,6 +178,7 @@ class _Run:
             constraints=self._constraints(reference),
             directory=self.directory,
             checkpoints=self.checkpoints,
+            feeds=self.feeds,
             observer=self.observer,
             interrupts=self.interrupts,
         )
@@ -261,7 +264,7 @@ class _Run:
         if epochs:
             seed = spread(self.config.run.seed, REFERENCE_SEED)
             try:
-                train(self.experiment.model, self.data, self.recipe, seed, self.observer.epoch_ended)
+                train(self.experiment.model, self.data, self.recipe, seed, self.observer.epoch_ended, feeds=self.feeds)
             except DivergedError as error:
                 rate = f"reference.optimizer.learning_rate ({self.recipe.optimizer.learning_rate:g})"
                 fix = (
@@ -288,7 +291,7 @@ class _Run:
         seed = spread(self.config.run.seed, FINAL_SEED)
         keras.utils.set_random_seed(seed)  # before loading: layers with noise seed themselves when they are made
         model = self._load(best)
-        trained, _ = train(model, self.data, recipe, seed, self.observer.epoch_ended)
+        trained, _ = train(model, self.data, recipe, seed, self.observer.epoch_ended, feeds=self.feeds)
         self.directory.save_model(BEST, model, best.plan)
         return trained
 

@@ -30,6 +30,7 @@ from qsearch.search.proposals import Proposer
 from qsearch.search.seeds import SEARCH_SEED, spread
 from qsearch.search.space import SearchSpace
 from qsearch.search.trials import AnyTrial, FailedTrial, Observer, Trial
+from qsearch.training.batches import Feeds
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.fit import Recipe
 from qsearch.training.shared_model import NotShareableError, SharedModel
@@ -83,6 +84,7 @@ class StagedSearch:
     constraints: Constraints
     directory: RunDirectory
     checkpoints: Checkpoints
+    feeds: Feeds
     observer: Observer
     interrupts: Interrupts = field(default_factory=Interrupts)
     trials: list[AnyTrial] = field(default_factory=list)
@@ -279,6 +281,7 @@ class StagedSearch:
             checkpoints=self.checkpoints,
             plan_of=self.plan_of,
             epoch_ended=self.observer.epoch_ended,
+            feeds=self.feeds,
             rates=None if stage.block is None else lambda factor: stage.rates(run.block_learning_rates, layers, factor),
         )
         return replace(trainer, shared=self._shared(stage, space, trainer))

@@ -22,6 +22,7 @@ from qsearch.search.trials import Trained
 from qsearch.training.augmentation import Augmentation
 from qsearch.training.augmented import augmented
 from qsearch.training.averages import Averages
+from qsearch.training.batches import Feeds, steps_of_one_call, take_steps
 from qsearch.training.objective import Objective
 from qsearch.training.rates import variable_factors, with_factors
 from qsearch.training.resizable import assign_all
@@ -44,6 +45,7 @@ class Recipe:
         first_epoch: epochs that were trained before.
         rates: by layer, the factor of its learning rate; 1 for those that are not named.
         augment: what is done to training samples; None: nothing.
+        macs: multiply-accumulates of a sample, which decide how many steps are one call.
     """
 
     optimizer: OptimizerConfig
@@ -57,6 +59,7 @@ class Recipe:
     first_epoch: int = 0
     rates: Mapping[str, float] = field(default_factory=dict)
     augment: Augmentation | None = None
+    macs: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def train(
     state: TrainingState | None = None,
     stop: Callable[[list[float]], str | None] | None = None,
     compiled: bool = False,
+    feeds: Feeds | None = None,
 ) -> tuple[Trained, TrainingState]:
     """Compile and train `model`, and leave it with the weights of its best epoch on the selection set.
 
@@ -103,6 +107,7 @@ def train(
         state: go on from here; else from the model's own weights and a fresh optimizer.
         stop: given the target metric after every epoch, why to stop, or None.
         compiled: whether the model is compiled for this already, and stays so.
+        feeds: the pipelines of trainings before, on the same data.
 
     Returns:
         What training came to, and where it stopped.
@@ -116,6 +121,10 @@ def train(
         compile_model(model, recipe, data.train.steps(recipe.batch_size))
         keras.utils.set_random_seed(seed)
     seed_quantizers(model, seed)
+    feeds = Feeds() if feeds is None else feeds
+    batches = feeds.training(data.train, recipe.batch_size) if recipe.augment is None else None
+    call = 1 if batches is None else steps_of_one_call(batches.steps, recipe.batch_size, recipe.macs)
+    take_steps(model, call)
     if state is not None:
         model.optimizer.build(model.trainable_variables)
         assign_all(model.weights, state.weights)
@@ -132,14 +141,18 @@ def train(
     callbacks += recipe.schedule.callbacks(rate, {} if state is None else state.schedule)
     if recipe.patience is not None:
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=recipe.patience, mode="min"))
-    fed = data.train.training(recipe.batch_size)
+    if batches is not None:
+        fed = batches.arguments(seed, recipe.first_epoch, call)
+        callbacks.insert(0, batches)
+    else:
+        fed = data.train.training(recipe.batch_size)
     if recipe.augment is not None:
         fed = augmented(fed, recipe.augment, seed, recipe.first_epoch)
     changing = nullcontext() if recipe.augment is None else surfaced(recipe.augment.trouble)
     with _trained(model), feeding(data.name), data.train.reading(), data.selection.reading(), changing:
         model.fit(
             **shared(fed),
-            validation_data=shared(data.selection.validation(recipe.batch_size)),
+            validation_data=feeds.validation(data.selection, _large(recipe)),
             initial_epoch=recipe.first_epoch,
             epochs=recipe.epochs,
             class_weight=recipe.objective.class_weight,

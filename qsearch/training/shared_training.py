@@ -11,6 +11,7 @@ from qsearch.datasets import Dataset
 from qsearch.graph.walk import head_names
 from qsearch.search.space import Values
 from qsearch.search.trials import Trained
+from qsearch.training.batches import Feeds
 from qsearch.training.fit import EpochEnded, Recipe, TrainingState, optimizer_of, train
 from qsearch.training.resizable import Slots, assign_all, resizable_optimizer
 from qsearch.training.shared_model import NotShareableError, SharedModel
@@ -46,6 +47,7 @@ class SharedTraining:
         epoch_ended: EpochEnded,
         state: TrainingState | None = None,
         stop: Callable[[list[float]], str | None] | None = None,
+        feeds: Feeds | None = None,
     ) -> tuple[Trained, TrainingState]:
         """`fit.train`, and `model` gets the weights.
 
@@ -56,7 +58,7 @@ class SharedTraining:
         shared = self.shared
         shared.load(model, values)
         self._compile(recipe, data.train.steps(recipe.batch_size))
-        trained, end = train(shared.model, data, recipe, seed, epoch_ended, state, stop, compiled=True)
+        trained, end = train(shared.model, data, recipe, seed, epoch_ended, state, stop, compiled=True, feeds=feeds)
         assign_all(model.weights, shared.weights())
         return trained, end
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -21,6 +21,7 @@ from qsearch.search.proposals import Proposal
 from qsearch.search.seeds import TRIAL_SEED, spread
 from qsearch.search.space import LEARNING_RATE, LEARNING_RATE_STEPS, number
 from qsearch.search.trials import Trained
+from qsearch.training.batches import Feeds
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.fit import Recipe, TrainingState, early_stopping_patience, train
 from qsearch.training.schedules import RateSchedule
@@ -49,6 +50,7 @@ class CandidateTrainer:
         plan_of: the plan of an earlier trial.
         rates: by layer, the factor of its learning rate, given what the search makes of the rate; None: it is the
             learning rate of all layers.
+        feeds: the pipelines of the data.
         shared: one model that all of them are trained in; None: each is trained in its own.
     """
 
@@ -62,6 +64,7 @@ class CandidateTrainer:
     plan_of: Callable[[int], QuantizationPlan]
     epoch_ended: Callable[[int, int, Any], None]
     rates: Callable[[float], Mapping[str, float]] | None = None
+    feeds: Feeds = field(default_factory=Feeds)
     shared: SharedTraining | None = None
 
     def train(self, number: int, proposal: Proposal, price: Price, stop: Stop | None) -> tuple[Trained, TrainedWeights]:
@@ -91,10 +94,12 @@ class CandidateTrainer:
         state = self._start(proposal, model)
         recipe = replace(recipe, first_epoch=0 if state is None else proposal.first_epoch)
         if self.shared is None:
-            trained, end = train(model, self.data, recipe, seed, self.epoch_ended, state, stop)
+            trained, end = train(model, self.data, recipe, seed, self.epoch_ended, state, stop, feeds=self.feeds)
         else:
             values = proposal.values
-            trained, end = self.shared.train(model, values, self.data, recipe, seed, self.epoch_ended, state, stop)
+            trained, end = self.shared.train(
+                model, values, self.data, recipe, seed, self.epoch_ended, state, stop, self.feeds
+            )
         return trained, TrainedWeights(model.get_weights(), end)
 
     def _start(self, proposal: Proposal, model: keras.Model) -> TrainingState | None:

@@ -15,6 +15,7 @@ from qsearch.datasets.extra import RESERVED
 from qsearch.datasets.memory import shared
 from qsearch.errors import ConfigError, did_you_mean, told
 from qsearch.graph.walk import head_names
+from qsearch.training.batches import single_steps
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class WholeSet:
         given = source.evaluation(batch_size)
         weighted = any("sample_weight" in asks for asks in self.asks.values())
         if "y" in given:
-            outputs = model.predict(shared(given["x"]), batch_size=batch_size, verbose=0)
+            with single_steps(model):
+                outputs = model.predict(shared(given["x"]), batch_size=batch_size, verbose=0)
             weights = self._part(model, given["sample_weight"]) if weighted else None
             return given["x"], self._part(model, given["y"]), self._part(model, outputs), weights
         keeps = any("x" in asks for asks in self.asks.values())

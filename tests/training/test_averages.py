@@ -13,6 +13,7 @@ from qsearch.config.chosen import Chosen
 from qsearch.config.optimizers import OptimizerConfig
 from qsearch.datasets import Dataset, Split
 from qsearch.goal.target import Target
+from qsearch.training.batches import Feeds
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.fit import Recipe, evaluate, train
 from qsearch.training.losses import Output
@@ -54,8 +55,9 @@ def test_they_are_what_keras_ends_with() -> None:
     model, keras_own = network(), network()
     trained, end = train(model, DATA, recipe(3), 0, silent)
     keras_own.compile(optimizer=keras.optimizers.Adam(0.05, use_ema=True, ema_momentum=0.8), loss=LOSS.name)
-    keras.utils.set_random_seed(0)
-    keras_own.fit(X, Y, epochs=3, batch_size=12, verbose=0)
+    batches = Feeds().training(DATA.train, 12)
+    assert batches is not None
+    keras_own.fit(**batches.arguments(0, 0, 1), epochs=3, verbose=0)
     assert trained.best_epoch == 3
     for mine, wanted in zip(model.get_weights(), keras_own.get_weights(), strict=True):
         numpy.testing.assert_array_equal(mine, wanted)
