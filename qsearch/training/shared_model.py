@@ -27,6 +27,12 @@ from qsearch.quantizers.switched import Switched
 from qsearch.search.space import SearchSpace, Values, number
 from qsearch.training.resizable import Resizable, Shape, assign_all, varying
 
+_CONVOLUTIONS = (
+    *(keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D),
+    *(keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose),
+    *(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D),
+)
+"""Those of Keras that have `filters`."""
 _UNKNOWN_SIDE = 8
 """Of inputs for a trial run, where any is possible."""
 
@@ -106,6 +112,8 @@ class SharedModel:
             found.append(Resizable(variable, varying(variable.shape, other.shape)))
         for one in found:
             one.release()
+        for layer in layers_by_path(self.model).values():
+            _open_bias(core_of(layer))
         return found
 
     def hold(self) -> None:
@@ -168,6 +176,16 @@ def _install(layer: Any, role: Role, switched: Switched) -> None:
     if variable is not None and isinstance(variable.constraint, Clip) and layer.suited.asked_for(prefix) is None:
         variable.constraint = _SwitchedClip([clip_for(option) for option in in_use.options], in_use.index)
     layer.suited = replace(layer.suited, in_use={**layer.suited.in_use, prefix: in_use})
+
+
+def _open_bias(layer: Any) -> None:
+    """Let a convolution of Keras' own reshape its bias by what it is, not by the filters that it was made with.
+
+    What Keras then sums a bias' gradient in is another order than in the ordinary model: where a normalization behind
+    it makes that gradient 0, what is left of it is rounding.
+    """
+    if isinstance(layer, _CONVOLUTIONS) and not isinstance(layer, QuantizedLayer):
+        layer.filters = -1
 
 
 def _sample(tensor: Any) -> Any:
