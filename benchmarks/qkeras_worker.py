@@ -1,6 +1,7 @@
 """Runs in an environment with TensorFlow 2.15 and QKeras: a network that trains so many steps when told to.
 
-Reads JSON lines: first {"layers": [...], "batch": n}, then numbers of steps; answers "seconds t".
+Reads JSON lines: first {"layers": [...], "batch": n}, then numbers of steps; answers "seconds t". With the argument
+`trials`, "layers" are the sizes of data and training, and each further line is the layers of a trial, whole.
 """
 
 import json
@@ -38,6 +39,40 @@ def layer_of(row):
     return getattr(keras.layers, row["class"])(**options)
 
 
+def trials():
+    """Each as AutoQKeras has it: the model, its energy by QTools, training with validation, a cleared session."""
+    import contextlib
+    import gc
+    import io
+
+    from qtools_worker import estimate
+
+    sizes = json.loads(sys.stdin.readline())["layers"]
+    rng = numpy.random.default_rng(0)
+
+    def drawn(samples):
+        labels = rng.integers(0, sizes["classes"], samples)
+        images = rng.normal(size=(samples, *sizes["shape"])).astype("float32")
+        return images, keras.utils.to_categorical(labels, sizes["classes"])
+
+    (x, y), held_out = drawn(sizes["samples"]), drawn(sizes["held_out"])
+    print("seconds 0.0", flush=True)
+    for line in sys.stdin:
+        start = time.perf_counter()
+        rows = json.loads(line)
+        keras.backend.clear_session()
+        gc.collect()
+        tensor = inputs = keras.Input(rows[0]["shape"])
+        for row in rows[1:]:
+            tensor = layer_of(row)(tensor)
+        model = keras.Model(inputs, tensor)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(IndexError):
+            estimate(model)  # some releases of its packages fail here
+        model.compile(keras.optimizers.Adam(0.001), "categorical_crossentropy", metrics=["acc"])
+        model.fit(x, y, validation_data=held_out, epochs=sizes["epochs"], batch_size=sizes["batch_size"], verbose=0)
+        print(f"seconds {time.perf_counter() - start}", flush=True)
+
+
 def main():
     task = json.loads(sys.stdin.readline())
     shape = task["layers"][0]["shape"]
@@ -58,4 +93,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    trials() if sys.argv[1:] == ["trials"] else main()

@@ -103,9 +103,7 @@ def described(model: keras.Model, quantized: keras.Model | None) -> list[dict[st
 class QKerasProcess:
     """The same network in QKeras, in a process that trains when it is told to."""
 
-    def __init__(
-        self, python: str, layers: list[dict[str, Any]], batch: int, command: str = "qkeras_worker.py"
-    ) -> None:
+    def __init__(self, python: str, layers: Any, batch: int, command: str = "qkeras_worker.py") -> None:
         worker, *options = command.split()
         path = str(Path(__file__).with_name(worker))
         self.process = subprocess.Popen(
@@ -122,8 +120,8 @@ class QKerasProcess:
                 return float(line.split()[1])
         raise SystemExit(f"the QKeras process ended with code {self.process.wait()}")
 
-    def __call__(self, steps: int) -> float:
-        return self._say(steps)
+    def __call__(self, task: Any) -> float:
+        return self._say(task)
 
     def close(self) -> None:
         self.process.kill()

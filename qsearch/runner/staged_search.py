@@ -37,7 +37,7 @@ from qsearch.training.shared_model import NotShareableError, SharedModel
 from qsearch.training.shared_training import SharedTraining
 from qsearch.training.trainer import CandidateTrainer, TrainedWeights
 
-_WORTH_SHARING = 3
+_WORTH_SHARING = 5
 """Trials from which on one model for all of them is sooner ready than one for each."""
 
 

@@ -246,10 +246,10 @@ def test_a_sequential_model_from_a_file_whose_second_block_fails(
     keras.Sequential([keras.Input((8, 8, 1)), *made]).save(tmp_path / "model.keras")
     original = trainer.train
 
-    def failing(model: keras.Model, *arguments: Any) -> Any:
+    def failing(model: keras.Model, *arguments: Any, **options: Any) -> Any:
         if type(model.get_layer("b")) is not layers.Conv2D and type(model.layers[-1]) is layers.Dense:
             raise ValueError("no luck in block b")
-        return original(model, *arguments)
+        return original(model, *arguments, **options)
 
     monkeypatch.setattr(trainer, "train", failing)
     model = f"model={{path: {tmp_path / 'model.keras'}}}"
