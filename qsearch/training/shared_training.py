@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -13,14 +14,24 @@ from qsearch.search.space import Values
 from qsearch.search.trials import Trained
 from qsearch.training.batches import Feeds
 from qsearch.training.fit import EpochEnded, Recipe, TrainingState, optimizer_of, train
+from qsearch.training.objective import Objective
 from qsearch.training.resizable import Slots, assign_all, resizable_optimizer
 from qsearch.training.shared_model import NotShareableError, SharedModel
+
+
+@dataclass
+class _Stepping:
+    """An optimizer, and the step of training that was traced with it."""
+
+    optimizer: keras.optimizers.Optimizer
+    slots: Slots
+    train_function: Any = None
 
 
 class SharedTraining:
     """Trains in a shared model what an ordinary model would train to, bit for bit.
 
-    It is compiled anew where a candidate needs another optimizer, schedule or objective than the one before.
+    A step is traced once for each optimizer or schedule that candidates ask for; a constant rate is no other one.
     """
 
     def __init__(self, shared: SharedModel, recipe: Recipe, steps: int | None) -> None:
@@ -33,8 +44,9 @@ class SharedTraining:
             NotShareableError: an optimizer with variables of shapes of its own.
         """
         self.shared = shared
-        self.compiled: Any = None
-        self.slots: Slots | None = None
+        self.objective: Objective | None = None
+        self.optimizers: dict[str, _Stepping] = {}
+        self.chosen: str | None = None
         self._compile(recipe, steps)
 
     def train(
@@ -63,25 +75,36 @@ class SharedTraining:
         return trained, end
 
     def _compile(self, recipe: Recipe, steps: int | None) -> None:
-        """Compile, or take the optimizer back to its start."""
+        """Compile where it is the first time, and take the optimizer of the recipe, back at its start."""
         model, rate = self.shared.model, recipe.optimizer.learning_rate
         fixed = steps is None or isinstance(recipe.schedule.rate(rate, steps), float)
         options = recipe.optimizer.model_copy(update={"learning_rate": 1.0}) if fixed else recipe.optimizer
         schedule = None if fixed else (recipe.schedule, steps)
-        wanted = (options, schedule, tuple(sorted(recipe.rates.items())), id(recipe.objective))
-        if wanted != self.compiled:
-            optimizer = resizable_optimizer(optimizer_of(model, recipe, steps))
-            self.shared.hold()
-            optimizer.build(model.trainable_variables)
-            self.shared.release()
-            try:
-                self.slots = Slots(optimizer, self.shared.shapes)
-            except ValueError as error:
-                raise NotShareableError(str(error)) from None
-            compiled = recipe.objective.compiled(head_names(model))
-            model.compile(optimizer=optimizer, jit_compile=False, **compiled)
-            self.compiled = wanted
-        assert self.slots is not None
-        self.slots.reset()
+        wanted = repr((options, schedule, sorted(recipe.rates.items())))
+        if self.chosen is not None:  # whose step is traced by now
+            self.optimizers[self.chosen].train_function = model.train_function
+        if recipe.objective is not self.objective:
+            self.objective, self.optimizers, self.chosen = recipe.objective, {}, None
+        if wanted not in self.optimizers:
+            optimizer, slots = self._optimizer(recipe, steps)
+            if not self.optimizers:
+                compiled = recipe.objective.compiled(head_names(model))
+                model.compile(optimizer=optimizer, jit_compile=False, **compiled)
+            self.optimizers[wanted] = _Stepping(optimizer, slots)
+        stepping = self.optimizers[wanted]
+        if wanted != self.chosen:
+            model.optimizer, model.train_function, self.chosen = stepping.optimizer, stepping.train_function, wanted
+        stepping.slots.reset()
         if fixed:
             model.optimizer.learning_rate = rate
+
+    def _optimizer(self, recipe: Recipe, steps: int | None) -> tuple[keras.optimizers.Optimizer, Slots]:
+        model = self.shared.model
+        optimizer = resizable_optimizer(optimizer_of(model, recipe, steps))
+        self.shared.hold()
+        optimizer.build(model.trainable_variables)
+        self.shared.release()
+        try:
+            return optimizer, Slots(optimizer, self.shared.shapes)
+        except ValueError as error:
+            raise NotShareableError(str(error)) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tiny_run import tiny
 
 import qsearch
 from qsearch.config import load_config
+from qsearch.config.schedules import ScheduleConfig
 from qsearch.errors import ConfigError
 from qsearch.layers import QDense
 from qsearch.quantize.apply import apply_plan
@@ -26,8 +28,10 @@ from qsearch.quantizers.switched import Switched
 from qsearch.runner.data import data_of
 from qsearch.runner.experiment import read_experiment
 from qsearch.runner.inputs import objective_of, recipe_of
+from qsearch.training import shared_training
 from qsearch.training.fit import train
 from qsearch.training.resizable import Resizable, assign_all, varying
+from qsearch.training.schedules import RateSchedule
 from qsearch.training.seeds import seed_all, seed_quantizers
 from qsearch.training.shared_model import NotShareableError, SharedModel
 from qsearch.training.shared_training import SharedTraining
@@ -118,14 +122,23 @@ def prepared(folder: Path, name: str, optimizer: str = "adam", *sets: str) -> tu
 
 
 def same_training(
-    folder: Path, name: str, optimizer: str = "adam", trials: int = 3, epochs: int = 2, tolerance: float = 0.0
+    folder: Path,
+    name: str,
+    optimizer: str = "adam",
+    trials: int = 3,
+    epochs: int = 2,
+    tolerance: float = 0.0,
+    learning_rates: Sequence[float] = (0.01,),
+    **changes: Any,
 ) -> None:
     """Train candidates both ways, from the same weights and batches."""
     experiment, data, recipe = prepared(folder, name, optimizer)
-    space, recipe = experiment.space, replace(recipe, epochs=epochs)
+    space, recipe = experiment.space, replace(recipe, epochs=epochs, **changes)
     shared = SharedTraining(SharedModel(experiment.model, space), recipe, data.train.steps(16))
     random = numpy.random.default_rng(1)
     for trial in range(trials):
+        rate = learning_rates[trial % len(learning_rates)]
+        recipe = replace(recipe, optimizer=recipe.optimizer.model_copy(update={"learning_rate": rate}))
         values = {one.name: one.options[random.integers(len(one.options))] for one in space.dimensions}
         pair = []
         for _ in range(2):
@@ -161,6 +174,24 @@ def test_training_of_a_residual_network_is_the_same_but_for_rounding(tmp_path: P
 @pytest.mark.parametrize("optimizer", [slow("rmsprop"), "adagrad", slow("adamw"), slow("lion")])
 def test_optimizers_start_anew(optimizer: str, tmp_path: Path) -> None:
     same_training(tmp_path, "sequence", optimizer, trials=2)
+
+
+def test_a_schedule_is_traced_once_for_each_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[float] = []
+    original = shared_training.optimizer_of
+
+    def counted(model: Any, recipe: Any, steps: Any) -> Any:
+        made.append(recipe.optimizer.learning_rate)
+        return original(model, recipe, steps)
+
+    monkeypatch.setattr(shared_training, "optimizer_of", counted)
+    schedule = RateSchedule(ScheduleConfig(name="cosine"), 0.01, 2)
+    same_training(tmp_path, "sequence", trials=5, epochs=1, learning_rates=(0.01, 0.004, 0.002), schedule=schedule)
+    assert sorted(set(made)) == sorted(made)
+
+
+def test_layers_have_rates_of_their_own(tmp_path: Path) -> None:
+    same_training(tmp_path, "sequence", trials=2, epochs=1, rates={"head": 0.5})
 
 
 def test_what_cannot_be_shared_is_told(tmp_path: Path) -> None:
