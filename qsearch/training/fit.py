@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy
+import tensorflow as tf
 
 from qsearch.config.optimizers import OptimizerConfig
 from qsearch.datasets import Dataset, Source
@@ -123,7 +124,9 @@ def train(
     seed_quantizers(model, seed)
     feeds = Feeds() if feeds is None else feeds
     batches = feeds.training(data.train, recipe.batch_size) if recipe.augment is None else None
-    call = 1 if batches is None else steps_of_one_call(batches.steps, recipe.batch_size, recipe.macs)
+    call = 1
+    if batches is not None and not tf.distribute.has_strategy():  # TensorFlow has no loop of steps for several devices
+        call = steps_of_one_call(batches.steps, recipe.batch_size, recipe.macs)
     take_steps(model, call)
     if state is not None:
         model.optimizer.build(model.trainable_variables)
