@@ -138,9 +138,8 @@ def _in_order(parts: tuple[Any, ...], batch_size: int) -> Any:
     dataset = tf.data.Dataset.from_tensor_slices(keras.tree.map_structure(batches, held))
     if samples % batch_size:
         rest = keras.tree.map_structure(lambda part: part[full * batch_size :], held)
-        dataset = (
-            dataset.concatenate(tf.data.Dataset.from_tensors(rest)) if full else tf.data.Dataset.from_tensors(rest)
-        )
+        last = tf.data.Dataset.from_tensors(rest)
+        dataset = dataset.concatenate(last) if full else last
     return _plain(dataset.prefetch(1))
 
 
