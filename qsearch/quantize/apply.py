@@ -21,6 +21,7 @@ from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role, output_layer
 from qsearch.quantize.copies import Config, base_config, copied, custom_objects_of, live_config, made
 from qsearch.quantize.fold import foldable
 from qsearch.quantize.kinds import LayerKind, kind_of
+from qsearch.quantize.names import names_from_the_start
 from qsearch.quantize.rebuild import CallError, Rebuild, reshapes
 from qsearch.quantize.state import carry_flags, carry_state
 from qsearch.quantizers.spec import QuantizerSpec
@@ -53,7 +54,9 @@ def apply_plan(model: keras.Model, plan: QuantizationPlan) -> keras.Model:
         return _absorbed(inner, {name: one.fold for name, one in found.items() if one is not None and one.fold})
 
     try:
-        copy = Rebuild(model, plans, _made, absorbed, _new_shapes(model, known, plan)).whole(model)
+        shapes = _new_shapes(model, known, plan)
+        with names_from_the_start():
+            copy = Rebuild(model, plans, _made, absorbed, shapes).whole(model)
     except (ValueError, TypeError, CallError) as error:
         with_filters(read_model(model), plan)  # names the layers, where widths are to blame
         raise ModelError(f"plan does not fit {model.name}: {reason_of(error)}") from error

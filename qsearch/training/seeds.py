@@ -10,8 +10,8 @@ import numpy
 import tensorflow as tf
 from tensorflow.python.eager import context as eager
 
-from qsearch.graph.walk import layers_by_path
-from qsearch.layers.held import quantizers_of
+from qsearch.graph.walk import core_of, layers_by_path
+from qsearch.layers.held import holders_of, quantizers_of
 from qsearch.quantizers.arithmetic.draws import Stream
 from qsearch.search.seeds import spread
 
@@ -19,10 +19,10 @@ from qsearch.search.seeds import spread
 def seed_quantizers(model: keras.Model, seed: int) -> None:
     """Let quantizers that draw begin anew, each with numbers that its place in the model and the seed decide."""
     for path, layer in layers_by_path(model).items():
-        for part in (layer, getattr(layer, "cell", None)):
-            for place, quantizer in quantizers_of(part) if part is not None else ():
+        for inside, holder in holders_of(core_of(layer)):
+            for place, quantizer in quantizers_of(holder):
                 if isinstance(quantizer.seeds, Stream):
-                    quantizer.seeds.start(spread(seed, zlib.crc32(f"{path}/{place}".encode())))
+                    quantizer.seeds.start(spread(seed, zlib.crc32(f"{path}/{inside}{place}".encode())))
 
 
 def seed_all(seed: int) -> None:

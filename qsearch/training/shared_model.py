@@ -7,6 +7,7 @@ every layer computes what it always does. So a candidate is trained to the same 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +18,8 @@ import tensorflow as tf
 from qsearch.errors import layer_of, reason_of
 from qsearch.graph.walk import core_of, layers_by_path
 from qsearch.layers.constraints import Clip, clip_for
+from qsearch.layers.held import holders_of
 from qsearch.layers.quantized import QuantizedLayer
-from qsearch.layers.recurrent import QBidirectional
 from qsearch.plan import Role, output_layer
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantizers import get
@@ -33,6 +34,13 @@ _CONVOLUTIONS = (
     *(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D),
 )
 """Those of Keras that have `filters`."""
+_KERNELS = (Role.KERNEL, Role.POINTWISE, Role.RECURRENT)
+"""Whose quantizers may scale themselves."""
+_FUNCTIONS: Mapping[Role, str] = {
+    Role.ACTIVATION: "activation",
+    Role.RECURRENT_ACTIVATION: "recurrent_activation",
+}
+"""Attributes that hold the quantizers of these roles."""
 _UNKNOWN_SIDE = 8
 """Of inputs for a trial run, where any is possible."""
 
@@ -101,7 +109,8 @@ class SharedModel:
                 if role is Role.OUTPUT:
                     layers[output_layer(layer.name)].activation = Switched(options, index)
                 else:
-                    _install(core_of(layers[layer.name]), role, Switched(options, index))
+                    for _, holder in holders_of(core_of(layers[layer.name])):
+                        _install(holder, layer.name, role, Switched(options, index))
 
     def _released(self, narrow: keras.Model) -> list[Resizable]:
         """The weights, free to have the shapes of any width."""
@@ -160,22 +169,22 @@ class SharedModel:
             raise NotShareableError(f"{place + ': ' if place else ''}{reason_of(error)}") from None
 
 
-def _install(layer: Any, role: Role, switched: Switched) -> None:
-    """Put a quantizer where a layer's own one is."""
-    recurrent = isinstance(layer, QBidirectional) or hasattr(layer, "cell")
-    if role is Role.ACTIVATION and not recurrent and hasattr(layer, "activation"):
-        layer.activation = switched
+def _install(holder: Any, name: str, role: Role, switched: Switched) -> None:
+    """Put a quantizer where a layer's, or its cell's, own one is."""
+    function = _FUNCTIONS.get(role)
+    if function is not None and hasattr(holder, function):
+        setattr(holder, function, switched)
         return
-    prefixes = {known: prefix for prefix, known in getattr(layer, "ROLES", {}).items()}
-    if not isinstance(layer, QuantizedLayer) or recurrent or role not in prefixes:
-        raise NotShareableError(f"{layer.name}: the {role.value} of a {type(layer).__name__} is fixed when it is made")
+    prefixes = {known: prefix for prefix, known in getattr(holder, "ROLES", {}).items()}
+    if not isinstance(holder, QuantizedLayer) or role not in prefixes:
+        raise NotShareableError(f"{name}: the {role.value} of a {type(holder).__name__} is fixed when it is made")
     prefix = prefixes[role]
-    in_use = switched.for_weights() if role in (Role.KERNEL, Role.POINTWISE) else switched
-    variable = layer.weight_parts()[prefix].variable if prefix in layer.weight_parts() else None
-    variable = getattr(layer, "bias" if prefix == "bias" else "kernel", None) if variable is None else variable
-    if variable is not None and isinstance(variable.constraint, Clip) and layer.suited.asked_for(prefix) is None:
+    in_use = switched.for_weights() if role in _KERNELS else switched
+    variable = holder.weight_parts()[prefix].variable if prefix in holder.weight_parts() else None
+    variable = getattr(holder, "bias" if prefix == "bias" else "kernel", None) if variable is None else variable
+    if variable is not None and isinstance(variable.constraint, Clip) and holder.suited.asked_for(prefix) is None:
         variable.constraint = _SwitchedClip([clip_for(option) for option in in_use.options], in_use.index)
-    layer.suited = replace(layer.suited, in_use={**layer.suited.in_use, prefix: in_use})
+    holder.suited = replace(holder.suited, in_use={**holder.suited.in_use, prefix: in_use})
 
 
 def _open_bias(layer: Any) -> None:
