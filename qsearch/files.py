@@ -12,6 +12,8 @@ from qsearch.errors import OutputError, reason_of
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 
+_ASIDE = ".partial."
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
@@ -34,14 +36,32 @@ def written_whole(path: Path) -> Iterator[Path]:
             if target.exists():
                 aside.chmod(target.stat().st_mode & 0o7777)
             aside.replace(target)
+            _settled(target.parent)
         finally:
             with suppress(OSError):
                 aside.unlink(missing_ok=True)
 
 
+def clear_unfinished(folder: Path) -> None:
+    """Drop what killed processes left half written in a folder and below; nobody else may be writing there."""
+    for path in folder.rglob(f"{_ASIDE}*"):
+        with suppress(OSError):
+            path.unlink()
+
+
+def _settled(folder: Path) -> None:
+    """Have the names of a folder on the disk too, as far as its file system knows how."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def _new_file_beside(target: Path, suffix: str) -> Path:
     """An empty file of a name that nobody has, nor can have foreseen; Keras and NumPy go by its suffix."""
-    aside = target.with_name(f".partial.{secrets.token_hex(8)}{suffix}")
+    aside = target.with_name(f"{_ASIDE}{secrets.token_hex(8)}{suffix}")
     os.close(os.open(aside, _NEW_FILE, 0o666))
     return aside
 

@@ -14,6 +14,7 @@ from qsearch.cli.blocks import blocks
 from qsearch.cli.check import check
 from qsearch.cli.energy import energy
 from qsearch.cli.export import export
+from qsearch.cli.resume import resume
 from qsearch.cli.run import run
 from qsearch.cli.streams import guard_streams, trouble_of
 from qsearch.cli.verify import verify
@@ -42,6 +43,7 @@ def cli() -> None:
 
 
 cli.add_command(run)
+cli.add_command(resume)
 cli.add_command(check)
 cli.add_command(energy)
 cli.add_command(blocks)

@@ -40,10 +40,15 @@ class _Clock:
 
     def __init__(self) -> None:
         self.started = time.monotonic()
+        self.before: int | None = None
+        """Trials that were trained before it started."""
 
     def left(self, trained: int, total: int) -> str:
         elapsed = time.monotonic() - self.started
-        return duration(elapsed / trained * (total - trained)) if trained else "?"
+        if self.before is None:
+            self.before = max(0, trained - 1)
+        done = trained - self.before
+        return duration(elapsed / done * (total - trained)) if done else "?"
 
 
 class _PlainObserver:

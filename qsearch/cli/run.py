@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -24,15 +25,21 @@ from qsearch.runs.result import Result
 )
 @click.option("--output-dir", metavar="FOLDER", help="In place of run.output_dir.")
 @click.option("--plain", is_flag=True, help="One plain line per trial, as when the output is no terminal.")
+@click.option("--resume", is_flag=True, help="Go on with the run in run.output_dir, or begin it where there is none.")
 @click.pass_obj
 def run(
-    interrupts: Interrupts | None, config: Path, overrides: tuple[str, ...], output_dir: str | None, plain: bool
+    interrupts: Interrupts | None,
+    config: Path,
+    overrides: tuple[str, ...],
+    output_dir: str | None,
+    plain: bool,
+    resume: bool,
 ) -> int:
     """Search the best quantized version of a model, as CONFIG (default: qsearch.yaml) says.
 
     CONFIG is a YAML file, or the name of a configuration that qsearch brings along, such as digits.
     """
-    return search(read(config, overrides, output_dir), plain, interrupts)
+    return search(read(config, overrides, output_dir), plain, interrupts, resume)
 
 
 def read(config: Path, overrides: tuple[str, ...], output_dir: str | None) -> LoadedConfig:
@@ -40,7 +47,7 @@ def read(config: Path, overrides: tuple[str, ...], output_dir: str | None) -> Lo
     return load_config(config, [*map(as_text, overrides)], None if output_dir is None else as_text(output_dir))
 
 
-def search(loaded: LoadedConfig, plain: bool, interrupts: Interrupts | None) -> int:
+def search(loaded: LoadedConfig, plain: bool, interrupts: Interrupts | None, resume: bool = False) -> int:
     """Run it and show what came of it; returns the exit code."""
     from qsearch.cli.progress import observe
 
@@ -48,9 +55,10 @@ def search(loaded: LoadedConfig, plain: bool, interrupts: Interrupts | None) -> 
         from qsearch.runner.pipeline import run_loaded
 
     with observe(plain) as observer:
-        result = run_loaded(loaded, observer, interrupts or Interrupts())
+        result = run_loaded(loaded, observer, interrupts or Interrupts(), resume)
     _show(result.result, result.run_directory)
     if result.result.interrupted:
+        say(f"to go on: qsearch resume {shlex.quote(str(result.run_directory))}")
         return ExitCode.INTERRUPTED
     demands = result.result.demands
     if not all(outcome.written for outcome in result.exports):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import keras
 
 from qsearch.blocks.schedule import Schedule
-from qsearch.config import Config, LoadedConfig, load_config, to_yaml
+from qsearch.config import Config, LoadedConfig, load_config
 from qsearch.config.schema import RunConfig
 from qsearch.config.search_modes import SEARCH_MODES
 from qsearch.datasets import Dataset
@@ -29,21 +30,21 @@ from qsearch.runner.inputs import objective_of, recipe_of
 from qsearch.runner.placed import placed
 from qsearch.runner.rehearsal import final_recipe, rehearse
 from qsearch.runner.reload import reloaded
+from qsearch.runner.resume import begun, check_resumable, stopped_run
 from qsearch.runner.staged_search import StagedSearch
 from qsearch.runner.summary import RunSummary
 from qsearch.runs.directory import (
     BEST,
-    CONFIG,
+    CHECKPOINTS,
     ENERGY,
-    ENVIRONMENT,
     JOURNAL,
     REPORT,
     RESULT,
     RunDirectory,
     create_directory,
 )
-from qsearch.runs.environment import environment
 from qsearch.runs.figures import Evaluation
+from qsearch.runs.lock import locked
 from qsearch.runs.result import Result
 from qsearch.search.seeds import FINAL_SEED, REFERENCE_SEED, spread
 from qsearch.search.trials import AnyTrial, Observer, SilentObserver, SkippedTrial, Trained, Trial
@@ -89,23 +90,35 @@ class RunResult:
         return reloaded(RunDirectory(self.run_directory).model_path, self.reference, plan)
 
 
-def run(config: str | Path, overrides: Sequence[str] = (), observer: Observer | None = None) -> RunResult:
+def run(
+    config: str | Path, overrides: Sequence[str] = (), observer: Observer | None = None, resume: bool = False
+) -> RunResult:
     """Search the best quantized version of a model, as a configuration file says.
 
     Ctrl-C (KeyboardInterrupt) while it searches ends the search; what is finished is evaluated and returned.
+
+    Args:
+        resume: go on with the run in `run.output_dir`, where there is one: its trials are not trained again, and it
+            makes those that it would have made without a break.
 
     Raises:
         QsearchError: one of its subclasses, each with an exit code of its own; see qsearch.errors.
     """
     with Interrupts((signal.SIGINT,)) as interrupts, interrupts.allowed():
-        return run_loaded(load_config(config, overrides), observer or SilentObserver(), interrupts)
+        return run_loaded(load_config(config, overrides), observer or SilentObserver(), interrupts, resume)
 
 
-def run_loaded(loaded: LoadedConfig, observer: Observer, interrupts: Interrupts) -> RunResult:
+def run_loaded(loaded: LoadedConfig, observer: Observer, interrupts: Interrupts, resume: bool = False) -> RunResult:
     """`run` for a configuration that is already checked."""
     config = loaded.config
+    stopped = stopped_run(loaded) if resume else None
     scope, devices = strategy(config.run.distribution_strategy)
-    with scope, placed(loaded):
+    with ExitStack() as held:
+        if stopped is not None:
+            check_resumable(loaded, stopped)
+            held.enter_context(locked(stopped.path))
+        held.enter_context(scope)
+        held.enter_context(placed(loaded))
         observer.stage(f"model {config.model.origin}, data set {config.dataset.origin}, {devices}")
         experiment = read_experiment(loaded)
         for line in (*experiment.unsearched, *experiment.remarks):
@@ -119,19 +132,21 @@ def run_loaded(loaded: LoadedConfig, observer: Observer, interrupts: Interrupts)
         for line in remarks:
             observer.stage(line)
         experiment = replace(experiment, remarks=(*experiment.remarks, *remarks))
-        directory = create_directory(str(config.run.output_dir), fresh_name=config.run.overwrite)
-        directory.write_text(CONFIG, to_yaml(config))
-        directory.write_json(ENVIRONMENT, environment(config.run.seed))
-        with directory.reserved():
-            return _Run(
-                experiment=experiment,
-                data=data,
-                recipe=recipe,
-                schedule=schedule,
-                directory=directory,
-                observer=observer,
-                interrupts=interrupts,
-            ).go()
+        directory = stopped
+        if directory is None:
+            directory = create_directory(str(config.run.output_dir), fresh_name=config.run.overwrite)
+            held.enter_context(locked(directory.path))
+        held.enter_context(directory.reserved())
+        return _Run(
+            experiment=experiment,
+            data=data,
+            recipe=recipe,
+            schedule=schedule,
+            directory=directory,
+            observer=observer,
+            interrupts=interrupts,
+            recorded=begun(directory, config),
+        ).go()
 
 
 @dataclass(frozen=True)
@@ -151,7 +166,11 @@ class _Stop:
 
 @dataclass(kw_only=True)
 class _Run:
-    """One pass over prepared inputs; its methods are the stages in order."""
+    """One pass over prepared inputs; its methods are the stages in order.
+
+    Attributes:
+        recorded: trials of an earlier process, which goes on here.
+    """
 
     experiment: Experiment
     data: Dataset
@@ -160,11 +179,12 @@ class _Run:
     directory: RunDirectory
     observer: Observer
     interrupts: Interrupts
+    recorded: Sequence[AnyTrial]
 
     def __post_init__(self) -> None:
-        self.started = time.monotonic()
+        self.started = time.monotonic() - sum(trial.seconds for trial in self.recorded)
         self.config: Config = self.experiment.loaded.config
-        self.checkpoints = Checkpoints(self.directory.path / "checkpoints")
+        self.checkpoints = Checkpoints(self.directory.path / CHECKPOINTS)
         self.feeds = Feeds()
 
     def go(self) -> RunResult:
@@ -181,6 +201,7 @@ class _Run:
             feeds=self.feeds,
             observer=self.observer,
             interrupts=self.interrupts,
+            recorded=self.recorded,
         )
         stop, final = None, None
         try:
@@ -226,7 +247,8 @@ class _Run:
             interrupted=stop is not None and stop.interrupted,
             seconds=time.monotonic() - self.started,
         )
-        self.checkpoints.clear()
+        if stop is None:
+            self.checkpoints.prune(search.still_needed())
         result = self._written(summary)
         if stop is not None and isinstance(stop.error, OutputError):
             report = self.directory.path / REPORT
@@ -259,7 +281,11 @@ class _Run:
         return result
 
     def _train_reference(self) -> None:
-        epochs = self.config.reference.epochs
+        epochs, trained = self.config.reference.epochs, self.checkpoints.reference()
+        if trained is not None:
+            self.observer.stage(f"reference: trained before; {len(self.recorded)} trials were finished")
+            self.experiment.model.set_weights(trained)
+            return
         self.observer.stage(f"reference: {epochs} epochs" if epochs else "reference: not trained (epochs: 0)")
         if epochs:
             seed = spread(self.config.run.seed, REFERENCE_SEED)
@@ -273,6 +299,7 @@ class _Run:
                     else "look at the labels of the set to select on: the metric is no number for them"
                 )
                 raise DivergedError(f"reference: {error}; {fix}", error.of_loss) from None
+            self.checkpoints.save_reference(self.experiment.model.get_weights())
 
     def _constraints(self, reference: Evaluation) -> Constraints:
         run, target = self.config.run, self.recipe.target
@@ -288,6 +315,7 @@ class _Run:
             return None
         self.observer.stage(f"final training of trial {best.number}: {final.epochs} epochs")
         recipe = final_recipe(self.recipe, final)
+        self.directory.set_aside_best()
         seed = spread(self.config.run.seed, FINAL_SEED)
         keras.utils.set_random_seed(seed)  # before loading: layers with noise seed themselves when they are made
         model = self._load(best)

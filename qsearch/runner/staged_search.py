@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from qsearch.runner.experiment import Experiment
 from qsearch.runner.exportable import objections
 from qsearch.runner.model_store import ModelStore
 from qsearch.runner.reload import reloaded
-from qsearch.runs.directory import BEST, RunDirectory
+from qsearch.runs.directory import BEST, MODEL, RunDirectory
 from qsearch.search.candidates import Candidates
 from qsearch.search.cheapest import cheapest
 from qsearch.search.failures import in_common
@@ -71,6 +72,7 @@ class StagedSearch:
     its folder, which the next block reads from there.
 
     Attributes:
+        recorded: the trials of an earlier process, which left them in the journal.
         trials: all of them, in order.
         done: the stages that have ended.
         best: the best trial so far, whose model is in the folder "best".
@@ -87,6 +89,7 @@ class StagedSearch:
     feeds: Feeds
     observer: Observer
     interrupts: Interrupts = field(default_factory=Interrupts)
+    recorded: Sequence[AnyTrial] = ()
     trials: list[AnyTrial] = field(default_factory=list)
     done: list[StageResult] = field(default_factory=list)
     best: Trial | None = None
@@ -95,6 +98,14 @@ class StagedSearch:
         self.config: Config = self.experiment.loaded.config
         self.base = self.schedule.space.base
         self.store = self._store(self.schedule.stages[0])
+        self.best_folder = BEST
+        self._proposals: Proposer | None = None
+        marked = self.checkpoints.marked
+        self.known = {
+            trial.number: trial
+            for trial in self.recorded
+            if trial.number <= marked or not isinstance(trial, Trial)  # else its model was not written any more
+        }
 
     def go(self) -> str:
         """Search; returns why it ended. What it came to is in the attributes, also when it is interrupted.
@@ -136,6 +147,12 @@ class StagedSearch:
         if not failed or any(isinstance(trial, Trial) for trial in trials):
             return result.ended
         return f"{result.ended}: {in_common(failed, result.space)}"
+
+    def still_needed(self) -> frozenset[int]:
+        """Trials whose weights a search that goes on after its end may need; Hyperband has an end."""
+        if self.config.run.search_mode.continues or self._proposals is None:
+            return frozenset()
+        return self._proposals.continues() | self.store.wanted().keys()
 
     def cheapest_energy(self) -> float:
         """Of the cheapest plan there is, pJ."""
@@ -181,9 +198,14 @@ class StagedSearch:
             )
         if found is not None:
             self.base = found.plan
-            if stage.block is not None:
-                self.directory.copy_model(self._folder(stage), BEST)
+            self.best_folder = self._folder(stage)
+            if stage.block is not None and not self._is_behind(stage):
+                self.directory.copy_model(self.best_folder, BEST)
         return ended
+
+    def _is_behind(self, stage: Stage) -> bool:
+        """Whether an earlier process went on to the blocks after it, whose models are on disk."""
+        return stage.number is not None and any((trial.block or 0) > stage.number for trial in self.recorded)
 
     def _outranks(self, trial: Trial, other: Trial) -> bool:
         return trial.rank(self.recipe.target) > other.rank(self.recipe.target)
@@ -211,20 +233,25 @@ class StagedSearch:
 
     def _loop(self, stage: Stage, candidates: Candidates, folder: Path) -> TrialLoop:
         run, store, before = self.config.run, self.store, self.best
-        proposals = self._proposer(stage, candidates, folder)
+        proposals = self._proposals = self._proposer(stage, candidates, folder)
         with self.interrupts.allowed():
             trainer = self._trainer(stage, candidates.space)
         own = self._folder(stage)
 
         def record(trial: AnyTrial) -> None:
-            self.directory.append_trial(trial)
+            if trial.number > len(self.recorded):
+                self.directory.append_trial(trial)
             self.trials.append(trial)
 
-        def keep(trial: Trial, weights: TrainedWeights, better: bool) -> None:
+        def keep(trial: Trial, weights: TrainedWeights | None, better: bool) -> None:
+            if weights is None:
+                store.completed.append(trial)
+                return
             leads = own != BEST and (before is None or self._outranks(trial, before))
             folders = ((own, BEST) if leads else (own,)) if better else ()
             needed = proposals.continues() | {trial.number}
             store.keep(trial, weights, folders, needed, run.search_mode.continues)
+            self.checkpoints.mark(trial.number)
 
         return TrialLoop(
             Search(
@@ -236,6 +263,7 @@ class StagedSearch:
                 record=record,
                 keep=keep,
                 observer=self.observer,
+                known=self.known,
                 interrupts=self.interrupts,
                 constraints=self.constraints,
                 objection=objections(self.config, self.experiment.model, self.schedule.space),
@@ -269,7 +297,7 @@ class StagedSearch:
         run, reference = self.config.run, self.experiment.model
         start = reference if stage.block is not None or run.transfers else None
         if self.best is not None:
-            start = reloaded(self.directory.model_path, reference, self.base)
+            start = reloaded(self.directory.path / self.best_folder / MODEL, reference, self.base)
         layers = tuple(layers_by_path(reference))
         trainer = CandidateTrainer(
             config=self.config,
@@ -289,7 +317,7 @@ class StagedSearch:
     def _shared(self, stage: Stage, space: SearchSpace, trainer: CandidateTrainer) -> SharedTraining | None:
         """One model for all trials of a stage, where that is possible and worth its tracing."""
         wanted = self.config.run.trials
-        if wanted == "rebuilt" or (wanted == "auto" and stage.trials < _WORTH_SHARING):
+        if wanted == "rebuilt" or (wanted == "auto" and stage.trials < _WORTH_SHARING) or self._is_behind(stage):
             return None
         recipe = trainer.usual_recipe
         try:

@@ -7,11 +7,12 @@
     best/plan.yaml     its quantizers and filters per layer
     blocks/N/          the same of the best model after block N, where blocks are searched one after the other
     models/trial_N/    the same of the next best, of the front, and of its knee, where they are wanted
-    checkpoints/       weights that a later trial may start from; gone at the end
+    checkpoints/       what going on needs: weights of the reference, and those that a later trial may start from
     energy.json        reference and best, per layer, pJ
     result.json        the headline figures
     report.md          the same for people
     .reserved          room for the last three files, on a disk that fills; gone at the end
+    .lock              held while a process writes; gone at the end
 
 Every file but the journal is written aside and renamed, so that a killed process leaves
 whole files; the journal is appended to, line by line, each on disk before the search goes on.
@@ -29,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from qsearch.errors import OutputError
-from qsearch.files import written_whole
+from qsearch.files import failing_writes, written_whole
 from qsearch.paths import expanded
 from qsearch.plan import QuantizationPlan
 from qsearch.runs.journal import append_trial
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 CONFIG, ENVIRONMENT, JOURNAL = "config.yaml", "environment.json", "trials.jsonl"
 RESULT, ENERGY, REPORT = "result.json", "energy.json", "report.md"
 BEST, MODEL, PLAN = "best", "model.keras", "plan.yaml"
+CHECKPOINTS = "checkpoints"
+_BEFORE_FINAL = f"{CHECKPOINTS}/before_final.keras"
 RESERVED, RESERVED_BYTES = ".reserved", 512 * 1024
 
 
@@ -97,6 +100,18 @@ class RunDirectory:
         with written_whole(self.path / other / MODEL) as aside:
             shutil.copyfile(source / MODEL, aside)
         self.write_text(f"{other}/{PLAN}", (source / PLAN).read_text(encoding="utf-8"))
+
+    def set_aside_best(self) -> None:
+        """Keep the best model as its trial left it, before final training changes it."""
+        with written_whole(self.path / _BEFORE_FINAL) as aside:
+            shutil.copyfile(self.model_path, aside)
+
+    def take_back_best(self) -> None:
+        """Have the best model as its trial left it, where it was set aside."""
+        aside = self.path / _BEFORE_FINAL
+        if aside.exists():
+            with failing_writes(self.model_path):
+                aside.replace(self.model_path)
 
 
 def create_directory(output_dir: str, fresh_name: bool) -> RunDirectory:

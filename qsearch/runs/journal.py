@@ -51,3 +51,16 @@ def read_trials(journal: Path) -> tuple[AnyTrial, ...]:
         except Exception as error:  # whatever a file of anybody's makes it stumble over
             raise OutputError(f"{journal}:{number}: is no trial of qsearch: {told(error)}") from None
     return tuple(trials)
+
+
+def mended(journal: Path) -> None:
+    """Take away a last line that a killed process left unfinished, so that the next one begins a line of its own.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    if not journal.exists():
+        return
+    with failing_writes(journal), journal.open("rb+") as file:
+        data = file.read()
+        file.truncate(data.rfind(b"\n") + 1)

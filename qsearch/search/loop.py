@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from qsearch.interrupts import Interrupts
 from qsearch.plan import QuantizationPlan
 from qsearch.search.candidates import Candidate
 from qsearch.search.curves import LearningCurves
+from qsearch.search.known import again, known_as
 from qsearch.search.proposals import Feedback, Proposal, Proposer
 from qsearch.search.space import SearchSpace
 from qsearch.search.trials import AnyTrial, FailedTrial, Observer, SkippedTrial, Trained, Trial
@@ -42,7 +43,9 @@ class Search:
         train: builds and trains what is proposed as the trial of a number: what training came to, and the weights.
         max_trials: trials to train; ignored where the proposer has a number of its own.
         record: called with every trial before anything else believes it.
-        keep: called with each completed trial, its weights, and whether it is the best so far.
+        keep: called with each completed trial, its weights, and whether it is the best so far; the weights are None
+            of a trial that an earlier process trained.
+        known: trials of an earlier process, by number: they are not trained again.
         prune: do not train what cannot come among the `best_models` best, even with a perfect metric.
         whole_front: the front is wanted, so that no score rules a candidate out.
         early_stop: end the training of what can no longer win, as far as earlier learning curves tell.
@@ -60,6 +63,7 @@ class Search:
     record: Callable[[AnyTrial], None]
     keep: Callable[[Trial, Weights, bool], None]
     observer: Observer
+    known: Mapping[int, AnyTrial] = field(default_factory=dict)
     constraints: Constraints = field(default_factory=Constraints)
     objection: Callable[[QuantizationPlan], str | None] | None = None
     prune: bool = True
@@ -135,17 +139,20 @@ class TrialLoop:
     def _tried(self, number: int, proposal: Proposal, total: int) -> Feedback:
         """Skip or train a proposal, record what came of it and tell the observer."""
         identity = (proposal.candidate.identity, proposal.epochs)
-        outcome: tuple[AnyTrial, Feedback] | None = self._skipped(number, proposal, self._told.get(identity))
-        if outcome is not None:
+        skipped = self._skipped(number, proposal, self._told.get(identity))
+        trial: AnyTrial
+        if skipped is not None:
+            trial, feedback = skipped
+            known_as(self._search.known.get(number), skipped[0])
             self._idle += 1
-            self._record(outcome[0])
+            self._record(trial)
         else:
             self._idle = 0
             self._trained += 1
-            outcome = self._judged(number, proposal, total)
-        trial, feedback = outcome
+            trial, feedback = self._judged(number, proposal, total)
         self._told.setdefault(identity, feedback)
-        self._search.observer.trial_ended(trial, self.best, self._trained, total)
+        if number not in self._search.known:
+            self._search.observer.trial_ended(trial, self.best, self._trained, total)
         return feedback
 
     def _record(self, trial: AnyTrial) -> None:
@@ -186,7 +193,8 @@ class TrialLoop:
 
     def _judged(self, number: int, proposal: Proposal, total: int) -> tuple[Trial | FailedTrial, Feedback]:
         """Train a proposal, and keep what it gave."""
-        trial, weights = self._attempt(number, proposal, total)
+        known = self._search.known.get(number)
+        trial, weights = self._attempt(number, proposal, total) if known is None else (again(known, proposal), None)
         self._record(trial)
         if not isinstance(trial, Trial):
             return trial, Feedback(trial=number)

@@ -1,0 +1,157 @@
+"""Searches that are killed at random moments and gone on with, against the same searches left alone.
+
+    python benchmarks/kills.py [--kills 100] [--seed 0] [--searches random guided hyperband blocks]
+
+Each process is killed by SIGKILL at one of its moments, drawn at random: an event of the run (a stage, the begin or the
+end of a trial, an epoch) or a write to the disk. Then `resume` goes on, and is killed again, until a process gets to
+the end. The journal, result.json and the best model's weights must then be those of the run that was left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CONFIG = """
+dataset: {name: digits, train_samples: 300, test_samples: 100, validation: 0.2}
+model: {name: digits, filters: [6, 8, 10]}
+reference: {optimizer: {name: adam, learning_rate: 0.01}, metrics: [acc], epochs: 2, batch_size: 32}
+limit: {Dense: [8, 8, 4], Conv2D: [4, 8, 4], Activation: [4], BatchNormalization: []}
+goal:
+  type: energy
+  params: {parameters_on_memory: sram, activations_on_memory: sram, rd_wr_on_io: false, source_quantizers: [int8],
+           reference_internal: int8, reference_accumulator: int32}
+run: {output_dir: out, epochs: 3, batch_size: 32, seed: 0, tune_filters: layer}
+final_training: {epochs: 3, batch_size: 32}
+"""
+SEARCHES = {
+    "random": ["run.max_trials=8"],
+    "guided": ["run.mode=guided", "run.max_trials=8", "run.max_drop=0.2"],
+    "hyperband": ["run.mode=hyperband", "run.max_epochs=4", "run.factor=2"],
+    "blocks": ["run.blocks=['^conv', '^(?!conv)']", "run.schedule_block=sequential", "run.max_trials=4"],
+}
+
+
+class Moments:
+    """Counts the moments of a run, and kills it at one of them."""
+
+    def __init__(self, deadly: int) -> None:
+        self.count, self.deadly = 0, deadly
+
+    def next(self, *given: Any) -> None:
+        self.count += 1
+        if self.count == self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def serve(config: str, deadly: int, sets: list[str]) -> None:
+    import qsearch
+    from qsearch.search.trials import SilentObserver
+
+    moments, fsync, observer = Moments(deadly), os.fsync, SilentObserver()
+
+    def synced(descriptor: int) -> None:
+        moments.next()
+        fsync(descriptor)
+
+    os.fsync = synced
+    for name in ("stage", "trial_started", "epoch_ended", "trial_ended"):
+        setattr(observer, name, moments.next)
+    qsearch.run(config, sets, observer, resume=True)
+    print("moments", moments.count)
+
+
+def attempt(config: Path, deadly: int, sets: list[str]) -> int | None:
+    """The moments of a run that got to its end; None for one that was killed."""
+    command = [sys.executable, __file__, "--serve", str(config), str(deadly), *sets]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == -signal.SIGKILL:
+        return None
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\nended with {done.returncode}\n{done.stderr[-3000:]}")
+    return int(done.stdout.split("moments ")[1].split()[0])
+
+
+def left(folder: Path) -> tuple[Any, ...]:
+    """What a run came to, without its times."""
+    import h5py
+    import numpy
+
+    journal = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    result = json.loads((folder / "result.json").read_text())
+    for one in (*journal, result, *(result.get("blocks") or ())):
+        one.pop("seconds", None)
+    weights: list[bytes] = []
+    with tempfile.TemporaryDirectory() as aside:
+        subprocess.run(["unzip", "-qo", folder / "best" / "model.keras", "-d", aside], check=True)
+        with h5py.File(Path(aside) / "model.weights.h5") as file:
+            file.visititems(
+                lambda name, one: weights.append(numpy.asarray(one).tobytes()) if hasattr(one, "shape") else None
+            )
+    return journal, result, (folder / "best" / "plan.yaml").read_text(), weights
+
+
+@dataclass
+class Outcome:
+    """Of one search: how often it was killed, in how many runs, and how many of these came to another end."""
+
+    moments: int
+    kills: int = 0
+    runs: int = 0
+    different: int = 0
+    leftovers: int = 0
+
+
+def tried(name: str, kills: int, drawn: random.Random, folder: Path) -> Outcome:
+    config = folder / "run.yaml"
+    config.write_text(CONFIG, encoding="utf-8")
+    sets = SEARCHES[name]
+    count = attempt(config, 0, [*sets, f"run.output_dir={folder / name}"])
+    assert count is not None
+    expected, outcome = left(folder / name), Outcome(count)
+    while outcome.kills < kills:
+        outcome.runs += 1
+        own = folder / f"{name}_killed_{outcome.runs}"
+        while attempt(config, drawn.randint(1, count), [*sets, f"run.output_dir={own}"]) is None:
+            outcome.kills += 1
+        outcome.different += left(own) != expected
+        outcome.leftovers += sum(1 for _ in own.rglob(".partial*"))
+    return outcome
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=100, help="in all searches together")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--searches", nargs="+", choices=SEARCHES, default=list(SEARCHES))
+    parser.add_argument("--serve", nargs="+", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.serve:
+        serve(given.serve[0], int(given.serve[1]), given.serve[2:])
+        return
+    drawn, started = random.Random(given.seed), time.monotonic()
+    print(
+        "| search | moments of a run | kills | runs | of these different | files left half written |\n|---|---|---|---|---|---|"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        for name in given.searches:
+            found = tried(name, -(-given.kills // len(given.searches)), drawn, Path(folder))
+            print(
+                f"| {name} | {found.moments} | {found.kills} | {found.runs} | {found.different} | {found.leftovers} |",
+                flush=True,
+            )
+    print(f"\nin {time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""A run that is stopped at any moment, and goes on to what it would have come to without a break."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+from slow import slow
+from tiny_run import tiny
+
+import qsearch
+from qsearch.errors import ConfigError, OutputError
+from qsearch.runs.lock import locked
+from qsearch.search.trials import AnyTrial, SilentObserver, Trial
+
+SEARCHES = {
+    "random": ["run.max_trials=3"],
+    "guided": ["run.mode=guided", "run.max_trials=5", "run.max_drop=0.2"],
+    "hyperband": ["run.mode=hyperband", "run.max_epochs=4", "run.factor=2"],
+    "blocks": ["run.blocks=['^conv', '^(?!conv)']", "run.schedule_block=sequential", "run.max_trials=2"],
+}
+
+
+class Killed(BaseException):
+    """As final as a signal: nothing of qsearch handles it."""
+
+
+class Moments(SilentObserver):
+    """Counts what a run tells and what it writes, and kills it at one of these moments."""
+
+    def __init__(self, deadly: int = 0) -> None:
+        self.count, self.deadly = 0, deadly
+        self.started: list[int] = []
+
+    def next(self) -> None:
+        self.count += 1
+        if self.count == self.deadly:
+            raise Killed
+
+    def stage(self, title: str) -> None:
+        self.next()
+
+    def trial_started(self, number: int, *_: Any) -> None:
+        self.started.append(number)
+        self.next()
+
+    def epoch_ended(self, *_: Any) -> None:
+        self.next()
+
+    def trial_ended(self, trial: AnyTrial, best: Trial | None, trained: int, total: int) -> None:
+        self.next()
+
+
+def left(folder: Path) -> tuple[Any, ...]:
+    """What a run came to: the journal, the figures, and the best model's weights, without times."""
+    journal = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    result = json.loads((folder / "result.json").read_text())
+    for one in (*journal, result, *(result.get("blocks") or ())):
+        one.pop("seconds", None)
+    weights = qsearch.load_model(folder / "best" / "model.keras").get_weights()
+    return journal, result, (folder / "best" / "plan.yaml").read_text(), weights
+
+
+def lines(journal: Path) -> int:
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
+def same(one: tuple[Any, ...], other: tuple[Any, ...]) -> None:
+    assert one[:3] == other[:3]
+    for ours, others in zip(one[3], other[3], strict=True):
+        numpy.testing.assert_array_equal(ours, others)
+
+
+def killed_and_resumed(
+    config: Path, sets: Sequence[str], deadly: Sequence[int], monkeypatch: pytest.MonkeyPatch
+) -> int:
+    """Kill it at these moments, one attempt after the other, then let it end; the moments of the last attempt."""
+    fsync, killed, moments = os.fsync, 0, Moments()
+    folder = Path(sets[-1].removeprefix("run.output_dir="))
+    for moment in (*deadly, 0):
+        moments, finished = Moments(moment), lines(folder / "trials.jsonl")
+
+        def synced(descriptor: int, moments: Moments = moments) -> None:
+            moments.next()
+            fsync(descriptor)
+
+        monkeypatch.setattr(os, "fsync", synced)
+        try:
+            qsearch.run(config, sets, moments, resume=True)
+        except Killed:
+            killed += 1
+        # the last one only, where its weights were not written yet
+        assert min(moments.started, default=finished) >= finished
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert killed >= min(len(deadly), 1)
+    return moments.count
+
+
+@pytest.mark.parametrize("search", ["random", slow("guided"), slow("hyperband"), slow("blocks")])
+def test_a_killed_run_goes_on_to_the_same_end(search: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny(tmp_path, tmp_path / "whole")
+    whole = [*SEARCHES[search], f"run.output_dir={tmp_path / 'whole'}"]
+    count = killed_and_resumed(config, whole, [], monkeypatch)
+    sets = [*SEARCHES[search], f"run.output_dir={tmp_path / 'killed'}"]
+    deadly = [int(moment) for moment in numpy.random.default_rng(0).integers(2, count, 6)]
+    killed_and_resumed(config, sets, deadly, monkeypatch)
+    same(left(tmp_path / "killed"), left(tmp_path / "whole"))
+
+
+ONE = ["run.max_trials=1", "reference.epochs=1", "run.epochs=1", "final_training.epochs=1"]
+
+
+def test_a_finished_run_has_more_trials(tmp_path: Path) -> None:
+    config = tiny(tmp_path, tmp_path / "whole")
+    qsearch.run(config, [*ONE, "run.max_trials=2"])
+    few = [*ONE, f"run.output_dir={tmp_path / 'more'}"]
+    qsearch.run(config, few)
+    with (tmp_path / "more" / "trials.jsonl").open("ab") as journal:
+        journal.write(b'{"id": 2, "half a li')
+    (tmp_path / "more" / "best" / ".partial.1.keras").touch()
+    counted = Moments()
+    qsearch.run(config, [*few, "run.max_trials=2"], counted, resume=True)
+    assert not [*(tmp_path / "more").rglob(".partial*")]
+    assert counted.started == [2]
+    same(left(tmp_path / "more"), left(tmp_path / "whole"))
+    again = Moments()
+    qsearch.run(config, [*few, "run.max_trials=2"], again, resume=True)
+    assert not again.started
+    same(left(tmp_path / "more"), left(tmp_path / "whole"))
+
+
+def test_another_configuration_is_refused_key_by_key(tmp_path: Path) -> None:
+    config = tiny(tmp_path, tmp_path / "out")
+    qsearch.run(config, ONE)
+    before = (tmp_path / "out" / "config.yaml").read_bytes()
+    with pytest.raises(ConfigError) as caught:
+        qsearch.run(config, [*ONE, "run.seed=5", "limit.Dense=[4,8,4]", "run.max_trials=9"], resume=True)
+    text = str(caught.value)
+    assert "run.seed: found 5, the run has 0" in text
+    assert "limit" in text
+    assert "run.max_trials: found" not in text
+    assert (tmp_path / "out" / "config.yaml").read_bytes() == before
+
+
+def test_a_journal_of_other_trials_is_refused(tmp_path: Path) -> None:
+    config = tiny(tmp_path, tmp_path / "out")
+    qsearch.run(config, ONE)
+    journal = tmp_path / "out" / "trials.jsonl"
+    line = json.loads(journal.read_text())
+    name = next(name for name in line["values"] if name.endswith("_bias_quantizer"))
+    line["values"][name] = "quantized_bits(7,0,1)"
+    journal.write_text(json.dumps(line) + "\n")
+    with pytest.raises(ConfigError, match="trial 1 of the journal has other values"):
+        qsearch.run(config, ONE, resume=True)
+    journal.write_text("{}\n")
+    with pytest.raises(OutputError, match=r"trials\.jsonl:1: is no trial"):
+        qsearch.run(config, ONE, resume=True)
+
+
+def test_one_process_at_a_time_writes(tmp_path: Path) -> None:
+    config = tiny(tmp_path, tmp_path / "out")
+    qsearch.run(config, ONE)
+    assert not (tmp_path / "out" / ".lock").exists()
+    with locked(tmp_path / "out"), pytest.raises(OutputError, match=f"process {os.getpid()} on .* is writing to it"):
+        qsearch.run(config, ONE, resume=True)
+    (tmp_path / "out" / ".lock").write_text("process 1 on a machine that has died\n")
+    qsearch.run(config, ONE, resume=True)
+
+
+def test_the_last_of_several_runs_goes_on(tmp_path: Path) -> None:
+    config = tiny(tmp_path, tmp_path / "out")
+    sets = [*ONE, "run.overwrite=true"]
+    qsearch.run(config, sets)
+    qsearch.run(config, sets)
+    counted = Moments()
+    found = qsearch.run(config, [*sets, "run.max_trials=2"], counted, resume=True)
+    assert found.run_directory == tmp_path / "out_1"
+    assert counted.started == [2]
