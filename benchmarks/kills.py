@@ -140,9 +140,8 @@ def main() -> None:
         serve(given.serve[0], int(given.serve[1]), given.serve[2:])
         return
     drawn, started = random.Random(given.seed), time.monotonic()
-    print(
-        "| search | moments of a run | kills | runs | of these different | files left half written |\n|---|---|---|---|---|---|"
-    )
+    print("| search | moments of a run | kills | runs | of these different | files left half written |")
+    print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in given.searches:
             found = tried(name, -(-given.kills // len(given.searches)), drawn, Path(folder))

@@ -53,7 +53,8 @@ class ExitCode(IntEnum):
     INTERRUPTED = (
         130,
         "interrupted",
-        "interrupted by Ctrl-C, SIGTERM or SIGHUP; finished trials and the best model so far are in the run directory; `qsearch resume` goes on",
+        "interrupted by Ctrl-C, SIGTERM or SIGHUP; finished trials and the best model so far are in the run directory; "
+        "`qsearch resume` goes on",
     )
 
 
