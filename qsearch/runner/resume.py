@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from qsearch.config import Config, LoadedConfig, load_config, to_yaml
-from qsearch.errors import ConfigError, OutputError, told
+from qsearch.errors import ConfigError
 from qsearch.files import clear_unfinished
 from qsearch.paths import expanded
 from qsearch.runs.directory import CONFIG, ENVIRONMENT, JOURNAL, RunDirectory
 from qsearch.runs.environment import environment
-from qsearch.runs.journal import mended, read_trials
+from qsearch.runs.journal import mended, trials_so_far
 from qsearch.search.trials import AnyTrial
 
 _MAY_CHANGE = ("run.max_trials", "run.output_dir", "run.overwrite", "final_training", "export")
@@ -63,7 +62,7 @@ def check_resumable(loaded: LoadedConfig, directory: RunDirectory) -> None:
                 ]
             )
         )
-    _read(directory)
+    trials_so_far(directory.path / JOURNAL)
 
 
 def begun(directory: RunDirectory, config: Config) -> tuple[AnyTrial, ...]:
@@ -77,17 +76,7 @@ def begun(directory: RunDirectory, config: Config) -> tuple[AnyTrial, ...]:
     directory.take_back_best()
     shutil.rmtree(directory.path / "models", ignore_errors=True)
     mended(directory.path / JOURNAL)
-    return _read(directory)
-
-
-def _read(directory: RunDirectory) -> tuple[AnyTrial, ...]:
-    journal: Path = directory.path / JOURNAL
-    try:
-        return read_trials(journal)
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        raise OutputError(f"{journal}: cannot be read: {told(error)}") from None
+    return trials_so_far(directory.path / JOURNAL)
 
 
 def _flat(config: Config) -> dict[str, Any]:

@@ -53,6 +53,20 @@ def read_trials(journal: Path) -> tuple[AnyTrial, ...]:
     return tuple(trials)
 
 
+def trials_so_far(journal: Path) -> tuple[AnyTrial, ...]:
+    """The trials of a run; none where nothing is recorded yet.
+
+    Raises:
+        OutputError: the file cannot be read, or has a line that is no trial.
+    """
+    try:
+        return read_trials(journal)
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise OutputError(f"{journal}: cannot be read: {told(error)}") from None
+
+
 def mended(journal: Path) -> None:
     """Take away a last line that a killed process left unfinished, so that the next one begins a line of its own.
 

@@ -16,7 +16,7 @@ from qsearch.paths import expanded
 from qsearch.plan import QuantizationPlan
 from qsearch.runs.directory import BEST, CONFIG, ENERGY, ENVIRONMENT, JOURNAL, MODEL, PLAN, RESULT
 from qsearch.runs.figures import Energies
-from qsearch.runs.journal import read_trials
+from qsearch.runs.journal import trials_so_far
 from qsearch.runs.result import Result
 from qsearch.search.trials import AnyTrial, Trial
 
@@ -75,20 +75,11 @@ class RunRecord:
             folder=path,
             config=load_config(path / CONFIG).config,
             environment=_json(path / ENVIRONMENT) or {},
-            trials=_trials(path / JOURNAL),
+            trials=trials_so_far(path / JOURNAL),
             best_plan=None if plan is None else _made(path / BEST / PLAN, QuantizationPlan.from_dict, plan),
             result=None if result is None else _made(path / RESULT, Result.from_dict, result),
             energies=None if energies is None else _made(path / ENERGY, Energies.model_validate, energies),
         )
-
-
-def _trials(journal: Path) -> tuple[AnyTrial, ...]:
-    try:
-        return read_trials(journal)
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        raise OutputError(f"{journal}: cannot be read: {told(error)}") from None
 
 
 def _json(path: Path) -> Any:
