@@ -16,8 +16,9 @@ from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan, Role
 from qsearch.quantizers.formats import number_format
 from qsearch.search.candidates import Candidates
+from qsearch.search.engine import Engine, InProcess, Stop, Task
 from qsearch.search.guide import Guide
-from qsearch.search.loop import Search, Stop, TrialLoop
+from qsearch.search.loop import Search, TrialLoop
 from qsearch.search.modes import SearchSetting, proposer
 from qsearch.search.proposals import Proposal
 from qsearch.search.seeds import spread
@@ -86,6 +87,7 @@ def search(
     constraints: Constraints = Constraints(),  # noqa: B008
     target: Target = Target("val_acc"),  # noqa: B008
     run: dict[str, Any] | None = None,
+    engine: Callable[[Callable[[Task], tuple[Trained, Any]]], Engine] = InProcess,
     **options: Any,
 ) -> tuple[TrialLoop, list[AnyTrial], list[Any]]:
     """(the result, the trials as they were recorded, the models that were the best when they were kept)."""
@@ -119,7 +121,7 @@ def search(
         Search(
             space=searched,
             proposer=proposer(setting),
-            train=train,
+            engine=engine(lambda task: train(task.number, task.proposal, task.price, task.stop)),
             target=target,
             max_trials=max_trials,
             record=recorded.append,

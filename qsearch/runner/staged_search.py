@@ -23,11 +23,12 @@ from qsearch.runner.reload import reloaded
 from qsearch.runs.directory import BEST, MODEL, RunDirectory
 from qsearch.search.candidates import Candidates
 from qsearch.search.cheapest import cheapest
+from qsearch.search.engine import InProcess
 from qsearch.search.failures import in_common
 from qsearch.search.guide import Guide
 from qsearch.search.loop import INTERRUPTED, Search, TrialLoop
 from qsearch.search.modes import SearchSetting, proposer
-from qsearch.search.proposals import Proposer
+from qsearch.search.proposals import Proposal, Proposer
 from qsearch.search.seeds import SEARCH_SEED, spread
 from qsearch.search.space import SearchSpace
 from qsearch.search.trials import AnyTrial, FailedTrial, Observer, Trial
@@ -36,7 +37,7 @@ from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.fit import Recipe
 from qsearch.training.shared_model import NotShareableError, SharedModel
 from qsearch.training.shared_training import SharedTraining
-from qsearch.training.trainer import CandidateTrainer, TrainedWeights
+from qsearch.training.trainer import CandidateTrainer, Parent, TrainedWeights
 
 _WORTH_SHARING = 5
 """Trials from which on one model for all of them is sooner ready than one for each."""
@@ -101,11 +102,9 @@ class StagedSearch:
         self.best_folder = BEST
         self._proposals: Proposer | None = None
         marked = self.checkpoints.marked
-        self.known = {
-            trial.number: trial
-            for trial in self.recorded
-            if trial.number <= marked or not isinstance(trial, Trial)  # else its model was not written any more
-        }
+        self.lost = frozenset(  # their models were not written any more
+            trial.number for trial in self.recorded if trial.number > marked and isinstance(trial, Trial)
+        )
 
     def go(self) -> str:
         """Search; returns why it ended. What it came to is in the attributes, also when it is interrupted.
@@ -257,13 +256,14 @@ class StagedSearch:
             Search(
                 space=candidates.space,
                 proposer=proposals,
-                train=trainer.train,
+                engine=InProcess(lambda task: trainer.train(task, self._parent(task.proposal)), self.interrupts),
                 target=self.recipe.target,
                 max_trials=stage.trials,
                 record=record,
                 keep=keep,
                 observer=self.observer,
-                known=self.known,
+                known={trial.number: trial for trial in self.recorded},
+                lost=self.lost,
                 interrupts=self.interrupts,
                 constraints=self.constraints,
                 objection=objections(self.config, self.experiment.model, self.schedule.space),
@@ -276,6 +276,14 @@ class StagedSearch:
                 incumbent=before if stage.names <= self.base.layers.keys() else None,
             )
         )
+
+    def _parent(self, proposal: Proposal) -> Parent | None:
+        """The trial that a proposal starts from, where its weights are there."""
+        number = proposal.parent
+        if number is None or number not in self.checkpoints.kept:
+            return None
+        end = self.checkpoints.end(number) if proposal.first_epoch else None
+        return Parent(self.plan_of(number), self.checkpoints.best(number), end)
 
     def _proposer(self, stage: Stage, candidates: Candidates, folder: Path) -> Proposer:
         run = self.config.run.model_copy(update={"max_trials": stage.trials})
@@ -306,8 +314,6 @@ class StagedSearch:
             start=start,
             reference_cost=self.experiment.reference.total,
             recipe=self.recipe,
-            checkpoints=self.checkpoints,
-            plan_of=self.plan_of,
             epoch_ended=self.observer.epoch_ended,
             feeds=self.feeds,
             rates=None if stage.block is None else lambda factor: stage.rates(run.block_learning_rates, layers, factor),

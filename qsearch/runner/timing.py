@@ -10,7 +10,6 @@ from random import Random
 from qsearch.blocks.schedule import Schedule
 from qsearch.config.schedules import ScheduleConfig
 from qsearch.graph.walk import layers_by_path
-from qsearch.paths import temporary_folder
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
 from qsearch.runner.data import data_of
@@ -18,11 +17,11 @@ from qsearch.runner.experiment import Experiment
 from qsearch.runner.inputs import objective_of, recipe_of
 from qsearch.runner.placed import placed
 from qsearch.search.candidates import Candidate
+from qsearch.search.engine import Task
 from qsearch.search.modes import workload
 from qsearch.search.proposals import Proposal
 from qsearch.search.seeds import SEARCH_SEED, spread
 from qsearch.search.space import SearchSpace, Values
-from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.fit import train
 from qsearch.training.trainer import CandidateTrainer
 
@@ -97,24 +96,21 @@ def _measured(experiment: Experiment, schedule: Schedule) -> Timing:
     )
     last = schedule.stages[-1]
     layers = tuple(layers_by_path(experiment.model))
-    with temporary_folder() as folder:
-        trainer = CandidateTrainer(
-            config=config.model_copy(update={"run": run}),
-            data=data,
-            reference=experiment.model,
-            start=model,
-            reference_cost=experiment.reference.total,
-            recipe=recipe,
-            checkpoints=Checkpoints(folder),
-            plan_of=lambda _: QuantizationPlan(),
-            epoch_ended=trial.epoch_ended,
-            rates=None if last.block is None else lambda factor: last.rates(run.block_learning_rates, layers, factor),
-        )
-        values = _typical(schedule.space, spread(run.seed, SEARCH_SEED))
-        plan = schedule.space.plan(values)
-        price = experiment.costs.price(plan)
-        trial.times[0] = time.monotonic()
-        trainer.train(1, Proposal(Candidate(values, plan, price)), price, None)
+    trainer = CandidateTrainer(
+        config=config.model_copy(update={"run": run}),
+        data=data,
+        reference=experiment.model,
+        start=model,
+        reference_cost=experiment.reference.total,
+        recipe=recipe,
+        epoch_ended=trial.epoch_ended,
+        rates=None if last.block is None else lambda factor: last.rates(run.block_learning_rates, layers, factor),
+    )
+    values = _typical(schedule.space, spread(run.seed, SEARCH_SEED))
+    plan = schedule.space.plan(values)
+    price = experiment.costs.price(plan)
+    trial.times[0] = time.monotonic()
+    trainer.train(Task(number=1, proposal=Proposal(Candidate(values, plan, price)), price=price))
     final = config.final_training
     stages = []
     for stage in schedule.stages:

@@ -80,6 +80,10 @@ class Guide:
         """It goes on as long as it is asked."""
         return None
 
+    @property
+    def same_with_workers(self) -> bool:
+        return False
+
     def ask(self, number: int) -> Proposal | None:
         """What `suggest` says, which is not suggested again while it is open, nor is its like."""
         if number not in self.open:

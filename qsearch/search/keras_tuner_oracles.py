@@ -86,6 +86,15 @@ class SteadyHyperbandOracle(keras_tuner.oracles.HyperbandOracle):  # type: ignor
         )
         return int(each * self.hyperband_iterations)
 
+    def needed(self) -> list[int]:
+        """For each trial in order, how many of the first ones have to be told before it is proposed."""
+        needs: list[int] = []
+        for _ in range(self.hyperband_iterations):
+            for bracket in reversed(range(self._get_num_brackets())):
+                for number in range(self._get_num_rounds(bracket)):
+                    needs += [len(needs) if number else 0] * self._get_size(bracket, number)
+        return needs
+
     def epoch_count(self) -> int:
         """Epochs that all of them train; a promoted trial goes on from where it stopped."""
         each = 0

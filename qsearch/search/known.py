@@ -10,37 +10,29 @@ from dataclasses import replace
 from qsearch.errors import ConfigError
 from qsearch.search.candidates import Candidate
 from qsearch.search.proposals import Proposal
-from qsearch.search.trials import AnyTrial, FailedTrial, SkippedTrial, Trial
+from qsearch.search.trials import AnyTrial, FailedTrial, Trial
 
 
-def again(known: AnyTrial, proposal: Proposal) -> Trial | FailedTrial:
+def again(known: Trial | FailedTrial, proposal: Proposal) -> Trial | FailedTrial:
     """The trial that was trained for a proposal, with all that the journal rounds as it was.
 
     Raises:
-        ConfigError: it was another proposal, or was not trained.
+        ConfigError: it has no price now.
     """
-    _same(known, proposal)
     candidate = proposal.candidate
     if isinstance(known, Trial) and isinstance(candidate, Candidate):
         return replace(known, proposal=proposal, price=candidate.price)
     if isinstance(known, FailedTrial):
         return replace(known, proposal=proposal)
-    raise _differs(known, "would be trained now")
+    raise _differs(known, "cannot be priced now")
 
 
-def known_as(known: AnyTrial | None, skipped: SkippedTrial) -> None:
-    """See that what is skipped now was skipped then.
+def check_same(known: AnyTrial, proposal: Proposal) -> None:
+    """See that a trial of an earlier process is what is proposed now.
 
     Raises:
-        ConfigError: it was not.
+        ConfigError: it is not; what differs is named.
     """
-    if known is not None:
-        _same(known, skipped.proposal)
-        if not isinstance(known, SkippedTrial):
-            raise _differs(known, f"would be skipped now: {skipped.reason}")
-
-
-def _same(known: AnyTrial, proposal: Proposal) -> None:
     earlier = known.proposal
     pairs = (
         ("values", dict(earlier.values), dict(proposal.values)),

@@ -1,27 +1,28 @@
-"""The trial loop: ask for a proposal, train what can win, write down, tell the algorithm."""
+"""The trial loop: ask for proposals, train what can win, write down, tell the algorithm.
+
+Several trials may be trained at a time, and end in any order. They are written down and told in the order of their
+numbers, and what a trial is skipped for is decided by all trials before it, so that the journal of an algorithm that
+does not learn between its proposals is the same with any number of workers.
+"""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from qsearch.errors import QsearchError, plain, reason_of
-from qsearch.goal.price import Constraints, Price
+from qsearch.goal.price import Constraints
 from qsearch.goal.target import Target
 from qsearch.interrupts import Interrupts
 from qsearch.plan import QuantizationPlan
 from qsearch.search.candidates import Candidate
 from qsearch.search.curves import LearningCurves
-from qsearch.search.known import again, known_as
+from qsearch.search.engine import Engine, Outcome, Stop, Task, Weights
+from qsearch.search.known import again, check_same
 from qsearch.search.proposals import Feedback, Proposal, Proposer
 from qsearch.search.space import SearchSpace
-from qsearch.search.trials import AnyTrial, FailedTrial, Observer, SkippedTrial, Trained, Trial
-
-Weights = Any
-"""What training gives beside the figures and `keep` takes; the loop never looks into it."""
+from qsearch.search.trials import AnyTrial, FailedTrial, Observer, SkippedTrial, Trial
 
 INTERRUPTED = "interrupted"
 """Why a search ended that did not end by itself."""
@@ -29,9 +30,8 @@ MAX_IDLE = 300
 """Proposals in a row that need no training after which the search ends."""
 MAX_FAILURES = 5
 """Failures in a row, with no trial completed yet, after which the search stops."""
-
-Stop = Callable[[list[float]], str | None]
-"""Given the target metric after every epoch so far: why to stop training, or None."""
+_AHEAD = 4
+"""Trials for each slot that may have ended before one with a lower number has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +39,14 @@ class Search:
     """Everything that one search needs.
 
     Attributes:
-        objection: why a plan is not to be trained that its price does not rule out, or None; asked last.
-        train: builds and trains what is proposed as the trial of a number: what training came to, and the weights.
+        objection: why a plan is not to be trained that its price does not rule out, or None; asked last, and once.
+        engine: trains what is proposed, one or several at a time.
         max_trials: trials to train; ignored where the proposer has a number of its own.
         record: called with every trial before anything else believes it.
         keep: called with each completed trial, its weights, and whether it is the best so far; the weights are None
             of a trial that an earlier process trained.
-        known: trials of an earlier process, by number: they are not trained again.
+        known: trials of an earlier process, by number: they are not trained again, and what was skipped stays so.
+        lost: of these, the ones to train again, as their weights are wanted and not there.
         prune: do not train what cannot come among the `best_models` best, even with a perfect metric.
         whole_front: the front is wanted, so that no score rules a candidate out.
         early_stop: end the training of what can no longer win, as far as earlier learning curves tell.
@@ -57,13 +58,14 @@ class Search:
 
     space: SearchSpace
     proposer: Proposer
-    train: Callable[[int, Proposal, Price, Stop | None], tuple[Trained, Weights]]
+    engine: Engine
     target: Target
     max_trials: int
     record: Callable[[AnyTrial], None]
     keep: Callable[[Trial, Weights, bool], None]
     observer: Observer
     known: Mapping[int, AnyTrial] = field(default_factory=dict)
+    lost: Set[int] = frozenset()
     constraints: Constraints = field(default_factory=Constraints)
     objection: Callable[[QuantizationPlan], str | None] | None = None
     prune: bool = True
@@ -74,6 +76,29 @@ class Search:
     earlier: int = 0
     incumbent: Trial | None = None
     interrupts: Interrupts = field(default_factory=Interrupts)
+
+
+@dataclass(kw_only=True)
+class _Open:
+    """A proposal that is not written down yet.
+
+    Attributes:
+        told: how many trials the algorithm had been told of; None where that is all before it, or does not matter.
+        trains: whether it is to be trained; else it is skipped for what is known already.
+        objection: why it is skipped, beside its price.
+    """
+
+    number: int
+    proposal: Proposal
+    told: int | None = None
+    trains: bool = False
+    objection: str | None = None
+    outcome: Outcome | None = None
+
+    @property
+    def identity(self) -> Hashable:
+        """Of two with the same, one needs no training."""
+        return self.proposal.candidate.identity, self.proposal.epochs
 
 
 class TrialLoop:
@@ -94,7 +119,10 @@ class TrialLoop:
         self._curves = LearningCurves(None if target.limit is None else target.worth(target.limit))
         self._completed: list[Trial] = []
         self._told: dict[Hashable, Feedback] = {}
+        self._open: list[_Open] = []
         self._trained = self._idle = 0
+        self._shown = search.max_trials if search.proposer.total is None else search.proposer.total
+        """How many trials an observer is told that there will be."""
 
     def run(self) -> TrialLoop:
         """Run trials until enough of them were trained, or nothing is left that could win.
@@ -103,7 +131,11 @@ class TrialLoop:
         skipped and do not count; failed trials count.
         """
         with self._search.interrupts.held():
-            self.ended = self._run()
+            try:
+                self.ended = self._run()
+            finally:
+                for one in self._open:
+                    self._drop(one)
         return self
 
     @property
@@ -112,22 +144,124 @@ class TrialLoop:
         return None if self.best is self._search.incumbent else self.best
 
     def _run(self) -> str:
-        search = self._search
-        total = search.proposer.total
-        while total is not None or self._trained < search.max_trials:
-            number = search.earlier + len(self.trials) + 1
-            with search.interrupts.allowed():
-                proposal = search.proposer.ask(number)
-            if proposal is None or (total is None and self._idle >= MAX_IDLE):
-                return self._exhausted(total)
-            search.proposer.tell(number, self._tried(number, proposal, search.max_trials if total is None else total))
-            if self._trained >= MAX_FAILURES and not self._completed:
-                return f"the first {self._trained} trials all failed"
-        return f"all {search.max_trials} trials done"
+        while (ended := self._enough()) is None:
+            asked = self._may_ask() and self._ask()
+            if self._settle() or asked:
+                continue
+            if not self._open:
+                return self._exhausted()
+            self._wait()
+        return ended
 
-    def _exhausted(self, total: int | None) -> str:
+    def _enough(self) -> str | None:
+        """Why the search is at its end, or None."""
+        search, total = self._search, self._search.proposer.total
+        if self._trained >= MAX_FAILURES and not self._completed:
+            return f"the first {self._trained} trials all failed"
+        if total is None and self._trained >= search.max_trials:
+            return f"all {search.max_trials} trials done"
+        return self._exhausted() if total is None and self._idle >= MAX_IDLE else None
+
+    @property
+    def _done(self) -> int:
+        """The number of the last trial that was written down."""
+        return self._search.earlier + len(self.trials)
+
+    @property
+    def _next(self) -> int:
+        """The number of the trial that is asked for next."""
+        return self._done + len(self._open) + 1
+
+    def _due(self) -> bool | None:
+        """Whether an earlier process knew what is known now when it asked for the next trial; None: it did not ask."""
+        then = self._search.known.get(self._next)
+        return None if then is None else self._done == (then.number - 1 if then.told is None else then.told)
+
+    def _may_ask(self) -> bool:
+        """Whether there is a slot for another trial, and need of one."""
+        due, search = self._due(), self._search
+        if due is not None:
+            return due
+        slots = search.engine.slots
+        running = sum(one.trains and one.outcome is None for one in self._open)
+        if running >= slots or len(self._open) >= (1 if slots == 1 else _AHEAD * slots):
+            return False
+        total = search.proposer.total
+        return total is not None or self._trained + sum(one.trains for one in self._open) < search.max_trials
+
+    def _ask(self) -> bool:
+        """Open another proposal, and let it be trained where nothing speaks against it; whether there was one."""
+        search, number = self._search, self._next
+        with search.interrupts.allowed():
+            proposal = search.proposer.ask(number)
+        if proposal is None:
+            return False
+        told = self._done if self._open and not search.proposer.same_with_workers else None
+        one = _Open(number=number, proposal=proposal, told=told)
+        repeats = any(other.identity == one.identity for other in self._open)
+        self._open.append(one)
+        then = search.known.get(number)
+        if then is not None:
+            check_same(then, proposal)
+            if number not in search.lost:
+                return True
+        if not repeats and self._skipped(one) is None:
+            self._begin(one)
+        return True
+
+    def _begin(self, one: _Open) -> None:
+        """Let it be trained, unless that is known to be of no use."""
+        search, candidate = self._search, one.proposal.candidate
+        if isinstance(candidate, Candidate):
+            one.objection = None if search.objection is None else search.objection(candidate.plan)
+            if one.objection is not None:
+                return
+        one.trains = True
+        if not isinstance(candidate, Candidate):
+            one.outcome = Outcome(reason=candidate.reason)
+            return
+        trained = self._trained + sum(other.trains for other in self._open)
+        search.observer.trial_started(one.number, one.proposal, trained, self._shown)
+        stop = self._stop(candidate.price.delta) if search.early_stop else None
+        search.engine.start(Task(number=one.number, proposal=one.proposal, price=candidate.price, stop=stop))
+
+    def _drop(self, one: _Open) -> None:
+        if one.trains and one.outcome is None:
+            self._search.engine.drop(one.number)
+
+    def _wait(self) -> None:
+        """For one of the trials that are being trained."""
+        number, outcome = self._search.engine.finished()
+        next(one for one in self._open if one.number == number).outcome = outcome
+
+    def _settle(self) -> bool:
+        """Write down and tell the first of the open ones, where it is decided; whether it was."""
+        if not self._open or self._due():  # an earlier process had asked for one more
+            return False
+        search, one = self._search, self._open[0]
+        then = search.known.get(one.number)
+        trial: AnyTrial
+        if then is not None and one.number not in search.lost:
+            trial, feedback = self._as_recorded(then, one)
+        elif (skipped := self._skipped(one)) is not None:
+            self._drop(one)
+            trial, feedback = skipped
+            self._idle += 1
+            self._record(trial)
+        elif one.outcome is not None:
+            trial, feedback = self._kept(self._trial(one, one.outcome), one.outcome.weights)
+        else:
+            return False
+        self._open.pop(0)
+        self._told.setdefault(one.identity, feedback)
+        if then is None or one.number in search.lost:
+            search.observer.trial_ended(trial, self.best, self._trained, self._shown)
+        search.proposer.tell(one.number, feedback)
+        return True
+
+    def _exhausted(self) -> str:
         trained, space = self._trained, self._search.space
-        if total is not None:
+        if self._search.proposer.total is not None:
             return f"all brackets done, {trained} trials trained"
         skipped = [trial for trial in self.trials if isinstance(trial, SkippedTrial) and trial.same_as is None]
         if skipped:
@@ -136,37 +270,31 @@ class TrialLoop:
             return f"nothing left that could win inside the budget, {trained} trials trained"
         return f"all {space.size} combinations tried, {trained} trials"
 
-    def _tried(self, number: int, proposal: Proposal, total: int) -> Feedback:
-        """Skip or train a proposal, record what came of it and tell the observer."""
-        identity = (proposal.candidate.identity, proposal.epochs)
-        skipped = self._skipped(number, proposal, self._told.get(identity))
-        trial: AnyTrial
-        if skipped is not None:
-            trial, feedback = skipped
-            known_as(self._search.known.get(number), skipped[0])
-            self._idle += 1
-            self._record(trial)
-        else:
-            self._idle = 0
-            self._trained += 1
-            trial, feedback = self._judged(number, proposal, total)
-        self._told.setdefault(identity, feedback)
-        if number not in self._search.known:
-            self._search.observer.trial_ended(trial, self.best, self._trained, total)
-        return feedback
-
     def _record(self, trial: AnyTrial) -> None:
         self._search.record(trial)
         self.trials.append(trial)
 
-    def _skipped(
-        self, number: int, proposal: Proposal, earlier: Feedback | None
-    ) -> tuple[SkippedTrial, Feedback] | None:
-        """A proposal that needs no training, or None."""
+    def _as_recorded(self, then: AnyTrial, one: _Open) -> tuple[AnyTrial, Feedback]:
+        """What the journal says became of it."""
+        if not isinstance(then, SkippedTrial):
+            return self._kept(again(then, one.proposal), None)
+        self._idle += 1
+        trial = replace(then, proposal=one.proposal)
+        self._record(trial)
+        earlier = None if then.same_as is None else self._told.get(one.identity)
+        feedback = Feedback(trial=one.number, bound=then.bound)
+        return trial, feedback if earlier is None else replace(earlier, completed=False)
+
+    def _skipped(self, one: _Open) -> tuple[SkippedTrial, Feedback] | None:
+        """A proposal that needs no training, as far as the trials before it are known; or None."""
+        number, proposal = one.number, one.proposal
 
         def skip(reason: str, **facts: Any) -> SkippedTrial:
-            return SkippedTrial(number=number, proposal=proposal, reason=reason, block=self._search.block, **facts)
+            return SkippedTrial(
+                number=number, proposal=proposal, reason=reason, block=self._search.block, told=one.told, **facts
+            )
 
+        earlier = self._told.get(one.identity)
         if earlier is not None:
             return skip(f"same plan as trial {earlier.trial}", same_as=earlier.trial), replace(earlier, completed=False)
         candidate = proposal.candidate
@@ -180,8 +308,7 @@ class TrialLoop:
         if bound is not None and least is not None and bound <= least:
             reason = f"its score can be {bound:.4f} at most, not above {least:.4f}"
             return skip(reason, energy=energy, bound=bound), Feedback(trial=number, bound=bound)
-        objection = None if self._search.objection is None else self._search.objection(candidate.plan)
-        return None if objection is None else (skip(objection, energy=energy), Feedback(trial=number))
+        return None if one.objection is None else (skip(one.objection, energy=energy), Feedback(trial=number))
 
     def _least(self) -> float | None:
         """The score that a trial must pass to matter; None as long as every one does."""
@@ -191,61 +318,46 @@ class TrialLoop:
         scores = sorted((trial.score for trial in self._completed if trial.accepted), reverse=True)
         return scores[search.best_models - 1] if len(scores) >= search.best_models else None
 
-    def _judged(self, number: int, proposal: Proposal, total: int) -> tuple[Trial | FailedTrial, Feedback]:
-        """Train a proposal, and keep what it gave."""
-        known = self._search.known.get(number)
-        trial, weights = self._attempt(number, proposal, total) if known is None else (again(known, proposal), None)
+    def _kept(self, trial: Trial | FailedTrial, weights: Weights) -> tuple[Trial | FailedTrial, Feedback]:
+        """What a trial that counts is written down as; a completed one's weights are kept where they may be wanted."""
+        self._idle = 0
+        self._trained += 1
         self._record(trial)
         if not isinstance(trial, Trial):
-            return trial, Feedback(trial=number)
+            return trial, Feedback(trial=trial.number)
         self._completed.append(trial)
         target = self._search.target
-        if trial.trained.stopped is None and not proposal.first_epoch:
+        if trial.trained.stopped is None and not trial.proposal.first_epoch:
             self._curves.add([target.worth(value) for value in trial.trained.curve])
         better = self.best is None or trial.rank(target) > self.best.rank(target)
         self._search.keep(trial, weights, better)
         if better:  # only once its model is on disk
             self.best = trial
-        return trial, Feedback(trial=number, completed=True, score=trial.score, worth=target.worth(trial.metric))
+        return trial, Feedback(trial=trial.number, completed=True, score=trial.score, worth=target.worth(trial.metric))
 
-    def _attempt(self, number: int, proposal: Proposal, total: int) -> tuple[Trial | FailedTrial, Weights]:
-        search, started, candidate = self._search, time.monotonic(), proposal.candidate
-
-        def failed(reason: str) -> tuple[FailedTrial, None]:
-            seconds = time.monotonic() - started
-            return FailedTrial(
-                number=number, proposal=proposal, reason=reason, seconds=seconds, block=search.block
-            ), None
-
-        if not isinstance(candidate, Candidate):
-            return failed(candidate.reason)
-        price = candidate.price
-        try:
-            search.observer.trial_started(number, proposal, self._trained, total)
-            stop = self._stop(price.delta) if search.early_stop else None
-            with search.interrupts.allowed():
-                trained, weights = search.train(number, proposal, price, stop)
-        except QsearchError as error:
-            return failed(plain(error))
-        except Exception as error:  # one bad candidate must not end a search of hours; the journal keeps its reason
-            return failed(f"{type(error).__name__}: {reason_of(error)}")
-        metric = trained.metrics[search.target.name]
+    def _trial(self, one: _Open, outcome: Outcome) -> Trial | FailedTrial:
+        search, candidate, trained = self._search, one.proposal.candidate, outcome.trained
+        common: dict[str, Any] = {
+            "number": one.number,
+            "proposal": one.proposal,
+            "seconds": outcome.seconds,
+            "block": search.block,
+            "told": one.told,
+        }
+        if trained is None or not isinstance(candidate, Candidate):
+            return FailedTrial(**common, reason=outcome.reason)
+        price, metric, least = candidate.price, trained.metrics[search.target.name], search.constraints.metric
         score = search.target.score(metric, price.delta)
         if not math.isfinite(score):
-            return failed(f"score is {score}")
-        least = search.constraints.metric
-        trial = Trial(
-            number=number,
-            proposal=proposal,
+            return FailedTrial(**common, reason=f"score is {score}")
+        return Trial(
+            **common,
             price=price,
             trained=trained,
             target=search.target.name,
             score=score,
-            seconds=time.monotonic() - started,
             accepted=least is None or search.target.worth(metric) >= search.target.worth(least),
-            block=search.block,
         )
-        return trial, weights
 
     def _stop(self, delta: float) -> Stop:
         target, least = self._search.target, self._least()

@@ -55,7 +55,9 @@ def proposer(setting: SearchSetting) -> Proposer:
 class OracleProposer:
     """Asks an oracle of KerasTuner, and tells it."""
 
-    def __init__(self, oracle: Any, setting: SearchSetting, total: int | None = None) -> None:
+    def __init__(
+        self, oracle: Any, setting: SearchSetting, total: int | None = None, same_with_workers: bool = True
+    ) -> None:
         oracle.verbose = 0  # its tables would go to the terminal
         oracle._set_project_dir(str(setting.folder), "oracle")
         self._oracle = oracle
@@ -64,6 +66,7 @@ class OracleProposer:
         """KerasTuner's trial and what it proposes, by our number."""
         self._worst = 0.0
         self.total = total
+        self.same_with_workers = same_with_workers
 
     def ask(self, number: int) -> Proposal | None:
         if number not in self._open:
@@ -103,12 +106,30 @@ class OracleProposer:
 
 
 class HyperbandProposer(OracleProposer):
-    """Hyperband: proposals that are promoted go on from where their trial stopped."""
+    """Hyperband: proposals that are promoted go on from where their trial stopped.
+
+    Nothing is promoted before its whole round is told: KerasTuner promotes what cannot be beaten any more, in the order
+    in which trials end.
+    """
 
     def __init__(self, oracle: Any, setting: SearchSetting) -> None:
         super().__init__(oracle, setting, oracle.trial_count())
         self._ours: dict[str, int] = {}
         """Our number of each of KerasTuner's trials; of a repeated one, that of the trial it repeats."""
+        self._numbers: list[int] = []
+        """Of all that was asked for."""
+        self._needs = oracle.needed()
+
+    def ask(self, number: int) -> Proposal | None:
+        if number not in self._open:
+            place = len(self._numbers)
+            needed = self._needs[place] if place < len(self._needs) else 0
+            if any(earlier in self._open for earlier in self._numbers[:needed]):
+                return None
+        proposal = super().ask(number)
+        if proposal is not None and number not in self._numbers:
+            self._numbers.append(number)
+        return proposal
 
     def _proposal(self, proposed: Mapping[str, Any]) -> Proposal:
         first = int(proposed["tuner/initial_epoch"])
@@ -170,7 +191,7 @@ def _bayesian(setting: SearchSetting) -> Proposer:
         beta=2.6 if run.beta is None else run.beta,
         **_options(setting),
     )
-    return OracleProposer(oracle, setting)
+    return OracleProposer(oracle, setting, same_with_workers=False)  # takes open ones for worse than it expects
 
 
 def _hyperband(setting: SearchSetting) -> Proposer:

@@ -64,6 +64,10 @@ class Proposer(Protocol):
     def total(self) -> int | None:
         """How many trials it is going to propose; None where that is up to the caller."""
 
+    @property
+    def same_with_workers(self) -> bool:
+        """Whether it proposes the same trials however many are open at a time, where they are told in order."""
+
     def ask(self, number: int) -> Proposal | None:
         """What to try as trial `number`; the same however often it is asked.
 

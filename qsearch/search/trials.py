@@ -45,6 +45,8 @@ class _Tried:
     Attributes:
         number: of the trial, from 1, over the whole run.
         block: the number of the block that was searched, from 1; None for the whole network at once.
+        told: how many trials the algorithm had been told of when it proposed this one, where others were open whose
+            outcome it did not know, and that matters to it; else None.
     """
 
     status: ClassVar[str]
@@ -52,6 +54,7 @@ class _Tried:
     proposal: Proposal
     seconds: float = 0.0
     block: int | None = None
+    told: int | None = None
 
     @property
     def values(self) -> Values:
@@ -72,6 +75,7 @@ class _Tried:
             "plan": self.plan.to_dict(),
             **facts,
             "seconds": round(self.seconds, 3),
+            "told": self.told,
             "parent": proposal.parent,
             "first_epoch": proposal.first_epoch or None,
             "last_epoch": proposal.epochs,
@@ -177,7 +181,12 @@ def trial_from_dict(line: Mapping[str, Any]) -> AnyTrial:
     """
     values = {name: parse(choice) if isinstance(choice, str) else choice for name, choice in line["values"].items()}
     plan, status = QuantizationPlan.from_dict(line["plan"]), line["status"]
-    common: dict[str, Any] = {"number": line["id"], "seconds": line["seconds"], "block": line.get("block")}
+    common: dict[str, Any] = {
+        "number": line["id"],
+        "seconds": line["seconds"],
+        "block": line.get("block"),
+        "told": line.get("told"),
+    }
 
     def proposal(candidate: Candidate | Unpriced) -> Proposal:
         return Proposal(candidate, line.get("last_epoch"), line.get("first_epoch", 0), line.get("parent"))

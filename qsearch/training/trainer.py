@@ -16,13 +16,12 @@ from qsearch.goal.price import Price
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantize.transfer import transfer_weights
-from qsearch.search.loop import Stop
+from qsearch.search.engine import Stop, Task
 from qsearch.search.proposals import Proposal
 from qsearch.search.seeds import TRIAL_SEED, spread
 from qsearch.search.space import LEARNING_RATE, LEARNING_RATE_STEPS, number
 from qsearch.search.trials import Trained
 from qsearch.training.batches import Feeds
-from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.fit import Recipe, TrainingState, early_stopping_patience, train
 from qsearch.training.schedules import RateSchedule
 from qsearch.training.seeds import seed_all
@@ -37,6 +36,18 @@ class TrainedWeights:
     end: TrainingState
 
 
+@dataclass(frozen=True)
+class Parent:
+    """The trial that a candidate's weights come from: its plan, the weights of its best epoch, and where it stopped.
+
+    Where it stopped is only there for a trial that goes on with the very training.
+    """
+
+    plan: QuantizationPlan
+    best: list[Any]
+    end: TrainingState | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class CandidateTrainer:
     """Trains candidates of one search.
@@ -47,7 +58,6 @@ class CandidateTrainer:
             fresh weights.
         reference_cost: in the goal's unit.
         recipe: that of the reference.
-        plan_of: the plan of an earlier trial.
         rates: by layer, the factor of its learning rate, given what the search makes of the rate; None: it is the
             learning rate of all layers.
         feeds: the pipelines of the data.
@@ -60,22 +70,23 @@ class CandidateTrainer:
     start: keras.Model | None
     reference_cost: float
     recipe: Recipe
-    checkpoints: Checkpoints
-    plan_of: Callable[[int], QuantizationPlan]
     epoch_ended: Callable[[int, int, Any], None]
     rates: Callable[[float], Mapping[str, float]] | None = None
     feeds: Feeds = field(default_factory=Feeds)
     shared: SharedTraining | None = None
 
-    def train(self, number: int, proposal: Proposal, price: Price, stop: Stop | None) -> tuple[Trained, TrainedWeights]:
-        """Train what is proposed as trial `number`, as often as `executions_per_trial` says.
+    def train(self, task: Task, parent: Parent | None = None) -> tuple[Trained, TrainedWeights]:
+        """Train what is proposed, as often as `executions_per_trial` says.
+
+        Args:
+            parent: of the proposal; None where it has none, or its weights are not there.
 
         Returns:
             The means of the metrics over the executions, and the weights of the best one.
         """
-        recipe = self._recipe(proposal, price)
+        recipe = self._recipe(task.proposal, task.price)
         runs = [
-            self._once(number, proposal, recipe, stop, execution)
+            self._once(task.number, task.proposal, recipe, task.stop, parent, execution)
             for execution in range(self.config.run.executions_per_trial)
         ]
         target = self.recipe.target
@@ -86,12 +97,18 @@ class CandidateTrainer:
         return replace(best[0], metrics=means), best[1]
 
     def _once(
-        self, number: int, proposal: Proposal, recipe: Recipe, stop: Stop | None, execution: int
+        self,
+        number: int,
+        proposal: Proposal,
+        recipe: Recipe,
+        stop: Stop | None,
+        parent: Parent | None,
+        execution: int,
     ) -> tuple[Trained, TrainedWeights]:
         seed = spread(self.config.run.seed, TRIAL_SEED, number, *([execution] if execution else []))
         (keras.utils.set_random_seed if self.shared is None else seed_all)(seed)
         model = apply_plan(self.reference, proposal.plan)
-        state = self._start(proposal, model)
+        state = self._start(proposal, model, parent)
         recipe = replace(recipe, first_epoch=0 if state is None else proposal.first_epoch)
         if self.shared is None:
             trained, end = train(model, self.data, recipe, seed, self.epoch_ended, state, stop, feeds=self.feeds)
@@ -102,17 +119,16 @@ class CandidateTrainer:
             )
         return trained, TrainedWeights(model.get_weights(), end)
 
-    def _start(self, proposal: Proposal, model: keras.Model) -> TrainingState | None:
+    def _start(self, proposal: Proposal, model: keras.Model, parent: Parent | None) -> TrainingState | None:
         """Give a fresh model the weights it starts from; returns where its own training goes on, if it does."""
-        parent = proposal.parent if proposal.parent in self.checkpoints.kept else None
         if parent is not None and proposal.first_epoch:
-            return self.checkpoints.end(parent)
+            return parent.end
         source = self.start
         if source is None:
             return None
         if parent is not None:
-            source = apply_plan(self.reference, self.plan_of(parent))
-            source.set_weights(self.checkpoints.best(parent))
+            source = apply_plan(self.reference, parent.plan)
+            source.set_weights(parent.best)
         transfer_weights(source, model)
         return None
 

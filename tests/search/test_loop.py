@@ -15,7 +15,8 @@ from qsearch.config.search_modes import MODES
 from qsearch.errors import ModelError
 from qsearch.goal.price import Constraints, Price
 from qsearch.plan import Role
-from qsearch.search.loop import MAX_FAILURES, Stop
+from qsearch.search.engine import Stop
+from qsearch.search.loop import MAX_FAILURES
 from qsearch.search.proposals import Proposal
 from qsearch.search.seeds import spread
 from qsearch.search.space import Dimension, SearchedLayer, SearchSpace

@@ -13,8 +13,8 @@ from qsearch.config.search_modes import MODES
 from qsearch.goal.price import Constraints, Price
 from qsearch.goal.target import Target
 from qsearch.plan import Role
+from qsearch.search.engine import Stop
 from qsearch.search.front import Point, hypervolume
-from qsearch.search.loop import Stop
 from qsearch.search.modes import workload
 from qsearch.search.proposals import Proposal
 from qsearch.search.space import Dimension, SearchedLayer, SearchSpace
