@@ -71,6 +71,12 @@ class SearchError(QsearchError):
     exit_code = ExitCode.NO_TRAINING
 
 
+class WorkersError(QsearchError):
+    """Workers, or their scheduler, that cannot be reached or used."""
+
+    exit_code = ExitCode.WORKERS
+
+
 class VerificationError(QsearchError):
     """A model whose weights are not what its quantizers promise."""
 

@@ -49,6 +49,12 @@ class ExitCode(IntEnum):
         "`qsearch export`: a layer that the target cannot compute bit for bit, or an exported file that differs; the "
         "message names the first layer and what to change",
     )
+    WORKERS = (
+        10,
+        "workers",
+        "`--workers`, `--scheduler`: the scheduler cannot be reached or is gone, or no worker can train this run's "
+        "trials; what was finished before is kept and reported, and `qsearch resume` goes on",
+    )
     BUG = 70, "a bug in qsearch"
     INTERRUPTED = (
         130,

@@ -13,11 +13,11 @@ import click
 from qsearch.blocks.table import BlockTable, without_blocks
 from qsearch.cli import run as run_command
 from qsearch.cli.output import add_row, console, say, table_of
-from qsearch.cli.quiet import quiet_start
 from qsearch.config import LoadedConfig
 from qsearch.config.bounds import TEXT_CHARACTERS
 from qsearch.interrupts import Interrupts
 from qsearch.report.units import duration
+from qsearch.startup import quiet_start
 
 if TYPE_CHECKING:
     from qsearch.blocks.schedule import Schedule

@@ -11,13 +11,13 @@ import click
 
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
 from qsearch.cli.output import add_row, console, say, say_exactly, table_of
-from qsearch.cli.quiet import quiet_start
 from qsearch.config import bounds
 from qsearch.config.names import MEMORIES, MODELS, NUMBER_TYPES, PROCESSES
 from qsearch.errors import ConfigError, shown
 from qsearch.paths import expanded
 from qsearch.report import energy_tables as tables
 from qsearch.report.markdown import plain
+from qsearch.startup import quiet_start
 
 if TYPE_CHECKING:
     from qsearch.energy.estimate import EnergySettings

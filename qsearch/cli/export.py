@@ -10,11 +10,11 @@ import yaml
 
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
 from qsearch.cli.output import say
-from qsearch.cli.quiet import quiet_start
 from qsearch.config import Config
 from qsearch.config.names import TARGET_ALIASES
 from qsearch.errors import ConfigError, QsearchError, shown
 from qsearch.paths import expanded
+from qsearch.startup import quiet_start
 
 if TYPE_CHECKING:
     from qsearch.hardware.public import Exported

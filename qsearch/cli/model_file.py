@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qsearch.cli.quiet import quiet_start
 from qsearch.config.fields import is_import_path
 from qsearch.errors import ConfigError, ModelError, shown
 from qsearch.paths import expanded, unreadable
+from qsearch.startup import quiet_start
 
 if TYPE_CHECKING:
     import keras

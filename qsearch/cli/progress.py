@@ -66,7 +66,7 @@ class _PlainObserver:
     def trial_started(self, number: int, proposal: Proposal, trained: int, total: int) -> None:
         """Nothing: the line comes when the trial ends."""
 
-    def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+    def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float], trial: int | None = None) -> None:
         """Nothing: too many lines for a log."""
 
     def trial_ended(self, trial: AnyTrial, best: Trial | None, trained: int, total: int) -> None:
@@ -117,7 +117,7 @@ class _LiveObserver(_PlainObserver):
         if self.epochs is not None:
             self.progress.reset(self.epochs, info="")
 
-    def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+    def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float], trial: int | None = None) -> None:
         info = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
         if self.epochs is None:
             self.epochs = self.progress.add_task("epochs", total=epochs, info=info)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from qsearch.cli.run import read, search
+from qsearch.cli.run import read, search, workers_options
 from qsearch.errors import OutputError
 from qsearch.interrupts import Interrupts
 from qsearch.paths import as_text, expanded
@@ -19,8 +19,16 @@ from qsearch.runs.directory import CONFIG
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change what may change: --set run.max_trials=50."
 )
 @click.option("--plain", is_flag=True, help="One plain line per trial, as when the output is no terminal.")
+@workers_options
 @click.pass_obj
-def resume(interrupts: Interrupts | None, folder: Path, overrides: tuple[str, ...], plain: bool) -> int:
+def resume(
+    interrupts: Interrupts | None,
+    folder: Path,
+    overrides: tuple[str, ...],
+    plain: bool,
+    workers: int | None,
+    scheduler: str | None,
+) -> int:
     """Go on with the run in FOLDER, which was stopped, killed, or is to have more trials.
 
     Finished trials are not trained again, and the search makes those that it would have made without a break.
@@ -29,4 +37,5 @@ def resume(interrupts: Interrupts | None, folder: Path, overrides: tuple[str, ..
     if not (path / CONFIG).is_file():
         found = "has no config.yaml" if path.is_dir() else "is not a folder"
         raise OutputError(f"{path}: {found}; name the folder that qsearch run wrote, such as runs/digits")
-    return search(read(path / CONFIG, (*overrides, "run.overwrite=false"), str(path)), plain, interrupts, resume=True)
+    loaded = read(path / CONFIG, (*overrides, "run.overwrite=false"), str(path))
+    return search(loaded, plain, interrupts, True, workers, scheduler)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from qsearch.cli.output import say
-from qsearch.cli.quiet import quiet_start
 from qsearch.config import LoadedConfig, load_config
 from qsearch.exit_codes import ExitCode
 from qsearch.interrupts import Interrupts
@@ -16,6 +16,22 @@ from qsearch.paths import as_text
 from qsearch.report.units import cost, duration, energy, priced, saving
 from qsearch.runs.figures import BestModel, KeptModel, Reference
 from qsearch.runs.result import Result
+from qsearch.startup import quiet_start
+from qsearch.workers.pool import pool
+
+
+def workers_options(command: Callable[..., int]) -> Callable[..., int]:
+    """The options that let workers train trials."""
+    many = click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Train N trials at a time, each in a process of its own.",
+    )
+    where = click.option(
+        "--scheduler", metavar="ADDRESS", help="Train on the workers of a Dask cluster: tcp://host:8786, or its file."
+    )
+    return many(where(command))
 
 
 @click.command()
@@ -26,6 +42,7 @@ from qsearch.runs.result import Result
 @click.option("--output-dir", metavar="FOLDER", help="In place of run.output_dir.")
 @click.option("--plain", is_flag=True, help="One plain line per trial, as when the output is no terminal.")
 @click.option("--resume", is_flag=True, help="Go on with the run in run.output_dir, or begin it where there is none.")
+@workers_options
 @click.pass_obj
 def run(
     interrupts: Interrupts | None,
@@ -34,12 +51,14 @@ def run(
     output_dir: str | None,
     plain: bool,
     resume: bool,
+    workers: int | None,
+    scheduler: str | None,
 ) -> int:
     """Search the best quantized version of a model, as CONFIG (default: qsearch.yaml) says.
 
     CONFIG is a YAML file, or the name of a configuration that qsearch brings along, such as digits.
     """
-    return search(read(config, overrides, output_dir), plain, interrupts, resume)
+    return search(read(config, overrides, output_dir), plain, interrupts, resume, workers, scheduler)
 
 
 def read(config: Path, overrides: tuple[str, ...], output_dir: str | None) -> LoadedConfig:
@@ -47,15 +66,22 @@ def read(config: Path, overrides: tuple[str, ...], output_dir: str | None) -> Lo
     return load_config(config, [*map(as_text, overrides)], None if output_dir is None else as_text(output_dir))
 
 
-def search(loaded: LoadedConfig, plain: bool, interrupts: Interrupts | None, resume: bool = False) -> int:
+def search(
+    loaded: LoadedConfig,
+    plain: bool,
+    interrupts: Interrupts | None,
+    resume: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> int:
     """Run it and show what came of it; returns the exit code."""
     from qsearch.cli.progress import observe
 
     with quiet_start():
         from qsearch.runner.pipeline import run_loaded
 
-    with observe(plain) as observer:
-        result = run_loaded(loaded, observer, interrupts or Interrupts(), resume)
+    with pool(workers, scheduler) as found, observe(plain) as observer:
+        result = run_loaded(loaded, observer, interrupts or Interrupts(), resume, found)
     _show(result.result, result.run_directory)
     if result.result.interrupted:
         say(f"to go on: qsearch resume {shlex.quote(str(result.run_directory))}")

@@ -10,10 +10,10 @@ import click
 
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
 from qsearch.cli.output import add_row, console, say, say_exactly, table_of
-from qsearch.cli.quiet import quiet_start
 from qsearch.errors import OutputError, VerificationError
 from qsearch.files import writable, written_whole
 from qsearch.paths import expanded
+from qsearch.startup import quiet_start
 
 if TYPE_CHECKING:
     from qsearch.hardware.verify import Checked

@@ -12,22 +12,19 @@ from typing import Any
 
 import keras
 
-from qsearch.blocks.schedule import Schedule
 from qsearch.config import Config, LoadedConfig, load_config
 from qsearch.config.schema import RunConfig
 from qsearch.config.search_modes import SEARCH_MODES
-from qsearch.datasets import Dataset
-from qsearch.errors import OutputError, SearchError
+from qsearch.errors import OutputError, SearchError, WorkersError
 from qsearch.goal.price import Constraints
 from qsearch.interrupts import Interrupts
 from qsearch.plan import QuantizationPlan
 from qsearch.report.markdown import markdown
-from qsearch.runner.data import data_of
-from qsearch.runner.experiment import Experiment, read_experiment, schedule_of
+from qsearch.runner.experiment import read_experiment
 from qsearch.runner.exports import ExportOutcome, export_all
 from qsearch.runner.feasible import check_budget
-from qsearch.runner.inputs import objective_of, recipe_of
 from qsearch.runner.placed import placed
+from qsearch.runner.prepared import Prepared, prepared
 from qsearch.runner.rehearsal import final_recipe, rehearse
 from qsearch.runner.reload import reloaded
 from qsearch.runner.resume import begun, check_resumable, stopped_run
@@ -51,7 +48,8 @@ from qsearch.search.trials import AnyTrial, Observer, SilentObserver, SkippedTri
 from qsearch.training.batches import Feeds
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.devices import strategy
-from qsearch.training.fit import DivergedError, Recipe, compile_model, evaluate, train
+from qsearch.training.fit import DivergedError, compile_model, evaluate, train
+from qsearch.workers.pool import Pool, pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +89,12 @@ class RunResult:
 
 
 def run(
-    config: str | Path, overrides: Sequence[str] = (), observer: Observer | None = None, resume: bool = False
+    config: str | Path,
+    overrides: Sequence[str] = (),
+    observer: Observer | None = None,
+    resume: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
 ) -> RunResult:
     """Search the best quantized version of a model, as a configuration file says.
 
@@ -100,15 +103,24 @@ def run(
     Args:
         resume: go on with the run in `run.output_dir`, where there is one: its trials are not trained again, and it
             makes those that it would have made without a break.
+        workers: so many processes of this machine train trials, several at a time.
+        scheduler: the workers of a Dask cluster do, such as tcp://host:8786, or its scheduler file.
 
     Raises:
         QsearchError: one of its subclasses, each with an exit code of its own; see qsearch.errors.
     """
-    with Interrupts((signal.SIGINT,)) as interrupts, interrupts.allowed():
-        return run_loaded(load_config(config, overrides), observer or SilentObserver(), interrupts, resume)
+    loaded = load_config(config, overrides)
+    with Interrupts((signal.SIGINT,)) as interrupts, interrupts.allowed(), pool(workers, scheduler) as found:
+        return run_loaded(loaded, observer or SilentObserver(), interrupts, resume, found)
 
 
-def run_loaded(loaded: LoadedConfig, observer: Observer, interrupts: Interrupts, resume: bool = False) -> RunResult:
+def run_loaded(
+    loaded: LoadedConfig,
+    observer: Observer,
+    interrupts: Interrupts,
+    resume: bool = False,
+    workers: Pool | None = None,
+) -> RunResult:
     """`run` for a configuration that is already checked."""
     config = loaded.config
     stopped = stopped_run(loaded) if resume else None
@@ -123,37 +135,32 @@ def run_loaded(loaded: LoadedConfig, observer: Observer, interrupts: Interrupts,
         experiment = read_experiment(loaded)
         for line in (*experiment.unsearched, *experiment.remarks):
             observer.stage(line)
-        objective = objective_of(loaded, experiment.model)
-        data = data_of(experiment, objective)
-        recipe = recipe_of(experiment, objective, data)
-        schedule = schedule_of(experiment)
-        check_budget(experiment, schedule.space)
-        remarks = rehearse(experiment, data, recipe, schedule)
+        ready = prepared(experiment)
+        check_budget(experiment, ready.schedule.space)
+        remarks = rehearse(experiment, ready.data, ready.recipe, ready.schedule)
         for line in remarks:
             observer.stage(line)
-        experiment = replace(experiment, remarks=(*experiment.remarks, *remarks))
+        ready = replace(ready, experiment=replace(experiment, remarks=(*experiment.remarks, *remarks)))
         directory = stopped
         if directory is None:
             directory = create_directory(str(config.run.output_dir), fresh_name=config.run.overwrite)
             held.enter_context(locked(directory.path))
         held.enter_context(directory.reserved())
         return _Run(
-            experiment=experiment,
-            data=data,
-            recipe=recipe,
-            schedule=schedule,
+            ready=ready,
             directory=directory,
             observer=observer,
             interrupts=interrupts,
+            pool=workers,
             recorded=begun(directory, config),
         ).go()
 
 
 @dataclass(frozen=True)
 class _Stop:
-    """What ended a run before its time: an interruption, or a file that cannot be written."""
+    """What ended a run before its time: an interruption, a file that cannot be written, workers that are gone."""
 
-    error: KeyboardInterrupt | OutputError
+    error: KeyboardInterrupt | OutputError | WorkersError
 
     @property
     def interrupted(self) -> bool:
@@ -172,17 +179,16 @@ class _Run:
         recorded: trials of an earlier process, which goes on here.
     """
 
-    experiment: Experiment
-    data: Dataset
-    recipe: Recipe
-    schedule: Schedule
+    ready: Prepared
     directory: RunDirectory
     observer: Observer
     interrupts: Interrupts
+    pool: Pool | None
     recorded: Sequence[AnyTrial]
 
     def __post_init__(self) -> None:
         self.started = time.monotonic() - sum(trial.seconds for trial in self.recorded)
+        self.experiment, self.data, self.recipe = self.ready.experiment, self.ready.data, self.ready.recipe
         self.config: Config = self.experiment.loaded.config
         self.checkpoints = Checkpoints(self.directory.path / CHECKPOINTS)
         self.feeds = Feeds()
@@ -191,22 +197,20 @@ class _Run:
         self._train_reference()
         reference = self._figures(self.experiment.model)
         search = StagedSearch(
-            experiment=self.experiment,
-            schedule=self.schedule,
-            data=self.data,
-            recipe=self.recipe,
+            ready=self.ready,
             constraints=self._constraints(reference),
             directory=self.directory,
             checkpoints=self.checkpoints,
             feeds=self.feeds,
             observer=self.observer,
             interrupts=self.interrupts,
+            pool=self.pool,
             recorded=self.recorded,
         )
         stop, final = None, None
         try:
             ended = search.go()
-        except (KeyboardInterrupt, OutputError) as error:
+        except (KeyboardInterrupt, OutputError, WorkersError) as error:
             stop = self._stopped(error)
             ended = f"{stop.reason}; the best model is as its trial left it"
         best = search.best
@@ -222,7 +226,7 @@ class _Run:
         kept: dict[int, tuple[tuple[str, ...], Evaluation]] = {}
         exports: list[ExportOutcome] = []
         try:
-            if stop is None or stop.interrupted:
+            if stop is None or not isinstance(stop.error, OutputError):
                 for number, model in self._kept_models(search, exports if stop is None else None):
                     kept[number] = model
             if stop is None and best is not None and self.config.export:
@@ -250,9 +254,9 @@ class _Run:
         if stop is None:
             self.checkpoints.prune(search.still_needed())
         result = self._written(summary)
-        if stop is not None and isinstance(stop.error, OutputError):
+        if stop is not None and not isinstance(stop.error, KeyboardInterrupt):
             report = self.directory.path / REPORT
-            raise OutputError(f"{stop.error}; what was finished before is in {report}")
+            raise type(stop.error)(f"{stop.error}; what was finished before is in {report}")
         return RunResult(
             run_directory=self.directory.path,
             best=best,
@@ -263,7 +267,7 @@ class _Run:
             reference=self.experiment.model,
         )
 
-    def _stopped(self, error: KeyboardInterrupt | OutputError) -> _Stop:
+    def _stopped(self, error: KeyboardInterrupt | OutputError | WorkersError) -> _Stop:
         """Answer what ended a part of the run: what is finished is still evaluated and reported."""
         self.interrupts.answered()
         stop = _Stop(error)
@@ -354,7 +358,7 @@ class _Run:
             for name in mode.options
             if getattr(run, name) is not None and mode is not run.search_mode
         ]
-        return [*self.experiment.remarks, *self.schedule.notes, *search.notes(), *_about_blocks(run), *unused]
+        return [*self.experiment.remarks, *self.ready.schedule.notes, *search.notes(), *_about_blocks(run), *unused]
 
     def _nothing(self, search: StagedSearch, ended: str) -> str:
         """Why a search is without a single usable trial."""

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import keras
+
 from qsearch.blocks.lookahead import cost_in, lookahead
-from qsearch.blocks.schedule import Schedule, Stage
+from qsearch.blocks.schedule import Stage
 from qsearch.config import Config
-from qsearch.datasets import Dataset
 from qsearch.goal.price import Constraints
-from qsearch.graph.walk import layers_by_path
 from qsearch.interrupts import Interrupts
 from qsearch.paths import temporary_folder
 from qsearch.plan import QuantizationPlan
-from qsearch.runner.experiment import Experiment
 from qsearch.runner.exportable import objections
 from qsearch.runner.model_store import ModelStore
+from qsearch.runner.prepared import Prepared, shared, trainer_of
 from qsearch.runner.reload import reloaded
+from qsearch.runner.remote import setup_of
+from qsearch.runner.waiting import Remembering, Waiting
 from qsearch.runs.directory import BEST, MODEL, RunDirectory
 from qsearch.search.candidates import Candidates
 from qsearch.search.cheapest import cheapest
-from qsearch.search.engine import InProcess
+from qsearch.search.engine import Engine, InProcess
 from qsearch.search.failures import in_common
 from qsearch.search.guide import Guide
 from qsearch.search.loop import INTERRUPTED, Search, TrialLoop
@@ -34,13 +38,10 @@ from qsearch.search.space import SearchSpace
 from qsearch.search.trials import AnyTrial, FailedTrial, Observer, Trial
 from qsearch.training.batches import Feeds
 from qsearch.training.checkpoints import Checkpoints
-from qsearch.training.fit import Recipe
-from qsearch.training.shared_model import NotShareableError, SharedModel
-from qsearch.training.shared_training import SharedTraining
+from qsearch.training.shared_model import NotShareableError
 from qsearch.training.trainer import CandidateTrainer, Parent, TrainedWeights
-
-_WORTH_SHARING = 5
-"""Trials from which on one model for all of them is sooner ready than one for each."""
+from qsearch.workers.engine import WorkersEngine
+from qsearch.workers.pool import Pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,7 @@ class StagedSearch:
     its folder, which the next block reads from there.
 
     Attributes:
+        pool: workers that train the trials; None: this process trains them.
         recorded: the trials of an earlier process, which left them in the journal.
         trials: all of them, in order.
         done: the stages that have ended.
@@ -80,23 +82,24 @@ class StagedSearch:
         store: of the models of the stage that is on, or of the last one.
     """
 
-    experiment: Experiment
-    schedule: Schedule
-    data: Dataset
-    recipe: Recipe
+    ready: Prepared
     constraints: Constraints
     directory: RunDirectory
     checkpoints: Checkpoints
     feeds: Feeds
     observer: Observer
     interrupts: Interrupts = field(default_factory=Interrupts)
+    pool: Pool | None = None
     recorded: Sequence[AnyTrial] = ()
     trials: list[AnyTrial] = field(default_factory=list)
     done: list[StageResult] = field(default_factory=list)
     best: Trial | None = None
 
     def __post_init__(self) -> None:
+        self.experiment, self.schedule, self.recipe = self.ready.experiment, self.ready.schedule, self.ready.recipe
         self.config: Config = self.experiment.loaded.config
+        self.waiting = Waiting(self.checkpoints.folder / "waiting")
+        self.token = uuid.uuid4().hex
         self.base = self.schedule.space.base
         self.store = self._store(self.schedule.stages[0])
         self.best_folder = BEST
@@ -176,8 +179,10 @@ class StagedSearch:
         found, ended = None, INTERRUPTED
         try:
             with temporary_folder() as folder:
-                loop = self._loop(stage, candidates, folder)
-                loop.run()
+                proposals = self._proposals = self._proposer(stage, candidates, folder)
+                with self._engine(stage, space) as engine:
+                    loop = self._loop(stage, candidates, proposals, engine)
+                    loop.run()
         finally:
             if loop is not None:
                 found, ended = loop.found, loop.ended
@@ -230,11 +235,8 @@ class StagedSearch:
             return f"search, {self.config.run.mode}"
         return f"block {stage.number} of {len(self.schedule.stages)}, {stage.block.pattern}, {self.config.run.mode}"
 
-    def _loop(self, stage: Stage, candidates: Candidates, folder: Path) -> TrialLoop:
+    def _loop(self, stage: Stage, candidates: Candidates, proposals: Proposer, engine: Engine) -> TrialLoop:
         run, store, before = self.config.run, self.store, self.best
-        proposals = self._proposals = self._proposer(stage, candidates, folder)
-        with self.interrupts.allowed():
-            trainer = self._trainer(stage, candidates.space)
         own = self._folder(stage)
 
         def record(trial: AnyTrial) -> None:
@@ -251,12 +253,13 @@ class StagedSearch:
             needed = proposals.continues() | {trial.number}
             store.keep(trial, weights, folders, needed, run.search_mode.continues)
             self.checkpoints.mark(trial.number)
+            self.waiting.forget(trial.number)
 
         return TrialLoop(
             Search(
                 space=candidates.space,
                 proposer=proposals,
-                engine=InProcess(lambda task: trainer.train(task, self._parent(task.proposal)), self.interrupts),
+                engine=engine,
                 target=self.recipe.target,
                 max_trials=stage.trials,
                 record=record,
@@ -301,41 +304,46 @@ class StagedSearch:
         self.observer.stage(f"{self._title(stage)}: {count} trials of {epochs} epochs, {_described(candidates.space)}")
         return proposals
 
-    def _trainer(self, stage: Stage, space: SearchSpace) -> CandidateTrainer:
-        run, reference = self.config.run, self.experiment.model
-        start = reference if stage.block is not None or run.transfers else None
+    def _start(self, stage: Stage) -> keras.Model | None:
+        """The model whose weights trials start from: the best so far, the reference, or none."""
+        reference = self.ready.experiment.model
         if self.best is not None:
-            start = reloaded(self.directory.path / self.best_folder / MODEL, reference, self.base)
-        layers = tuple(layers_by_path(reference))
-        trainer = CandidateTrainer(
-            config=self.config,
-            data=self.data,
-            reference=reference,
-            start=start,
-            reference_cost=self.experiment.reference.total,
-            recipe=self.recipe,
-            epoch_ended=self.observer.epoch_ended,
-            feeds=self.feeds,
-            rates=None if stage.block is None else lambda factor: stage.rates(run.block_learning_rates, layers, factor),
-        )
-        return replace(trainer, shared=self._shared(stage, space, trainer))
+            return reloaded(self.directory.path / self.best_folder / MODEL, reference, self.base)
+        return reference if stage.block is not None or self.config.run.transfers else None
 
-    def _shared(self, stage: Stage, space: SearchSpace, trainer: CandidateTrainer) -> SharedTraining | None:
-        """One model for all trials of a stage, where that is possible and worth its tracing."""
-        wanted = self.config.run.trials
-        if wanted == "rebuilt" or (wanted == "auto" and stage.trials < _WORTH_SHARING) or self._is_behind(stage):
-            return None
-        recipe = trainer.usual_recipe
+    @contextmanager
+    def _engine(self, stage: Stage, space: SearchSpace) -> Iterator[Engine]:
+        """What trains the stage's trials: this process, or workers."""
+        if self.pool is None:
+            with self.interrupts.allowed():
+                trainer = self._trainer(stage, space)
+            yield InProcess(lambda task: trainer.train(task, self._parent(task.proposal)), self.interrupts)
+            return
+        with self.interrupts.allowed():
+            start = self._start(stage)
+            best = None if self.best is None or start is None else Parent(self.base, start.get_weights(), None)
+            pool = self.pool
+            setup = setup_of(self.token, self.ready, stage, self.base, best, pool.count, pool.threads)
+        engine = WorkersEngine(
+            pool,
+            setup,
+            lambda task: (task, self._parent(task.proposal)),
+            lambda one: self.observer.epoch_ended(**one),
+            self.observer.stage,
+            self.interrupts,
+        )
+        with engine:
+            yield Remembering(engine, self.waiting)
+
+    def _trainer(self, stage: Stage, space: SearchSpace) -> CandidateTrainer:
+        trainer = trainer_of(self.ready, stage, self._start(stage), self.feeds, self.observer.epoch_ended)
+        if self._is_behind(stage):
+            return trainer
         try:
-            shared = SharedModel(self.experiment.model, space)
-            return SharedTraining(shared, recipe, self.data.train.steps(recipe.batch_size))
+            return shared(trainer, self.ready.experiment.loaded, space, stage.trials)
         except NotShareableError as error:
-            if wanted == "shared":
-                raise self.experiment.loaded.error(
-                    ("run", "trials"), f"found 'shared', and {error}; allowed here: auto, rebuilt"
-                ) from None
             self.observer.stage(f"each trial is trained in a model of its own: {error}")
-            return None
+            return trainer
 
     def _guide(self, candidates: Candidates, trials: int, seed: int) -> Guide:
         run, target, least = self.config.run, self.recipe.target, self.constraints.metric

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
+
+from qsearch.goal.target import Target
 
 MIN_CURVES = 3
 """Curves needed before anything is said."""
@@ -38,3 +41,26 @@ class LearningCurves:
             return now + _SLACK * max(end - then for then, end in known)
         left = min((self._limit - end) / max(self._limit - then, 1e-12) for then, end in known)
         return self._limit - min(left / _SLACK, 1.0) * (self._limit - now)
+
+
+@dataclass(frozen=True)
+class EarlyStop:
+    """Given the target metric after every epoch of a trial so far, why to stop its training, or None.
+
+    Attributes:
+        delta: of the trial's cost.
+        least: the score that it must pass to matter.
+    """
+
+    curves: LearningCurves
+    target: Target
+    delta: float
+    least: float
+
+    def __call__(self, curve: list[float]) -> str | None:
+        target = self.target
+        reach = self.curves.reach([target.worth(value) for value in curve])
+        if reach is None:
+            return None
+        score = target.score(target.worth(reach), self.delta)
+        return None if score > self.least else f"a score of {score:.4f} is in reach, {self.least:.4f} needed"

@@ -17,8 +17,8 @@ from qsearch.goal.target import Target
 from qsearch.interrupts import Interrupts
 from qsearch.plan import QuantizationPlan
 from qsearch.search.candidates import Candidate
-from qsearch.search.curves import LearningCurves
-from qsearch.search.engine import Engine, Outcome, Stop, Task, Weights
+from qsearch.search.curves import EarlyStop, LearningCurves
+from qsearch.search.engine import Engine, Outcome, Task, Weights
 from qsearch.search.known import again, check_same
 from qsearch.search.proposals import Feedback, Proposal, Proposer
 from qsearch.search.space import SearchSpace
@@ -222,7 +222,8 @@ class TrialLoop:
             return
         trained = self._trained + sum(other.trains for other in self._open)
         search.observer.trial_started(one.number, one.proposal, trained, self._shown)
-        stop = self._stop(candidate.price.delta) if search.early_stop else None
+        least = self._least() if search.early_stop else None
+        stop = None if least is None else EarlyStop(self._curves, search.target, candidate.price.delta, least)
         search.engine.start(Task(number=one.number, proposal=one.proposal, price=candidate.price, stop=stop))
 
     def _drop(self, one: _Open) -> None:
@@ -358,15 +359,3 @@ class TrialLoop:
             score=score,
             accepted=least is None or search.target.worth(metric) >= search.target.worth(least),
         )
-
-    def _stop(self, delta: float) -> Stop:
-        target, least = self._search.target, self._least()
-
-        def stop(curve: list[float]) -> str | None:
-            reach = self._curves.reach([target.worth(value) for value in curve])
-            if reach is None or least is None:
-                return None
-            score = target.score(target.worth(reach), delta)
-            return None if score > least else f"a score of {score:.4f} is in reach, {least:.4f} needed"
-
-        return stop

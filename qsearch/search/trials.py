@@ -238,8 +238,8 @@ class Observer(Protocol):
     def trial_started(self, number: int, proposal: Proposal, trained: int, total: int) -> None:
         """Trial `number` is about to be trained, as the one after `trained` of `total`."""
 
-    def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
-        """`epoch` of `epochs` is done, of whatever is being trained."""
+    def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float], trial: int | None = None) -> None:
+        """`epoch` of `epochs` is done, of whatever is being trained; of `trial`, where several are at a time."""
 
     def trial_ended(self, trial: AnyTrial, best: Trial | None, trained: int, total: int) -> None:
         """A trial is recorded, `trained` of `total` are; `best` is the best so far."""
@@ -252,6 +252,6 @@ class SilentObserver:
 
     def trial_started(self, number: int, proposal: Proposal, trained: int, total: int) -> None: ...
 
-    def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None: ...
+    def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float], trial: int | None = None) -> None: ...
 
     def trial_ended(self, trial: AnyTrial, best: Trial | None, trained: int, total: int) -> None: ...

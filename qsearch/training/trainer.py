@@ -30,10 +30,13 @@ from qsearch.training.shared_training import SharedTraining
 
 @dataclass(frozen=True)
 class TrainedWeights:
-    """What training leaves of a candidate's model: the weights of its best epoch, and where training stopped."""
+    """What training leaves of a candidate's model: the weights of its best epoch, and where training stopped.
+
+    Where it stopped is None where nothing goes on from there.
+    """
 
     best: list[Any]
-    end: TrainingState
+    end: TrainingState | None
 
 
 @dataclass(frozen=True)
