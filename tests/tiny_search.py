@@ -122,6 +122,7 @@ def search(
             train=train,
             target=target,
             max_trials=max_trials,
+            max_failures=config.max_failures,
             record=recorded.append,
             keep=keep,
             observer=SilentObserver(),

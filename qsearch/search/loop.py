@@ -18,6 +18,7 @@ from qsearch.search.curves import LearningCurves
 from qsearch.search.known import again, known_as
 from qsearch.search.proposals import Feedback, Proposal, Proposer
 from qsearch.search.space import SearchSpace
+from qsearch.search.time_limits import OutOfTimeError
 from qsearch.search.trials import AnyTrial, FailedTrial, Observer, SkippedTrial, Trained, Trial
 
 Weights = Any
@@ -27,8 +28,6 @@ INTERRUPTED = "interrupted"
 """Why a search ended that did not end by itself."""
 MAX_IDLE = 300
 """Proposals in a row that need no training after which the search ends."""
-MAX_FAILURES = 5
-"""Failures in a row, with no trial completed yet, after which the search stops."""
 
 Stop = Callable[[list[float]], str | None]
 """Given the target metric after every epoch so far: why to stop training, or None."""
@@ -42,6 +41,9 @@ class Search:
         objection: why a plan is not to be trained that its price does not rule out, or None; asked last.
         train: builds and trains what is proposed as the trial of a number: what training came to, and the weights.
         max_trials: trials to train; ignored where the proposer has a number of its own.
+        max_failures: failed trials, with none completed, after which the search ends.
+        out_of_time: why the search has to end now, or None; asked before each proposal. A trial whose training raises
+            OutOfTimeError is dropped, and the search ends.
         record: called with every trial before anything else believes it.
         keep: called with each completed trial, its weights, and whether it is the best so far; the weights are None
             of a trial that an earlier process trained.
@@ -60,6 +62,7 @@ class Search:
     train: Callable[[int, Proposal, Price, Stop | None], tuple[Trained, Weights]]
     target: Target
     max_trials: int
+    max_failures: int
     record: Callable[[AnyTrial], None]
     keep: Callable[[Trial, Weights, bool], None]
     observer: Observer
@@ -74,6 +77,7 @@ class Search:
     earlier: int = 0
     incumbent: Trial | None = None
     interrupts: Interrupts = field(default_factory=Interrupts)
+    out_of_time: Callable[[], str | None] = lambda: None
 
 
 class TrialLoop:
@@ -83,12 +87,14 @@ class TrialLoop:
         trials: all of them so far, in order.
         best: the best completed one, or the incumbent while none beats it.
         ended: why the search ended.
+        cut_short: whether it was for want of time.
     """
 
     def __init__(self, search: Search) -> None:
         self.trials: list[AnyTrial] = []
         self.best = search.incumbent
         self.ended = INTERRUPTED
+        self.cut_short = False
         self._search = search
         target = search.target
         self._curves = LearningCurves(None if target.limit is None else target.worth(target.limit))
@@ -116,14 +122,26 @@ class TrialLoop:
         total = search.proposer.total
         while total is not None or self._trained < search.max_trials:
             number = search.earlier + len(self.trials) + 1
+            reason = None if number in search.known else search.out_of_time()
+            if reason is not None:
+                return self._cut_short(reason)
             with search.interrupts.allowed():
                 proposal = search.proposer.ask(number)
             if proposal is None or (total is None and self._idle >= MAX_IDLE):
                 return self._exhausted(total)
-            search.proposer.tell(number, self._tried(number, proposal, search.max_trials if total is None else total))
-            if self._trained >= MAX_FAILURES and not self._completed:
+            try:
+                told = self._tried(number, proposal, search.max_trials if total is None else total)
+            except OutOfTimeError as error:
+                return self._cut_short(str(error))
+            search.proposer.tell(number, told)
+            if self._trained >= search.max_failures and not self._completed:
                 return f"the first {self._trained} trials all failed"
         return f"all {search.max_trials} trials done"
+
+    def _cut_short(self, reason: str) -> str:
+        self.cut_short = True
+        trained = sum(not isinstance(trial, SkippedTrial) for trial in self.trials)
+        return f"{reason}, {trained} trials trained"
 
     def _exhausted(self, total: int | None) -> str:
         trained, space = self._trained, self._search.space
@@ -225,6 +243,8 @@ class TrialLoop:
             stop = self._stop(price.delta) if search.early_stop else None
             with search.interrupts.allowed():
                 trained, weights = search.train(number, proposal, price, stop)
+        except OutOfTimeError:
+            raise
         except QsearchError as error:
             return failed(plain(error))
         except Exception as error:  # one bad candidate must not end a search of hours; the journal keeps its reason
