@@ -51,7 +51,8 @@ Duration = Annotated[float, BeforeValidator(_duration)]
 
 def in_words(seconds: float) -> str:
     """`10 min` for 600, `1 h 30 min` for 5400, `0.5 s` for 0.5."""
-    words, rest = [], seconds
+    words: list[str] = []
+    rest = seconds
     for unit, length in _SECONDS.items():
         if unit == "s":
             words += [f"{rest:.6g} s"] if rest or not words else []

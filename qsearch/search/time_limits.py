@@ -15,7 +15,15 @@ class TrialTimeoutError(SearchError):
 
 
 class OutOfTimeError(SearchError):
-    """The time of the whole run is up; what is being trained is dropped."""
+    """The time of the whole run is up; what is being trained is dropped.
+
+    Attributes:
+        place: how far training had come.
+    """
+
+    def __init__(self, message: str, place: str = "") -> None:
+        super().__init__(message)
+        self.place = place
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class TimeLimit:
     """
 
     seconds: float | None
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=lambda: time.monotonic())
 
     @property
     def is_over(self) -> bool:
@@ -69,6 +77,6 @@ class Deadlines:
         """
         reason = run_out(self.run)
         if reason is not None:
-            raise OutOfTimeError(reason)
+            raise OutOfTimeError(reason, place())
         if self.trial.is_over:
             raise TrialTimeoutError(f"took longer than run.trial_timeout, {self.trial}, {place()}")
