@@ -250,6 +250,8 @@ class _Run:
         except OutputError as error:
             stop = self._stopped(error)
             ended = f"{ended}; {stop.reason}"
+        if stop is None and not search.cut_short:
+            self.checkpoints.prune(search.still_needed())
         summary = RunSummary(
             experiment=self.experiment,
             data=self.data,
@@ -265,9 +267,8 @@ class _Run:
             notes=[*(outcome.text for outcome in exports), *self._notes(search)],
             interrupted=stop is not None and stop.interrupted,
             seconds=time.monotonic() - self.started,
+            disk=self.directory.disk_bytes(),
         )
-        if stop is None and not search.cut_short:
-            self.checkpoints.prune(search.still_needed())
         result = self._written(summary)
         if stop is not None and isinstance(stop.error, OutputError):
             report = self.directory.path / REPORT

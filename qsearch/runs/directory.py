@@ -33,7 +33,9 @@ from qsearch.errors import OutputError
 from qsearch.files import failing_writes, written_whole
 from qsearch.paths import expanded
 from qsearch.plan import QuantizationPlan
+from qsearch.runs.disk import bytes_in
 from qsearch.runs.journal import append_trial
+from qsearch.runs.lock import LOCK
 from qsearch.runs.plain_json import as_json
 from qsearch.search.trials import AnyTrial
 
@@ -57,6 +59,14 @@ class RunDirectory:
     @property
     def model_path(self) -> Path:
         return self.path / BEST / MODEL
+
+    def disk_bytes(self) -> tuple[int, int]:
+        """What it takes of the disk, and the checkpoints' part, without what is there only while a process runs.
+
+        The files that are written last, which tell it, are not counted either.
+        """
+        others = (RESERVED, LOCK, RESULT, ENERGY, REPORT)
+        return bytes_in(self.path, others), bytes_in(self.path / CHECKPOINTS)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file whole, or not at all."""
