@@ -286,6 +286,7 @@ class _Run:
     def _stopped(self, error: KeyboardInterrupt | OutputError) -> _Stop:
         """Answer what ended a part of the run: what is finished is still evaluated and reported."""
         self.interrupts.answered()
+        self.directory.check_exists()
         stop = _Stop(error)
         self.observer.stage(f"{stop.reason}; what is finished is evaluated and reported")
         return stop

@@ -60,6 +60,18 @@ class RunDirectory:
     def model_path(self) -> Path:
         return self.path / BEST / MODEL
 
+    def check_exists(self) -> None:
+        """See that it is still there.
+
+        Raises:
+            OutputError: it was taken away.
+        """
+        if not self.path.is_dir():
+            raise OutputError(
+                f"{self.path} is gone: deleted, moved, or with a disk that was taken away; what is left of it, "
+                "wherever it is now, goes on with qsearch resume"
+            )
+
     def disk_bytes(self) -> tuple[int, int]:
         """What it takes of the disk, and the checkpoints' part, without what is there only while a process runs.
 
@@ -70,7 +82,7 @@ class RunDirectory:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file whole, or not at all."""
-        with written_whole(self.path / name) as aside:
+        with written_whole(self.path / name, self.path) as aside:
             aside.write_text(text, encoding="utf-8")
 
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:
@@ -100,20 +112,20 @@ class RunDirectory:
 
     def save_model(self, name: str, model: keras.Model, plan: QuantizationPlan) -> None:
         """Write a model and its plan into a folder, in place of what is there."""
-        with written_whole(self.path / name / MODEL) as aside:
+        with written_whole(self.path / name / MODEL, self.path) as aside:
             model.save(aside)
         self.write_text(f"{name}/{PLAN}", yaml.safe_dump(plan.to_dict(), sort_keys=False))
 
     def copy_model(self, name: str, other: str) -> None:
         """Write a saved model and its plan into another folder, in place of what is there."""
         source = self.path / name
-        with written_whole(self.path / other / MODEL) as aside:
+        with written_whole(self.path / other / MODEL, self.path) as aside:
             shutil.copyfile(source / MODEL, aside)
         self.write_text(f"{other}/{PLAN}", (source / PLAN).read_text(encoding="utf-8"))
 
     def set_aside_best(self) -> None:
         """Keep the best model as its trial left it, before final training changes it."""
-        with written_whole(self.path / _BEFORE_FINAL) as aside:
+        with written_whole(self.path / _BEFORE_FINAL, self.path) as aside:
             shutil.copyfile(self.model_path, aside)
 
     def take_back_best(self) -> None:
