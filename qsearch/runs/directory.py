@@ -1,7 +1,7 @@
 """The run directory: part of the public face, its layout described in docs/run_directory.md.
 
     config.yaml        the resolved configuration, which loads again
-    environment.json   versions, platform, seed
+    environment.json   versions, platform, seed, fingerprints of files and samples
     trials.jsonl       one line per finished trial, written as it finishes
     best/model.keras   the best model so far, trained; at the end the final one
     best/plan.yaml     its quantizers and filters per layer
@@ -21,6 +21,7 @@ whole files; the journal is appended to, line by line, each on disk before the s
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ RESULT, ENERGY, REPORT = "result.json", "energy.json", "report.md"
 BEST, MODEL, PLAN = "best", "model.keras", "plan.yaml"
 CHECKPOINTS = "checkpoints"
 _BEFORE_FINAL = f"{CHECKPOINTS}/before_final.keras"
+_FIRST_YEAR = 1980
 RESERVED, RESERVED_BYTES = ".reserved", 512 * 1024
 
 
@@ -112,6 +114,12 @@ class RunDirectory:
 
     def save_model(self, name: str, model: keras.Model, plan: QuantizationPlan) -> None:
         """Write a model and its plan into a folder, in place of what is there."""
+        year = time.localtime(time.time()).tm_year
+        if year < _FIRST_YEAR:
+            raise OutputError(
+                f"{self.path / name / MODEL} cannot be written: the clock of this machine says {year}, and model files, "
+                f"which are zip archives, know no year before {_FIRST_YEAR}; set the clock, and go on with qsearch resume"
+            )
         with written_whole(self.path / name / MODEL, self.path) as aside:
             model.save(aside)
         self.write_text(f"{name}/{PLAN}", yaml.safe_dump(plan.to_dict(), sort_keys=False))

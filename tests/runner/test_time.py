@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +14,7 @@ from slow import slow
 from tiny_run import tiny
 
 import qsearch
-from qsearch.errors import SearchError
+from qsearch.errors import OutputError, SearchError
 from qsearch.search import time_limits
 from qsearch.search.trials import FailedTrial, SilentObserver, Trial
 
@@ -133,6 +135,22 @@ def test_time_that_is_up_before_anything_was_searched(tmp_path: Path, clock: Mad
         qsearch.run(config, ["run.time_limit=2h"], clock(at("reference", 1, 2 * HOUR)))
     with pytest.raises(SearchError, match=r"run\.time_limit: no trial was completed \(the time limit of 1 h .*, 0 tri"):
         qsearch.run(config, ["run.time_limit=1h"], clock(at("1", 1, HOUR)), resume=True)
+
+
+def test_a_clock_that_is_set_while_a_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, now = tiny(tmp_path, tmp_path / "out"), time.time
+    sets = ["run.max_trials=1", "run.trial_timeout=1h", "run.time_limit=1h", "reference.epochs=1", "run.epochs=1"]
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(OutputError, match=r"clock of this machine says 19\d\d, .* 1980"),
+    ):
+        patched.setattr(time, "time", lambda: now() % (365 * 86_400))  # a machine that keeps no time without power
+        qsearch.run(config, sets)
+    days = itertools.cycle((0.0, 1000.0, -1000.0))
+    monkeypatch.setattr(time, "time", lambda: now() + 86_400 * next(days))
+    result = qsearch.run(config, sets, resume=True).result
+    assert result.ended == "all 1 trials done"
+    assert 0 < result.seconds < HOUR
 
 
 BLOCKS = ["run.blocks=['^conv', '^(?!conv)']", "run.schedule_block=sequential", "run.max_trials=2"]
