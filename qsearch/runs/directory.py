@@ -117,8 +117,9 @@ class RunDirectory:
         year = time.localtime(time.time()).tm_year
         if year < _FIRST_YEAR:
             raise OutputError(
-                f"{self.path / name / MODEL} cannot be written: the clock of this machine says {year}, and model files, "
-                f"which are zip archives, know no year before {_FIRST_YEAR}; set the clock, and go on with qsearch resume"
+                f"{self.path / name / MODEL} cannot be written: the clock of this machine says {year}, and model "
+                f"files, which are zip archives, know no year before {_FIRST_YEAR}; set the clock, and go on with "
+                "qsearch resume"
             )
         with written_whole(self.path / name / MODEL, self.path) as aside:
             model.save(aside)
