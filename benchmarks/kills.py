@@ -90,7 +90,8 @@ def left(folder: Path) -> tuple[Any, ...]:
     journal = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     result = json.loads((folder / "result.json").read_text())
     for one in (*journal, result, *(result.get("blocks") or ())):
-        one.pop("seconds", None)
+        for name in ("seconds", "disk_bytes", "checkpoint_bytes"):
+            one.pop(name, None)
     weights: list[bytes] = []
     with tempfile.TemporaryDirectory() as aside:
         subprocess.run(["unzip", "-qo", folder / "best" / "model.keras", "-d", aside], check=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -16,16 +17,21 @@ _ASIDE = ".partial."
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, within: Path | None = None) -> Iterator[Path]:
     """Gives a path beside `path` to write to, which takes its place once all of it is on the disk.
 
     Whatever goes wrong, an error or an interruption, what was at `path` stays, and nothing is left beside it. A link
     goes on pointing to what is written; a file keeps its permissions.
 
+    Args:
+        within: a folder that has to be there: where it was taken away, it is not made again with this file alone.
+
     Raises:
         OutputError: the file cannot be written; see `failing_writes`.
     """
     with failing_writes(path):
+        if within is not None and not within.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(within))
         target = path.resolve() if path.is_symlink() else path
         target.parent.mkdir(parents=True, exist_ok=True)
         aside = _new_file_beside(target, path.suffix)

@@ -20,7 +20,7 @@ from annotated_types import Ge, Gt, Le, Lt  # noqa: E402
 from pydantic import BeforeValidator, PlainValidator  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
 
-from qsearch.config import chosen, fields, goals, limits, schema  # noqa: E402
+from qsearch.config import chosen, durations, fields, goals, limits, schema  # noqa: E402
 from qsearch.config.names import OPTIMIZERS  # noqa: E402
 from qsearch.config.section import Section  # noqa: E402
 
@@ -33,6 +33,7 @@ with *none* may be left out; what then counts (a default of the mode, of Keras' 
 """
 WORDS: tuple[tuple[Any, str], ...] = (
     (fields.Energy, "energy: pJ, or a text as 20nJ"),
+    (durations.Duration, "time: seconds, or a text as 90s, 10min, 1h30min"),
     (fields.Share, "part: 1% or 0.01"),
     (fields.Fraction, "part: 1% or 0.01"),
     (fields.ImportPath, "import path"),

@@ -124,6 +124,7 @@ def search(
             engine=engine(lambda task: train(task.number, task.proposal, task.price, task.stop)),
             target=target,
             max_trials=max_trials,
+            max_failures=config.max_failures,
             record=recorded.append,
             keep=keep,
             observer=SilentObserver(),

@@ -20,6 +20,7 @@ from pydantic import (
 from qsearch.config import bounds
 from qsearch.config.augment import Augment, AugmentConfig
 from qsearch.config.chosen import Chosen, Losses, Metric
+from qsearch.config.durations import Duration
 from qsearch.config.fields import (
     BitWidth,
     Bool,
@@ -286,6 +287,9 @@ class RunConfig(Section):
     epochs: Count = 10
     batch_size: Count = 32
     executions_per_trial: Count = 1
+    trial_timeout: Duration | None = None
+    time_limit: Duration | None = None
+    max_failures: Count = 5
     max_epochs: Count | None = None
     factor: Annotated[int, Strict(), Field(ge=2, le=bounds.COUNT)] | None = None
     hyperband_iterations: Count | None = None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from qsearch.errors import LONGEST_LINE, LONGEST_VALUE, one_line
 from qsearch.plan import QuantizationPlan
-from qsearch.report.units import cost, duration, energy, priced, saving
+from qsearch.report.units import cost, duration, energy, priced, saving, size
 from qsearch.runs.figures import (
     BestModel,
     BlockResult,
@@ -72,8 +72,16 @@ def _summary(result: Result) -> str:
     counts = result.trials
     return (
         f"{text}\n\n{selected}\n\n{counts.completed} trials completed, {counts.failed} failed, "
-        f"{counts.skipped} skipped, in {duration(result.seconds)}; {result.ended}."
+        f"{counts.skipped} skipped, in {duration(result.seconds)}; {result.ended}.{_disk(result)}"
     )
+
+
+def _disk(result: Result) -> str:
+    """Nothing of runs by versions that did not tell."""
+    if result.disk_bytes is None:
+        return ""
+    part = result.checkpoint_bytes
+    return f"\n\nDisk: {size(result.disk_bytes)}{f', of which checkpoints for resume {size(part)}' if part else ''}."
 
 
 def _footprints(reference: Footprint | None, best: Footprint | None) -> list[str]:

@@ -22,6 +22,14 @@ def bits(count: float) -> str:
     return f"{count:.4g} bit"
 
 
+def size(count: int) -> str:
+    """`1.2 MB` for 1,234,567 bytes."""
+    for scale, prefix in _PREFIXES:
+        if count >= scale:
+            return f"{count / scale:.1f} {prefix}B"
+    return f"{count} bytes"
+
+
 def cost(value: float, unit: str) -> str:
     """A cost in its goal's unit, `pJ` or `bits`."""
     return energy(value) if unit == "pJ" else bits(value)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from qsearch.config import Config, LoadedConfig, load_config
-from qsearch.config.schema import RunConfig
-from qsearch.config.search_modes import SEARCH_MODES
 from qsearch.errors import OutputError, SearchError, WorkersError
 from qsearch.goal.price import Constraints
 from qsearch.interrupts import Interrupts
@@ -23,6 +22,7 @@ from qsearch.report.markdown import markdown
 from qsearch.runner.experiment import read_experiment
 from qsearch.runner.exports import ExportOutcome, export_all
 from qsearch.runner.feasible import check_budget
+from qsearch.runner.notes import nothing_found, unused_keys
 from qsearch.runner.placed import placed
 from qsearch.runner.prepared import Prepared, prepared
 from qsearch.runner.rehearsal import final_recipe, rehearse
@@ -30,6 +30,7 @@ from qsearch.runner.reload import reloaded
 from qsearch.runner.resume import begun, check_resumable, stopped_run
 from qsearch.runner.staged_search import StagedSearch
 from qsearch.runner.summary import RunSummary
+from qsearch.runner.unchanged import Inputs
 from qsearch.runs.directory import (
     BEST,
     CHECKPOINTS,
@@ -44,7 +45,8 @@ from qsearch.runs.figures import Evaluation
 from qsearch.runs.lock import locked
 from qsearch.runs.result import Result
 from qsearch.search.seeds import FINAL_SEED, REFERENCE_SEED, spread
-from qsearch.search.trials import AnyTrial, Observer, SilentObserver, SkippedTrial, Trained, Trial
+from qsearch.search.time_limits import Deadlines, OutOfTimeError, TimeLimit, run_out
+from qsearch.search.trials import AnyTrial, Observer, SilentObserver, Trained, Trial
 from qsearch.training.batches import Feeds
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.devices import strategy
@@ -123,19 +125,25 @@ def run_loaded(
 ) -> RunResult:
     """`run` for a configuration that is already checked."""
     config = loaded.config
+    limit = TimeLimit(config.run.time_limit)
     stopped = stopped_run(loaded) if resume else None
     scope, devices = strategy(config.run.distribution_strategy)
     with ExitStack() as held:
         if stopped is not None:
             check_resumable(loaded, stopped)
             held.enter_context(locked(stopped.path))
+        inputs = Inputs.of(config, stopped)
         held.enter_context(scope)
         held.enter_context(placed(loaded))
         observer.stage(f"model {config.model.origin}, data set {config.dataset.origin}, {devices}")
         experiment = read_experiment(loaded)
+        versions = inputs.other_versions(config.run.seed)
+        if versions is not None:
+            experiment = replace(experiment, remarks=(versions, *experiment.remarks))
         for line in (*experiment.unsearched, *experiment.remarks):
             observer.stage(line)
         ready = prepared(experiment)
+        known = inputs.with_data(ready.data)
         check_budget(experiment, ready.schedule.space)
         remarks = rehearse(experiment, ready.data, ready.recipe, ready.schedule)
         for line in remarks:
@@ -152,7 +160,8 @@ def run_loaded(
             observer=observer,
             interrupts=interrupts,
             pool=workers,
-            recorded=begun(directory, config),
+            recorded=begun(directory, config, known),
+            limit=limit,
         ).go()
 
 
@@ -177,6 +186,8 @@ class _Run:
 
     Attributes:
         recorded: trials of an earlier process, which goes on here.
+        limit: the time of this process.
+        late: what was left out for want of time, a line each.
     """
 
     ready: Prepared
@@ -185,6 +196,8 @@ class _Run:
     interrupts: Interrupts
     pool: Pool | None
     recorded: Sequence[AnyTrial]
+    limit: TimeLimit
+    late: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.started = time.monotonic() - sum(trial.seconds for trial in self.recorded)
@@ -206,6 +219,7 @@ class _Run:
             interrupts=self.interrupts,
             pool=self.pool,
             recorded=self.recorded,
+            limit=self.limit,
         )
         stop, final = None, None
         try:
@@ -215,7 +229,9 @@ class _Run:
             ended = f"{stop.reason}; the best model is as its trial left it"
         best = search.best
         if best is None and stop is None:
-            raise SearchError(self._nothing(search, ended))
+            raise SearchError(nothing_found(search, ended, self.directory.path / JOURNAL))
+        if search.cut_short:
+            self._note(f"`qsearch resume {shlex.quote(str(self.directory.path))}` goes on, for {self.limit} more")
         if best is not None and stop is None:
             try:
                 final = self._train_final(best)
@@ -227,14 +243,19 @@ class _Run:
         exports: list[ExportOutcome] = []
         try:
             if stop is None or not isinstance(stop.error, OutputError):
-                for number, model in self._kept_models(search, exports if stop is None else None):
+                exported = None if stop is not None or search.is_partial else exports
+                for number, model in self._kept_models(search, exported):
                     kept[number] = model
-            if stop is None and best is not None and self.config.export:
+            if search.is_partial and self.config.export:
+                self._note("export: left out, as there are blocks that were not searched")
+            elif stop is None and best is not None and self.config.export:
                 self.observer.stage(f"export: {', '.join(one.name for one in self.config.export)}")
                 exports += export_all(self.config, self._load(best), self.data.test, self.directory.path)
         except OutputError as error:
             stop = self._stopped(error)
             ended = f"{ended}; {stop.reason}"
+        if stop is None and not search.cut_short:
+            self.checkpoints.prune(search.still_needed())
         summary = RunSummary(
             experiment=self.experiment,
             data=self.data,
@@ -250,9 +271,8 @@ class _Run:
             notes=[*(outcome.text for outcome in exports), *self._notes(search)],
             interrupted=stop is not None and stop.interrupted,
             seconds=time.monotonic() - self.started,
+            disk=self.directory.disk_bytes(),
         )
-        if stop is None:
-            self.checkpoints.prune(search.still_needed())
         result = self._written(summary)
         if stop is not None and not isinstance(stop.error, KeyboardInterrupt):
             report = self.directory.path / REPORT
@@ -270,6 +290,7 @@ class _Run:
     def _stopped(self, error: KeyboardInterrupt | OutputError | WorkersError) -> _Stop:
         """Answer what ended a part of the run: what is finished is still evaluated and reported."""
         self.interrupts.answered()
+        self.directory.check_exists()
         stop = _Stop(error)
         self.observer.stage(f"{stop.reason}; what is finished is evaluated and reported")
         return stop
@@ -293,8 +314,14 @@ class _Run:
         self.observer.stage(f"reference: {epochs} epochs" if epochs else "reference: not trained (epochs: 0)")
         if epochs:
             seed = spread(self.config.run.seed, REFERENCE_SEED)
+            model, ended, deadlines = self.experiment.model, self.observer.epoch_ended, Deadlines(self.limit)
             try:
-                train(self.experiment.model, self.data, self.recipe, seed, self.observer.epoch_ended, feeds=self.feeds)
+                train(model, self.data, self.recipe, seed, ended, feeds=self.feeds, deadlines=deadlines)
+            except OutOfTimeError as error:
+                raise SearchError(
+                    f"run.time_limit: {self.limit} was over while the reference was trained, {error.place}, so that "
+                    "nothing was searched; allow more time, or lower reference.epochs"
+                ) from None
             except DivergedError as error:
                 rate = f"reference.optimizer.learning_rate ({self.recipe.optimizer.learning_rate:g})"
                 fix = (
@@ -317,13 +344,26 @@ class _Run:
         final = self.config.final_training
         if final is None or not final.epochs:
             return None
+        if self.limit.is_over:
+            self._note(f"final training: left out, as {run_out(self.limit)}")
+            return None
         self.observer.stage(f"final training of trial {best.number}: {final.epochs} epochs")
         recipe = final_recipe(self.recipe, final)
         self.directory.set_aside_best()
         seed = spread(self.config.run.seed, FINAL_SEED)
         keras.utils.set_random_seed(seed)  # before loading: layers with noise seed themselves when they are made
         model = self._load(best)
-        trained, _ = train(model, self.data, recipe, seed, self.observer.epoch_ended, feeds=self.feeds)
+        trained, _ = train(
+            model,
+            self.data,
+            recipe,
+            seed,
+            self.observer.epoch_ended,
+            stop=lambda _: run_out(self.limit),
+            feeds=self.feeds,
+        )
+        if trained.stopped is not None:
+            self._note(f"final training: ended after epoch {trained.epochs} of {final.epochs}, as {trained.stopped}")
         self.directory.save_model(BEST, model, best.plan)
         return trained
 
@@ -350,38 +390,10 @@ class _Run:
             parameters=model.count_params(),
         )
 
+    def _note(self, line: str) -> None:
+        self.late.append(line)
+        self.observer.stage(line)
+
     def _notes(self, search: StagedSearch) -> list[str]:
-        run = self.config.run
-        unused = [
-            f"run.{name}: is for mode {mode.name}; not used in mode {run.mode}"
-            for mode in SEARCH_MODES.values()
-            for name in mode.options
-            if getattr(run, name) is not None and mode is not run.search_mode
-        ]
-        return [*self.experiment.remarks, *self.ready.schedule.notes, *search.notes(), *_about_blocks(run), *unused]
-
-    def _nothing(self, search: StagedSearch, ended: str) -> str:
-        """Why a search is without a single usable trial."""
-        if all(isinstance(trial, SkippedTrial) for trial in search.trials):
-            return (
-                f"run.budget: no candidate is inside it ({ended}); the cheapest takes "
-                f"{search.cheapest_energy():,.2f} pJ; what was looked at is in {self.directory.path / JOURNAL}"
-            )
-        return (
-            f"no trial was completed ({ended}): {search.why_failed()}; "
-            f"every trial is in {self.directory.path / JOURNAL}"
-        )
-
-
-def _about_blocks(run: RunConfig) -> list[str]:
-    """Keys that mean nothing in this kind of search."""
-    if run.blocks:
-        if run.transfer_weights is False:
-            return [
-                "run.transfer_weights: false is for the whole network at once; blocks start from the best model so far"
-            ]
-        return []
-    given = [
-        key for key in ("min_trials_per_block", "block_learning_rates", "blocks_to_come") if key in run.model_fields_set
-    ]
-    return [f"run.{key}: is for a search block by block; not used without run.blocks" for key in given]
+        own = (*self.late, *search.notes(), *unused_keys(self.config.run))
+        return [*self.experiment.remarks, *self.ready.schedule.notes, *own]

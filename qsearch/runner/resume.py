@@ -17,7 +17,16 @@ from qsearch.runs.environment import environment
 from qsearch.runs.journal import mended, trials_so_far
 from qsearch.search.trials import AnyTrial
 
-_MAY_CHANGE = ("run.max_trials", "run.output_dir", "run.overwrite", "final_training", "export")
+_MAY_CHANGE = (
+    "run.max_trials",
+    "run.trial_timeout",
+    "run.time_limit",
+    "run.max_failures",
+    "run.output_dir",
+    "run.overwrite",
+    "final_training",
+    "export",
+)
 """Keys, with all below them, that decide nothing about trials that are finished."""
 _MOST = 8
 """Differences that are told."""
@@ -65,14 +74,16 @@ def check_resumable(loaded: LoadedConfig, directory: RunDirectory) -> None:
     trials_so_far(directory.path / JOURNAL)
 
 
-def begun(directory: RunDirectory, config: Config) -> tuple[AnyTrial, ...]:
+def begun(directory: RunDirectory, config: Config, inputs: Mapping[str, Any]) -> tuple[AnyTrial, ...]:
     """Write what a run begins with, and give the trials that it has already.
 
-    What an interrupted run has written at its end beside the journal and the best model is made anew.
+    What an interrupted run has written at its end beside the journal and the best model is made anew; the environment
+    stays the one that it was begun in.
     """
     clear_unfinished(directory.path)
     directory.write_text(CONFIG, to_yaml(config))
-    directory.write_json(ENVIRONMENT, environment(config.run.seed))
+    if not (directory.path / ENVIRONMENT).exists():
+        directory.write_json(ENVIRONMENT, environment(config.run.seed, inputs))
     directory.take_back_best()
     shutil.rmtree(directory.path / "models", ignore_errors=True)
     mended(directory.path / JOURNAL)

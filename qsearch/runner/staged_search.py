@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import keras
@@ -35,7 +35,8 @@ from qsearch.search.modes import SearchSetting, proposer
 from qsearch.search.proposals import Proposal, Proposer
 from qsearch.search.seeds import SEARCH_SEED, spread
 from qsearch.search.space import SearchSpace
-from qsearch.search.trials import AnyTrial, FailedTrial, Observer, Trial
+from qsearch.search.time_limits import NO_LIMIT, TimeLimit, run_out
+from qsearch.search.trials import AnyTrial, FailedTrial, Observer, SkippedTrial, Trial
 from qsearch.training.batches import Feeds
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.shared_model import NotShareableError
@@ -76,6 +77,8 @@ class StagedSearch:
     Attributes:
         pool: workers that train the trials; None: this process trains them.
         recorded: the trials of an earlier process, which left them in the journal.
+        limit: the time of the whole run.
+        cut_short: whether it ended for want of time.
         trials: all of them, in order.
         done: the stages that have ended.
         best: the best trial so far, whose model is in the folder "best".
@@ -91,6 +94,8 @@ class StagedSearch:
     interrupts: Interrupts = field(default_factory=Interrupts)
     pool: Pool | None = None
     recorded: Sequence[AnyTrial] = ()
+    limit: TimeLimit = NO_LIMIT
+    cut_short: bool = False
     trials: list[AnyTrial] = field(default_factory=list)
     done: list[StageResult] = field(default_factory=list)
     best: Trial | None = None
@@ -121,7 +126,12 @@ class StagedSearch:
         ended = ""
         try:
             for stage in self.schedule.stages:
+                if self.done and not self._is_begun(stage) and self.limit.is_over:
+                    self.cut_short = True
+                    return self._cut("before", stage)
                 ended = self._stage(stage)
+                if self.cut_short:
+                    return ended if stage.number is None else self._cut("in", stage)
         finally:
             if self.best is not None:  # in the end a model is worth what it costs
                 price = self.experiment.costs.price(self.best.plan)
@@ -129,6 +139,16 @@ class StagedSearch:
         if len(self.schedule.stages) == 1:
             return ended
         return f"all {len(self.schedule.stages)} blocks searched"
+
+    def _cut(self, where: str, stage: Stage) -> str:
+        trained = sum(not isinstance(trial, SkippedTrial) for trial in self.trials)
+        count = len(self.schedule.stages)
+        return f"{run_out(self.limit)} {where} block {stage.number} of {count}, {trained} trials trained"
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether there are blocks that were not searched to the end, for want of time."""
+        return self.cut_short and self.schedule.stages[0].number is not None
 
     def notes(self) -> list[str]:
         """Blocks in which nothing was found, and why."""
@@ -185,8 +205,9 @@ class StagedSearch:
                     loop.run()
         finally:
             if loop is not None:
-                found, ended = loop.found, loop.ended
-            if found is not None and (ended != INTERRUPTED or before is None or self._outranks(found, before)):
+                found, ended, self.cut_short = loop.found, loop.ended, loop.cut_short
+            whole = ended != INTERRUPTED and not self.cut_short
+            if found is not None and (whole or before is None or self._outranks(found, before)):
                 self.best = found
             self.done.append(
                 StageResult(
@@ -200,12 +221,16 @@ class StagedSearch:
                     seconds=time.monotonic() - started,
                 )
             )
-        if found is not None:
+        if found is not None and whole:
             self.base = found.plan
             self.best_folder = self._folder(stage)
             if stage.block is not None and not self._is_behind(stage):
                 self.directory.copy_model(self.best_folder, BEST)
         return ended
+
+    def _is_begun(self, stage: Stage) -> bool:
+        """Whether an earlier process came to it, whose trials are only read."""
+        return any((trial.block or 0) >= (stage.number or 0) for trial in self.recorded)
 
     def _is_behind(self, stage: Stage) -> bool:
         """Whether an earlier process went on to the blocks after it, whose models are on disk."""
@@ -262,12 +287,14 @@ class StagedSearch:
                 engine=engine,
                 target=self.recipe.target,
                 max_trials=stage.trials,
+                max_failures=run.max_failures,
                 record=record,
                 keep=keep,
                 observer=self.observer,
                 known={trial.number: trial for trial in self.recorded},
                 lost=self.lost,
                 interrupts=self.interrupts,
+                out_of_time=lambda: run_out(self.limit),
                 constraints=self.constraints,
                 objection=objections(self.config, self.experiment.model, self.schedule.space),
                 prune=run.prune,
@@ -331,12 +358,14 @@ class StagedSearch:
             lambda one: self.observer.epoch_ended(**one),
             self.observer.stage,
             self.interrupts,
+            lambda: run_out(self.limit),
         )
         with engine:
             yield Remembering(engine, self.waiting)
 
     def _trainer(self, stage: Stage, space: SearchSpace) -> CandidateTrainer:
         trainer = trainer_of(self.ready, stage, self._start(stage), self.feeds, self.observer.epoch_ended)
+        trainer = replace(trainer, limit=self.limit)
         if self._is_behind(stage):
             return trainer
         try:

@@ -48,6 +48,7 @@ class RunSummary:
         reference, best_figures: of the trained reference and of the best model as saved.
         final: what final training came to; None without it.
         best: the winning trial; None when none was completed before an interruption.
+        disk: bytes of the run directory, and of its checkpoints.
         kept: further trials whose models were saved: as what, and their figures.
     """
 
@@ -65,6 +66,7 @@ class RunSummary:
     notes: Sequence[str]
     interrupted: bool
     seconds: float
+    disk: tuple[int, int]
 
     def result(self) -> Result:
         """The content of result.json."""
@@ -103,6 +105,8 @@ class RunSummary:
             ended=self.ended,
             interrupted=self.interrupted,
             seconds=round(self.seconds, 1),
+            disk_bytes=self.disk[0],
+            checkpoint_bytes=self.disk[1],
             blocks_to_come=config.run.blocks_to_come if config.run.blocks else None,
             blocks=tuple(self._block(stage) for stage in self.stages if stage.stage.number is not None),
             notes=(*self.experiment.unsearched, *self.notes, *self.experiment.space.notes),

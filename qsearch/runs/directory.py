@@ -1,7 +1,7 @@
 """The run directory: part of the public face, its layout described in docs/run_directory.md.
 
     config.yaml        the resolved configuration, which loads again
-    environment.json   versions, platform, seed
+    environment.json   versions, platform, seed, fingerprints of files and samples
     trials.jsonl       one line per finished trial, written as it finishes
     best/model.keras   the best model so far, trained; at the end the final one
     best/plan.yaml     its quantizers and filters per layer
@@ -21,6 +21,7 @@ whole files; the journal is appended to, line by line, each on disk before the s
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -33,7 +34,9 @@ from qsearch.errors import OutputError
 from qsearch.files import failing_writes, written_whole
 from qsearch.paths import expanded
 from qsearch.plan import QuantizationPlan
+from qsearch.runs.disk import bytes_in
 from qsearch.runs.journal import append_trial
+from qsearch.runs.lock import LOCK
 from qsearch.runs.plain_json import as_json
 from qsearch.search.trials import AnyTrial
 
@@ -45,6 +48,7 @@ RESULT, ENERGY, REPORT = "result.json", "energy.json", "report.md"
 BEST, MODEL, PLAN = "best", "model.keras", "plan.yaml"
 CHECKPOINTS = "checkpoints"
 _BEFORE_FINAL = f"{CHECKPOINTS}/before_final.keras"
+_FIRST_YEAR = 1980
 RESERVED, RESERVED_BYTES = ".reserved", 512 * 1024
 
 
@@ -58,9 +62,29 @@ class RunDirectory:
     def model_path(self) -> Path:
         return self.path / BEST / MODEL
 
+    def check_exists(self) -> None:
+        """See that it is still there.
+
+        Raises:
+            OutputError: it was taken away.
+        """
+        if not self.path.is_dir():
+            raise OutputError(
+                f"{self.path} is gone: deleted, moved, or with a disk that was taken away; what is left of it, "
+                "wherever it is now, goes on with qsearch resume"
+            )
+
+    def disk_bytes(self) -> tuple[int, int]:
+        """What it takes of the disk, and the checkpoints' part, without what is there only while a process runs.
+
+        The files that are written last, which tell it, are not counted either.
+        """
+        others = (RESERVED, LOCK, RESULT, ENERGY, REPORT)
+        return bytes_in(self.path, others), bytes_in(self.path / CHECKPOINTS)
+
     def write_text(self, name: str, text: str) -> None:
         """Write a file whole, or not at all."""
-        with written_whole(self.path / name) as aside:
+        with written_whole(self.path / name, self.path) as aside:
             aside.write_text(text, encoding="utf-8")
 
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:
@@ -90,20 +114,27 @@ class RunDirectory:
 
     def save_model(self, name: str, model: keras.Model, plan: QuantizationPlan) -> None:
         """Write a model and its plan into a folder, in place of what is there."""
-        with written_whole(self.path / name / MODEL) as aside:
+        year = time.localtime(time.time()).tm_year
+        if year < _FIRST_YEAR:
+            raise OutputError(
+                f"{self.path / name / MODEL} cannot be written: the clock of this machine says {year}, and model "
+                f"files, which are zip archives, know no year before {_FIRST_YEAR}; set the clock, and go on with "
+                "qsearch resume"
+            )
+        with written_whole(self.path / name / MODEL, self.path) as aside:
             model.save(aside)
         self.write_text(f"{name}/{PLAN}", yaml.safe_dump(plan.to_dict(), sort_keys=False))
 
     def copy_model(self, name: str, other: str) -> None:
         """Write a saved model and its plan into another folder, in place of what is there."""
         source = self.path / name
-        with written_whole(self.path / other / MODEL) as aside:
+        with written_whole(self.path / other / MODEL, self.path) as aside:
             shutil.copyfile(source / MODEL, aside)
         self.write_text(f"{other}/{PLAN}", (source / PLAN).read_text(encoding="utf-8"))
 
     def set_aside_best(self) -> None:
         """Keep the best model as its trial left it, before final training changes it."""
-        with written_whole(self.path / _BEFORE_FINAL) as aside:
+        with written_whole(self.path / _BEFORE_FINAL, self.path) as aside:
             shutil.copyfile(self.model_path, aside)
 
     def take_back_best(self) -> None:

@@ -31,6 +31,8 @@ class Result(Part):
         best: None where no trial was completed before an interruption.
         dearer: None where a trial is cheaper than the reference.
         demands: None where the user made none.
+        disk_bytes: what the run directory takes, without this file, report.md and energy.json; checkpoint_bytes: of
+            these, what going on needs. None in files of versions that did not tell.
         blocks: of a search block by block.
     """
 
@@ -62,6 +64,8 @@ class Result(Part):
     ended: str
     interrupted: bool
     seconds: float
+    disk_bytes: int | None = None
+    checkpoint_bytes: int | None = None
     blocks_to_come: str | None
     blocks: tuple[BlockResult, ...]
     notes: tuple[str, ...]

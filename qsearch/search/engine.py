@@ -11,6 +11,7 @@ from qsearch.errors import QsearchError, plain, reason_of
 from qsearch.goal.price import Price
 from qsearch.interrupts import Interrupts
 from qsearch.search.proposals import Proposal
+from qsearch.search.time_limits import OutOfTimeError
 from qsearch.search.trials import Trained
 
 Weights = Any
@@ -59,14 +60,22 @@ class Engine(Protocol):
         """Begin a task, now or as soon as there is a slot for it."""
 
     def finished(self) -> tuple[int, Outcome]:
-        """Wait for one of the tasks that were started: its number, and what became of it."""
+        """Wait for one of the tasks that were started: its number, and what became of it.
+
+        Raises:
+            OutOfTimeError: the time of the whole run is up.
+        """
 
     def drop(self, number: int) -> None:
         """A started task is not wanted any more; `finished` will not give it."""
 
 
 def attempt(train: Train, task: Task) -> Outcome:
-    """Train a task; one bad candidate must not end a search of hours, so that its reason is data."""
+    """Train a task; one bad candidate must not end a search of hours, so that its reason is data.
+
+    Raises:
+        OutOfTimeError: the time of the whole run is up.
+    """
     started = time.monotonic()
 
     def failed(reason: str) -> Outcome:
@@ -74,6 +83,8 @@ def attempt(train: Train, task: Task) -> Outcome:
 
     try:
         trained, weights = train(task)
+    except OutOfTimeError:
+        raise
     except QsearchError as error:
         return failed(plain(error))
     except Exception as error:

@@ -22,14 +22,13 @@ from qsearch.search.engine import Engine, Outcome, Task, Weights
 from qsearch.search.known import again, check_same
 from qsearch.search.proposals import Feedback, Proposal, Proposer
 from qsearch.search.space import SearchSpace
+from qsearch.search.time_limits import OutOfTimeError
 from qsearch.search.trials import AnyTrial, FailedTrial, Observer, SkippedTrial, Trial
 
 INTERRUPTED = "interrupted"
 """Why a search ended that did not end by itself."""
 MAX_IDLE = 300
 """Proposals in a row that need no training after which the search ends."""
-MAX_FAILURES = 5
-"""Failures in a row, with no trial completed yet, after which the search stops."""
 _AHEAD = 4
 """Trials for each slot that may have ended before one with a lower number has."""
 
@@ -42,6 +41,9 @@ class Search:
         objection: why a plan is not to be trained that its price does not rule out, or None; asked last, and once.
         engine: trains what is proposed, one or several at a time.
         max_trials: trials to train; ignored where the proposer has a number of its own.
+        max_failures: failed trials, with none completed, after which the search ends.
+        out_of_time: why the search has to end now, or None; asked before each proposal. A trial whose training raises
+            OutOfTimeError is dropped, and the search ends.
         record: called with every trial before anything else believes it.
         keep: called with each completed trial, its weights, and whether it is the best so far; the weights are None
             of a trial that an earlier process trained.
@@ -61,6 +63,7 @@ class Search:
     engine: Engine
     target: Target
     max_trials: int
+    max_failures: int
     record: Callable[[AnyTrial], None]
     keep: Callable[[Trial, Weights, bool], None]
     observer: Observer
@@ -76,6 +79,7 @@ class Search:
     earlier: int = 0
     incumbent: Trial | None = None
     interrupts: Interrupts = field(default_factory=Interrupts)
+    out_of_time: Callable[[], str | None] = lambda: None
 
 
 @dataclass(kw_only=True)
@@ -108,12 +112,14 @@ class TrialLoop:
         trials: all of them so far, in order.
         best: the best completed one, or the incumbent while none beats it.
         ended: why the search ended.
+        cut_short: whether it was for want of time.
     """
 
     def __init__(self, search: Search) -> None:
         self.trials: list[AnyTrial] = []
         self.best = search.incumbent
         self.ended = INTERRUPTED
+        self.cut_short = False
         self._search = search
         target = search.target
         self._curves = LearningCurves(None if target.limit is None else target.worth(target.limit))
@@ -133,6 +139,10 @@ class TrialLoop:
         with self._search.interrupts.held():
             try:
                 self.ended = self._run()
+            except OutOfTimeError as error:
+                self.cut_short = True
+                trained = sum(not isinstance(trial, SkippedTrial) for trial in self.trials)
+                self.ended = f"{error}, {trained} trials trained"
             finally:
                 for one in self._open:
                     self._drop(one)
@@ -156,7 +166,7 @@ class TrialLoop:
     def _enough(self) -> str | None:
         """Why the search is at its end, or None."""
         search, total = self._search, self._search.proposer.total
-        if self._trained >= MAX_FAILURES and not self._completed:
+        if self._trained >= search.max_failures and not self._completed:
             return f"the first {self._trained} trials all failed"
         if total is None and self._trained >= search.max_trials:
             return f"all {search.max_trials} trials done"
@@ -192,6 +202,9 @@ class TrialLoop:
     def _ask(self) -> bool:
         """Open another proposal, and let it be trained where nothing speaks against it; whether there was one."""
         search, number = self._search, self._next
+        late = None if number in search.known else search.out_of_time()
+        if late is not None:
+            raise OutOfTimeError(late)
         with search.interrupts.allowed():
             proposal = search.proposer.ask(number)
         if proposal is None:

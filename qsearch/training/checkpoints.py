@@ -26,7 +26,7 @@ class Checkpoints:
 
     def save_reference(self, weights: list[Any]) -> None:
         """Keep the weights of the trained reference."""
-        with written_whole(self._reference) as aside:
+        with written_whole(self._reference, self.folder.parent) as aside:
             numpy.savez(aside, **{f"best_{index}": array for index, array in enumerate(weights)})
 
     def reference(self) -> list[Any] | None:
@@ -35,7 +35,7 @@ class Checkpoints:
 
     def mark(self, trial: int) -> None:
         """Note that all is on disk that is wanted of the trials up to this one."""
-        with written_whole(self._mark) as aside:
+        with written_whole(self._mark, self.folder.parent) as aside:
             aside.write_text(f"{trial}\n", encoding="utf-8")
 
     @property
@@ -58,7 +58,7 @@ class Checkpoints:
             parts |= {"end": end.weights, "optimizer": end.optimizer}
             parts |= {f"schedule_{name}": [numpy.asarray(value)] for name, value in end.schedule.items()}
         arrays = {f"{part}_{index}": array for part, values in parts.items() for index, array in enumerate(values)}
-        with written_whole(self._path(trial)) as aside:
+        with written_whole(self._path(trial), self.folder.parent) as aside:
             numpy.savez(aside, **arrays)
         self.kept.add(trial)
 

@@ -19,11 +19,13 @@ from qsearch.datasets.trouble import feeding, surfaced
 from qsearch.errors import ConfigError, ModelError, QsearchError, SearchError, layer_of, plain, raised_here, told
 from qsearch.goal.target import Target
 from qsearch.graph.walk import head_names
+from qsearch.search.time_limits import Deadlines
 from qsearch.search.trials import Trained
 from qsearch.training.augmentation import Augmentation
 from qsearch.training.augmented import augmented
 from qsearch.training.averages import Averages
 from qsearch.training.batches import Feeds, steps_of_one_call, take_steps
+from qsearch.training.deadlines import Clock
 from qsearch.training.objective import Objective
 from qsearch.training.rates import variable_factors, with_factors
 from qsearch.training.resizable import assign_all
@@ -99,6 +101,7 @@ def train(
     stop: Callable[[list[float]], str | None] | None = None,
     compiled: bool = False,
     feeds: Feeds | None = None,
+    deadlines: Deadlines | None = None,
 ) -> tuple[Trained, TrainingState]:
     """Compile and train `model`, and leave it with the weights of its best epoch on the selection set.
 
@@ -109,12 +112,14 @@ def train(
         stop: given the target metric after every epoch, why to stop, or None.
         compiled: whether the model is compiled for this already, and stays so.
         feeds: the pipelines of trainings before, on the same data.
+        deadlines: until when.
 
     Returns:
         What training came to, and where it stopped.
 
     Raises:
         DivergedError: no epoch had a finite metric.
+        OutOfTimeError, TrialTimeoutError: a deadline has passed.
     """
     if compiled:
         seed_all(seed)
@@ -144,6 +149,8 @@ def train(
     callbacks += recipe.schedule.callbacks(rate, {} if state is None else state.schedule)
     if recipe.patience is not None:
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=recipe.patience, mode="min"))
+    if deadlines is not None:
+        callbacks.append(Clock(deadlines))
     if batches is not None:
         fed = batches.arguments(seed, recipe.first_epoch, call)
         callbacks.insert(0, batches)

@@ -11,6 +11,7 @@ import keras
 from qsearch.datasets import Dataset
 from qsearch.graph.walk import head_names
 from qsearch.search.space import Values
+from qsearch.search.time_limits import Deadlines
 from qsearch.search.trials import Trained
 from qsearch.training.batches import Feeds
 from qsearch.training.fit import EpochEnded, Recipe, TrainingState, optimizer_of, train
@@ -60,6 +61,7 @@ class SharedTraining:
         state: TrainingState | None = None,
         stop: Callable[[list[float]], str | None] | None = None,
         feeds: Feeds | None = None,
+        deadlines: Deadlines | None = None,
     ) -> tuple[Trained, TrainingState]:
         """`fit.train`, and `model` gets the weights.
 
@@ -70,7 +72,7 @@ class SharedTraining:
         shared = self.shared
         shared.load(model, values)
         self._compile(recipe, data.train.steps(recipe.batch_size))
-        trained, end = train(shared.model, data, recipe, seed, epoch_ended, state, stop, compiled=True, feeds=feeds)
+        trained, end = train(shared.model, data, recipe, seed, epoch_ended, state, stop, True, feeds, deadlines)
         assign_all(model.weights, shared.weights())
         return trained, end
 

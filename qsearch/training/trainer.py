@@ -20,6 +20,7 @@ from qsearch.search.engine import Stop, Task
 from qsearch.search.proposals import Proposal
 from qsearch.search.seeds import TRIAL_SEED, spread
 from qsearch.search.space import LEARNING_RATE, LEARNING_RATE_STEPS, number
+from qsearch.search.time_limits import NO_LIMIT, Deadlines, TimeLimit
 from qsearch.search.trials import Trained
 from qsearch.training.batches import Feeds
 from qsearch.training.fit import Recipe, TrainingState, early_stopping_patience, train
@@ -65,6 +66,7 @@ class CandidateTrainer:
             learning rate of all layers.
         feeds: the pipelines of the data.
         shared: one model that all of them are trained in; None: each is trained in its own.
+        limit: of the whole run.
     """
 
     config: Config
@@ -77,6 +79,7 @@ class CandidateTrainer:
     rates: Callable[[float], Mapping[str, float]] | None = None
     feeds: Feeds = field(default_factory=Feeds)
     shared: SharedTraining | None = None
+    limit: TimeLimit = NO_LIMIT
 
     def train(self, task: Task, parent: Parent | None = None) -> tuple[Trained, TrainedWeights]:
         """Train what is proposed, as often as `executions_per_trial` says.
@@ -86,10 +89,14 @@ class CandidateTrainer:
 
         Returns:
             The means of the metrics over the executions, and the weights of the best one.
+
+        Raises:
+            OutOfTimeError, TrialTimeoutError: it takes longer than it may, all executions together.
         """
+        deadlines = Deadlines(self.limit, TimeLimit(self.config.run.trial_timeout))
         recipe = self._recipe(task.proposal, task.price)
         runs = [
-            self._once(task.number, task.proposal, recipe, task.stop, parent, execution)
+            self._once(task.number, task.proposal, recipe, task.stop, parent, execution, deadlines)
             for execution in range(self.config.run.executions_per_trial)
         ]
         target = self.recipe.target
@@ -107,6 +114,7 @@ class CandidateTrainer:
         stop: Stop | None,
         parent: Parent | None,
         execution: int,
+        deadlines: Deadlines,
     ) -> tuple[Trained, TrainedWeights]:
         seed = spread(self.config.run.seed, TRIAL_SEED, number, *([execution] if execution else []))
         (keras.utils.set_random_seed if self.shared is None else seed_all)(seed)
@@ -114,11 +122,13 @@ class CandidateTrainer:
         state = self._start(proposal, model, parent)
         recipe = replace(recipe, first_epoch=0 if state is None else proposal.first_epoch)
         if self.shared is None:
-            trained, end = train(model, self.data, recipe, seed, self.epoch_ended, state, stop, feeds=self.feeds)
+            trained, end = train(
+                model, self.data, recipe, seed, self.epoch_ended, state, stop, feeds=self.feeds, deadlines=deadlines
+            )
         else:
             values = proposal.values
             trained, end = self.shared.train(
-                model, values, self.data, recipe, seed, self.epoch_ended, state, stop, self.feeds
+                model, values, self.data, recipe, seed, self.epoch_ended, state, stop, self.feeds, deadlines
             )
         return trained, TrainedWeights(model.get_weights(), end)
 

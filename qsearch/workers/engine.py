@@ -11,6 +11,7 @@ from typing import Any
 from qsearch.errors import WorkersError, one_line, text_of
 from qsearch.interrupts import Interrupts
 from qsearch.search.engine import Outcome, Task
+from qsearch.search.time_limits import OutOfTimeError
 from qsearch.workers.pool import Pool
 from qsearch.workers.worker import Setup, UnfitError, work
 
@@ -29,6 +30,7 @@ class WorkersEngine:
         reported: Callable[[Any], None],
         noted: Callable[[str], None],
         interrupts: Interrupts,
+        out_of_time: Callable[[], str | None],
     ) -> None:
         """
         Args:
@@ -36,9 +38,10 @@ class WorkersEngine:
             call_of: what a session is given for a task.
             reported: is called with what sessions report, in this thread.
             noted: is called with what people should know.
+            out_of_time: why the run has to end now, or None.
         """
         self._pool, self._call_of, self._interrupts = pool, call_of, interrupts
-        self._reported, self._noted = reported, noted
+        self._reported, self._noted, self._out_of_time = reported, noted, out_of_time
         self._key, self._setup = uuid.uuid4().hex, pickle.dumps(setup)
         self._held: Any = None
         self._futures: dict[int, Any] = {}
@@ -97,6 +100,7 @@ class WorkersEngine:
 
         Raises:
             WorkersError: the scheduler is gone, or no worker can train.
+            OutOfTimeError: the time of the whole run is up.
         """
         with self._interrupts.allowed():
             while True:
@@ -105,6 +109,9 @@ class WorkersEngine:
                     number = self._ended.get(timeout=_LOOK)
                 except queue.Empty:
                     self._pool.check()
+                    late = self._out_of_time()
+                    if late is not None:
+                        raise OutOfTimeError(late) from None
                     continue
                 future = self._futures.get(number)
                 if future is None or not future.done():  # dropped, or given to another worker

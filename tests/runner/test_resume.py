@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy
 import pytest
+from run_left import left, same
 from slow import slow
 from tiny_run import tiny
 
@@ -56,24 +57,8 @@ class Moments(SilentObserver):
         self.next()
 
 
-def left(folder: Path) -> tuple[Any, ...]:
-    """What a run came to: the journal, the figures, and the best model's weights, without times."""
-    journal = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
-    result = json.loads((folder / "result.json").read_text())
-    for one in (*journal, result, *(result.get("blocks") or ())):
-        one.pop("seconds", None)
-    weights = qsearch.load_model(folder / "best" / "model.keras").get_weights()
-    return journal, result, (folder / "best" / "plan.yaml").read_text(), weights
-
-
 def lines(journal: Path) -> int:
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
-
-
-def same(one: tuple[Any, ...], other: tuple[Any, ...]) -> None:
-    assert one[:3] == other[:3]
-    for ours, others in zip(one[3], other[3], strict=True):
-        numpy.testing.assert_array_equal(ours, others)
 
 
 def killed_and_resumed(

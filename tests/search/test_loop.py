@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 from specs import specs
-from tiny_search import price, search, space
+from tiny_search import cycling, price, search, space
 
+from qsearch.config.schema import RunConfig
 from qsearch.config.search_modes import MODES
 from qsearch.errors import ModelError
 from qsearch.goal.price import Constraints, Price
 from qsearch.plan import Role
 from qsearch.search.engine import Stop
-from qsearch.search.loop import MAX_FAILURES
 from qsearch.search.proposals import Proposal
 from qsearch.search.seeds import spread
 from qsearch.search.space import Dimension, SearchedLayer, SearchSpace
+from qsearch.search.time_limits import OutOfTimeError
 from qsearch.search.trials import FailedTrial, SkippedTrial, Trained, Trial
 
 
@@ -88,10 +89,47 @@ def test_a_search_in_which_everything_fails_stops(tmp_path: Path) -> None:
     def train(number: int, proposal: Proposal, price: Price, stop: Stop | None) -> tuple[Trained, str]:
         raise ModelError("no")
 
-    result, recorded, _ = search(tmp_path, space(), 50, train=train)
-    assert len(recorded) == MAX_FAILURES
+    result, recorded, _ = search(tmp_path / "a", space(), 50, train=train)
+    assert len(recorded) == RunConfig().max_failures
     assert result.best is None
-    assert result.ended == f"the first {MAX_FAILURES} trials all failed"
+    assert result.ended == "the first 5 trials all failed"
+    result, recorded, _ = search(tmp_path / "b", space(), 50, train=train, run={"max_failures": 7})
+    assert len(recorded) == 7
+    assert result.ended == "the first 7 trials all failed"
+
+
+def test_time_that_is_up_ends_a_search_in_order(tmp_path: Path) -> None:
+    done: list[int] = []
+
+    def out_of_time() -> str | None:
+        return "the time was up" if len(done) == 3 else None
+
+    def train(number: int, proposal: Proposal, price: Price, stop: Stop | None) -> tuple[Trained, str]:
+        done.append(number)
+        if number == 4:
+            raise OutOfTimeError("the time was up in training")
+        return cycling(number, proposal, price, stop)
+
+    before, recorded, _ = search(tmp_path / "a", space(), 8, train=train, prune=False, out_of_time=out_of_time)
+    assert before.ended == "the time was up, 3 trials trained"
+    assert before.cut_short
+    assert before.best in recorded
+    assert len(recorded) == 3
+    done.clear()
+    during, recorded, _ = search(tmp_path / "b", space(), 8, train=train, prune=False)
+    assert during.ended == "the time was up in training, 3 trials trained"
+    assert during.cut_short
+    assert [trial.number for trial in recorded] == [1, 2, 3]  # the fourth is dropped, and has not failed
+    again, _, _ = search(
+        tmp_path / "c",
+        space(),
+        3,
+        prune=False,
+        known={trial.number: trial for trial in recorded},
+        out_of_time=lambda: "the time was up",
+    )
+    assert again.ended == "all 3 trials done"  # what is known takes no time
+    assert not again.cut_short
 
 
 PROGRAM = """
@@ -204,11 +242,11 @@ def test_training_ends_when_experience_says_that_it_cannot_win(tmp_path: Path) -
     seen: list[str | None] = []
 
     def train(number: int, proposal: Proposal, price: Price, stop: Stop | None) -> tuple[Trained, str]:
-        assert stop is not None
+        assert number == 1 or stop is not None  # nothing has to be beaten by the first
         good = number <= 4
         curve = [0.6, 0.8, 0.9, 0.95] if good else [0.1, 0.15, 0.2, 0.25]
         for epoch in range(1, 4):
-            reason = stop(curve[:epoch])
+            reason = None if stop is None else stop(curve[:epoch])
             if reason:
                 seen.append(reason)
                 seen_so_far = tuple(curve[:epoch])

@@ -1,0 +1,51 @@
+"""What a run has to tell beside its figures: keys that it had no use for, and why it found nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from qsearch.config.schema import RunConfig
+from qsearch.config.search_modes import SEARCH_MODES
+from qsearch.runner.staged_search import StagedSearch
+from qsearch.search.trials import FailedTrial, SkippedTrial
+
+
+def unused_keys(run: RunConfig) -> list[str]:
+    """Keys of a configuration that a run had no use for, a line each."""
+    return [*_about_blocks(run), *_of_other_modes(run)]
+
+
+def _of_other_modes(run: RunConfig) -> Iterator[str]:
+    for mode in SEARCH_MODES.values():
+        for name in mode.options:
+            if getattr(run, name) is not None and mode is not run.search_mode:
+                yield f"run.{name}: is for mode {mode.name}; not used in mode {run.mode}"
+
+
+def _about_blocks(run: RunConfig) -> Iterator[str]:
+    """Keys that mean nothing in this kind of search."""
+    if not run.blocks:
+        for key in ("min_trials_per_block", "block_learning_rates", "blocks_to_come"):
+            if key in run.model_fields_set:
+                yield f"run.{key}: is for a search block by block; not used without run.blocks"
+    elif run.transfer_weights is False:
+        yield "run.transfer_weights: false is for the whole network at once; blocks start from the best model so far"
+
+
+def nothing_found(search: StagedSearch, ended: str, journal: Path) -> str:
+    """Why a search is without a single usable trial.
+
+    Args:
+        ended: why it ended.
+    """
+    if search.cut_short:
+        failed = any(isinstance(trial, FailedTrial) for trial in search.trials)
+        why = f": {search.why_failed()}" if failed else ""
+        return f"run.time_limit: no trial was completed ({ended}){why}; allow more time, and go on with qsearch resume"
+    if all(isinstance(trial, SkippedTrial) for trial in search.trials):
+        return (
+            f"run.budget: no candidate is inside it ({ended}); the cheapest takes "
+            f"{search.cheapest_energy():,.2f} pJ; what was looked at is in {journal}"
+        )
+    return f"no trial was completed ({ended}): {search.why_failed()}; every trial is in {journal}"
