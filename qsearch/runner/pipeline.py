@@ -249,6 +249,7 @@ class _Run:
         )
         if stop is None:
             self.checkpoints.prune(search.still_needed())
+            self.checkpoints.forget_training()
         result = self._written(summary)
         if stop is not None and isinstance(stop.error, OutputError):
             report = self.directory.path / REPORT
@@ -289,8 +290,10 @@ class _Run:
         self.observer.stage(f"reference: {epochs} epochs" if epochs else "reference: not trained (epochs: 0)")
         if epochs:
             seed = spread(self.config.run.seed, REFERENCE_SEED)
+            progress = self.checkpoints.training("reference", {})
+            model, told = self.experiment.model, self.observer.epoch_ended
             try:
-                train(self.experiment.model, self.data, self.recipe, seed, self.observer.epoch_ended, feeds=self.feeds)
+                train(model, self.data, self.recipe, seed, told, feeds=self.feeds, progress=progress)
             except DivergedError as error:
                 rate = f"reference.optimizer.learning_rate ({self.recipe.optimizer.learning_rate:g})"
                 fix = (
@@ -299,7 +302,8 @@ class _Run:
                     else "look at the labels of the set to select on: the metric is no number for them"
                 )
                 raise DivergedError(f"reference: {error}; {fix}", error.of_loss) from None
-            self.checkpoints.save_reference(self.experiment.model.get_weights())
+            self.checkpoints.save_reference(model.get_weights())
+            self.checkpoints.forget_training("reference")
 
     def _constraints(self, reference: Evaluation) -> Constraints:
         run, target = self.config.run, self.recipe.target
@@ -319,8 +323,11 @@ class _Run:
         seed = spread(self.config.run.seed, FINAL_SEED)
         keras.utils.set_random_seed(seed)  # before loading: layers with noise seed themselves when they are made
         model = self._load(best)
-        trained, _ = train(model, self.data, recipe, seed, self.observer.epoch_ended, feeds=self.feeds)
+        told = self.observer.epoch_ended
+        progress = self.checkpoints.training("final", {"trial": best.number, "plan": best.plan.to_dict()})
+        trained, _ = train(model, self.data, recipe, seed, told, feeds=self.feeds, progress=progress)
         self.directory.save_model(BEST, model, best.plan)
+        self.checkpoints.forget_training("final")
         return trained
 
     def _kept_models(

@@ -242,16 +242,20 @@ class StagedSearch:
             if trial.number > len(self.recorded):
                 self.directory.append_trial(trial)
             self.trials.append(trial)
+            if not isinstance(trial, Trial):
+                self.checkpoints.forget_training(f"trial_{trial.number}")
 
         def keep(trial: Trial, weights: TrainedWeights | None, better: bool) -> None:
             if weights is None:
                 store.completed.append(trial)
+                self.checkpoints.forget_training(f"trial_{trial.number}")
                 return
             leads = own != BEST and (before is None or self._outranks(trial, before))
             folders = ((own, BEST) if leads else (own,)) if better else ()
             needed = proposals.continues() | {trial.number}
             store.keep(trial, weights, folders, needed, run.search_mode.continues)
             self.checkpoints.mark(trial.number)
+            self.checkpoints.forget_training(f"trial_{trial.number}")
 
         return TrialLoop(
             Search(

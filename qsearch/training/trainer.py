@@ -24,6 +24,7 @@ from qsearch.search.trials import Trained
 from qsearch.training.batches import Feeds
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.fit import Recipe, TrainingState, early_stopping_patience, train
+from qsearch.training.progress import ProgressFile
 from qsearch.training.schedules import RateSchedule
 from qsearch.training.seeds import seed_all
 from qsearch.training.shared_training import SharedTraining
@@ -93,14 +94,23 @@ class CandidateTrainer:
         model = apply_plan(self.reference, proposal.plan)
         state = self._start(proposal, model)
         recipe = replace(recipe, first_epoch=0 if state is None else proposal.first_epoch)
+        progress = self._progress(number, proposal, execution)
         if self.shared is None:
-            trained, end = train(model, self.data, recipe, seed, self.epoch_ended, state, stop, feeds=self.feeds)
+            trained, end = train(
+                model, self.data, recipe, seed, self.epoch_ended, state, stop, feeds=self.feeds, progress=progress
+            )
         else:
             values = proposal.values
             trained, end = self.shared.train(
-                model, values, self.data, recipe, seed, self.epoch_ended, state, stop, self.feeds
+                model, values, self.data, recipe, seed, self.epoch_ended, state, stop, self.feeds, progress
             )
         return trained, TrainedWeights(model.get_weights(), end)
+
+    def _progress(self, number: int, proposal: Proposal, execution: int) -> ProgressFile:
+        """How far this training is: an earlier process may have begun it."""
+        identity = {"plan": proposal.plan.to_dict(), "parent": proposal.parent, "shared": self.shared is not None}
+        label = f"trial_{number}_{execution}" if execution else f"trial_{number}"
+        return self.checkpoints.training(label, identity, keeps_end=self.config.run.executions_per_trial > 1)
 
     def _start(self, proposal: Proposal, model: keras.Model) -> TrainingState | None:
         """Give a fresh model the weights it starts from; returns where its own training goes on, if it does."""
