@@ -140,8 +140,9 @@ class ProgressFile:
         return found
 
     def _read(self) -> Progress | None:
-        with numpy.load(self.path, allow_pickle=False) as file:
-            told = json.loads(str(file["told"]))
+        # NumPy leaves a file open that it opened itself and cannot read
+        with self.path.open("rb") as raw, numpy.load(raw, allow_pickle=False) as file:
+            told = json.loads(file["told"].tobytes())
             if told["identity"] != _plain(self.identity):
                 return None
             counts = told["counts"]
@@ -164,7 +165,7 @@ class ProgressFile:
         }
         arrays = {f"{part}_{index}": array for part, values in parts.items() for index, array in enumerate(values)}
         with written_whole(self.path) as aside:
-            numpy.savez(aside, told=numpy.array(json.dumps(told, default=str)), **arrays)
+            numpy.savez(aside, told=numpy.frombuffer(json.dumps(told, default=str).encode(), numpy.uint8), **arrays)
 
     def remove(self) -> None:
         """Have none any more."""
