@@ -133,13 +133,14 @@ DRAWING = "quantization_config.kernel={stochastic_ternary: 2, 'quantized_bits(4,
 LONG = ["reference.epochs=3", "run.epochs=3", "final_training.epochs=4", DRAWING]
 TRAININGS = {
     # with 3 epochs of the reference, 2 · 3 of each trial, 4 of the final training
+    "one trial": (["run.max_trials=1", "run.executions_per_trial=2"], [2, 7, 4]),
     "rebuilt": (["run.max_trials=2", "run.executions_per_trial=2", "run.trials=rebuilt"], [3, 3, 4, 5, 5]),
     "shared": (["run.max_trials=2", "run.executions_per_trial=2", "run.trials=shared"], [2, 5, 6, 4, 4]),
     "hyperband": (["run.mode=hyperband", "run.max_epochs=4", "run.factor=2", "run.trials=shared"], [3, 2, 4, 5, 6]),
 }
 
 
-@pytest.mark.parametrize("search", ["shared", slow("rebuilt"), slow("hyperband")])
+@pytest.mark.parametrize("search", ["one trial", *map(slow, ("rebuilt", "shared", "hyperband"))])
 def test_a_training_goes_on_from_its_last_epoch(search: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     often = partial(Checkpoints, pace=Pace(least=0.0, share=math.inf))
     monkeypatch.setattr(pipeline, "Checkpoints", often)
