@@ -206,21 +206,26 @@ class ProgressSaver(keras.callbacks.Callback):  # type: ignore[misc]
         ended = self.model.stop_training or epoch + 1 >= self.epochs
         # a result that is about to be written needs no progress
         wanted = self.file.keeps_end if ended else self._due()
-        if wanted and self.possible is None:
-            self.possible = steps_repeat(self.model)
-        if wanted and self.possible:
+        if wanted and self.possible is not False:
             # on a full disk training goes on; what cannot do without a file will say so
             with suppress(OutputError):
                 self._save(epoch + 1, ended)
 
     def _due(self) -> bool:
+        seconds = time.monotonic() - self.since
+        if seconds < self.file.pace.least:
+            return False
         variables = (*self.model.variables, *self.model.optimizer.variables, *self.model.weights)
         size = sum(math.prod(side or 1 for side in variable.shape) * 4 for variable in variables)
-        return self.file.pace.due(time.monotonic() - self.since, size)
+        return self.file.pace.due(seconds, size)
 
     def _save(self, epoch: int, ended: bool) -> None:
         started = time.monotonic()
         try:
+            if self.possible is None:  # which takes its time too
+                self.possible = steps_repeat(self.model)
+            if not self.possible:
+                return
             best, facts = self.kept()
             with nullcontext() if self.averages is None else self.averages.out():
                 progress = progress_of(self.model, epoch, ended, best, facts)
