@@ -5,8 +5,8 @@
 Each process is killed by SIGKILL at one of its moments, drawn at random: an event of the run (a stage, the begin or the
 end of a trial, an epoch) or a write to the disk. Then `resume` goes on, and is killed again, until a process gets to
 the end. The journal, result.json and the best model's weights must then be those of the run that was left alone.
-the end. The journal, result.json and the best model's weights must then be those of the run that was left alone. Here
-trainings are saved after every epoch, not about once a second, so that most of them go on in their middle.
+Trainings are saved after every epoch here, not about once a second, so that most of them go on in their middle.
+"""
 
 from __future__ import annotations
 
