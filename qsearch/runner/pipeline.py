@@ -256,6 +256,7 @@ class _Run:
             ended = f"{ended}; {stop.reason}"
         if stop is None and not search.cut_short:
             self.checkpoints.prune(search.still_needed())
+            self.checkpoints.forget_training()
         summary = RunSummary(
             experiment=self.experiment,
             data=self.data,
@@ -314,9 +315,19 @@ class _Run:
         self.observer.stage(f"reference: {epochs} epochs" if epochs else "reference: not trained (epochs: 0)")
         if epochs:
             seed = spread(self.config.run.seed, REFERENCE_SEED)
+            progress = self.checkpoints.training("reference", {})
             model, ended, deadlines = self.experiment.model, self.observer.epoch_ended, Deadlines(self.limit)
             try:
-                train(model, self.data, self.recipe, seed, ended, feeds=self.feeds, deadlines=deadlines)
+                train(
+                    model,
+                    self.data,
+                    self.recipe,
+                    seed,
+                    ended,
+                    feeds=self.feeds,
+                    deadlines=deadlines,
+                    progress=progress,
+                )
             except OutOfTimeError as error:
                 raise SearchError(
                     f"run.time_limit: {self.limit} was over while the reference was trained, {error.place}, so that "
@@ -330,7 +341,8 @@ class _Run:
                     else "look at the labels of the set to select on: the metric is no number for them"
                 )
                 raise DivergedError(f"reference: {error}; {fix}", error.of_loss) from None
-            self.checkpoints.save_reference(self.experiment.model.get_weights())
+            self.checkpoints.save_reference(model.get_weights())
+            self.checkpoints.forget_training("reference")
 
     def _constraints(self, reference: Evaluation) -> Constraints:
         run, target = self.config.run, self.recipe.target
@@ -353,6 +365,7 @@ class _Run:
         seed = spread(self.config.run.seed, FINAL_SEED)
         keras.utils.set_random_seed(seed)  # before loading: layers with noise seed themselves when they are made
         model = self._load(best)
+        progress = self.checkpoints.training("final", {"trial": best.number, "plan": best.plan.to_dict()})
         trained, _ = train(
             model,
             self.data,
@@ -361,10 +374,12 @@ class _Run:
             self.observer.epoch_ended,
             stop=lambda _: run_out(self.limit),
             feeds=self.feeds,
+            progress=progress,
         )
         if trained.stopped is not None:
             self._note(f"final training: ended after epoch {trained.epochs} of {final.epochs}, as {trained.stopped}")
         self.directory.save_model(BEST, model, best.plan)
+        self.checkpoints.forget_training("final")
         return trained
 
     def _kept_models(

@@ -268,10 +268,13 @@ class StagedSearch:
             if trial.number > len(self.recorded):
                 self.directory.append_trial(trial)
             self.trials.append(trial)
+            if not isinstance(trial, Trial):
+                self.checkpoints.forget_training(f"trial_{trial.number}")
 
         def keep(trial: Trial, weights: TrainedWeights | None, better: bool) -> None:
             if weights is None:
                 store.completed.append(trial)
+                self.checkpoints.forget_training(f"trial_{trial.number}")
                 return
             leads = own != BEST and (before is None or self._outranks(trial, before))
             folders = ((own, BEST) if leads else (own,)) if better else ()
@@ -279,6 +282,7 @@ class StagedSearch:
             store.keep(trial, weights, folders, needed, run.search_mode.continues)
             self.checkpoints.mark(trial.number)
             self.waiting.forget(trial.number)
+            self.checkpoints.forget_training(f"trial_{trial.number}")
 
         return TrialLoop(
             Search(
@@ -365,7 +369,7 @@ class StagedSearch:
 
     def _trainer(self, stage: Stage, space: SearchSpace) -> CandidateTrainer:
         trainer = trainer_of(self.ready, stage, self._start(stage), self.feeds, self.observer.epoch_ended)
-        trainer = replace(trainer, limit=self.limit)
+        trainer = replace(trainer, limit=self.limit, checkpoints=self.checkpoints)
         if self._is_behind(stage):
             return trainer
         try:

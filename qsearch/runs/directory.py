@@ -7,7 +7,8 @@
     best/plan.yaml     its quantizers and filters per layer
     blocks/N/          the same of the best model after block N, where blocks are searched one after the other
     models/trial_N/    the same of the next best, of the front, and of its knee, where they are wanted
-    checkpoints/       what going on needs: weights of the reference, and those that a later trial may start from
+    checkpoints/       what going on needs: weights of the reference, those that a later trial may start from, and how
+                       far the training is that is under way
     energy.json        reference and best, per layer, pJ
     result.json        the headline figures
     report.md          the same for people

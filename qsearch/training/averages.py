@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -37,6 +38,15 @@ class Averages(keras.callbacks.Callback):  # type: ignore[misc]
         optimizer = self.model.optimizer
         self.end = self.model.get_weights(), [numpy.asarray(value) for value in optimizer.variables]
         self._put()
+
+    @contextmanager
+    def out(self) -> Iterator[None]:
+        """For a while, the model has the weights that training goes on from."""
+        were_in = self.raw is not None
+        self._take_back()
+        yield
+        if were_in:
+            self._put()
 
     def _pairs(self) -> list[tuple[Any, Any]]:
         optimizer = self.model.optimizer

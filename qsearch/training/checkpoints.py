@@ -1,8 +1,8 @@
-"""Weights that a later step may still need: of trials, and of the reference."""
+"""Weights that a later step may still need: of trials, of the reference, and of what is being trained."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,20 @@ import numpy
 
 from qsearch.files import written_whole
 from qsearch.training.fit import TrainingState
+from qsearch.training.progress import Pace, ProgressFile
 
 
 @dataclass
 class Checkpoints:
-    """One file a trial: the weights of its best epoch, and where its training stopped."""
+    """One file a trial: the weights of its best epoch, and where its training stopped.
+
+    Attributes:
+        pace: how often it is saved how far a training is.
+    """
 
     folder: Path
     kept: set[int] = field(default_factory=set)
+    pace: Pace = field(default_factory=Pace)
 
     def __post_init__(self) -> None:
         """Those of an earlier process are found."""
@@ -32,6 +38,21 @@ class Checkpoints:
     def reference(self) -> list[Any] | None:
         """The weights of the trained reference, or None."""
         return _arrays(self._reference, "best") if self._reference.exists() else None
+
+    def training(self, label: str, identity: Mapping[str, Any], keeps_end: bool = False) -> ProgressFile:
+        """How far a training is: "reference", "final", "trial_7", or "trial_7_1" for its second execution.
+
+        Args:
+            identity: what is trained.
+            keeps_end: whether one that has ended is still of use.
+        """
+        return ProgressFile(self.folder / f"training_{label}.npz", identity, self.pace, keeps_end)
+
+    def forget_training(self, label: str = "*") -> None:
+        """Drop how far a training was, as its result is on disk; of all of them without a label."""
+        for name in (label, f"{label}_*"):
+            for path in self.folder.glob(f"training_{name}.npz"):
+                path.unlink(missing_ok=True)
 
     def mark(self, trial: int) -> None:
         """Note that all is on disk that is wanted of the trials up to this one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -27,7 +27,9 @@ from qsearch.training.averages import Averages
 from qsearch.training.batches import Feeds, steps_of_one_call, take_steps
 from qsearch.training.deadlines import Clock
 from qsearch.training.objective import Objective
+from qsearch.training.progress import Progress, ProgressFile, ProgressSaver
 from qsearch.training.rates import variable_factors, with_factors
+from qsearch.training.repeatable import batches_repeat
 from qsearch.training.resizable import assign_all
 from qsearch.training.schedules import RateSchedule, state_of
 from qsearch.training.seeds import seed_all, seed_quantizers
@@ -63,6 +65,19 @@ class Recipe:
     rates: Mapping[str, float] = field(default_factory=dict)
     augment: Augmentation | None = None
     macs: int = 0
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides how a given model is trained on given data, but for its objective, as text and numbers."""
+        return {
+            "optimizer": repr(self.optimizer),
+            "schedule": repr(self.schedule),
+            "rates": dict(self.rates),
+            "epochs": [self.first_epoch, self.epochs],
+            "batch_size": self.batch_size,
+            "patience": self.patience,
+            "from_start": self.from_start,
+        }
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,7 @@ def train(
     compiled: bool = False,
     feeds: Feeds | None = None,
     deadlines: Deadlines | None = None,
+    progress: ProgressFile | None = None,
 ) -> tuple[Trained, TrainingState]:
     """Compile and train `model`, and leave it with the weights of its best epoch on the selection set.
 
@@ -113,6 +129,7 @@ def train(
         compiled: whether the model is compiled for this already, and stays so.
         feeds: the pipelines of trainings before, on the same data.
         deadlines: until when.
+        progress: where it is saved how far this training is, and from where it goes on if it was begun before.
 
     Returns:
         What training came to, and where it stopped.
@@ -133,42 +150,68 @@ def train(
     if batches is not None and not tf.distribute.has_strategy():  # TensorFlow has no loop of steps for several devices
         call = steps_of_one_call(batches.steps, recipe.batch_size, recipe.macs)
     take_steps(model, call)
-    if state is not None:
+    if progress is not None:
+        repeats = batches_repeat(data, recipe.augment) and not tf.distribute.has_strategy()
+        progress = progress.of(recipe=recipe.identity, seed=seed) if repeats else None
+    begun = None if progress is None else progress.read()
+    if state is not None or begun is not None:
         model.optimizer.build(model.trainable_variables)
+    if begun is not None and not begun.fits(model):
+        begun = None
+    if state is not None and begun is None:
         assign_all(model.weights, state.weights)
         assign_all(model.optimizer.variables, state.optimizer)
     whole_set = recipe.objective.whole_set
     more = None if whole_set is None else lambda: whole_set.values(model, data.selection, _large(recipe))
     keeper = _BestEpoch(recipe.target, recipe.epochs, epoch_ended, stop, more)
-    if recipe.from_start:
-        keeper.set_model(model)
+    keeper.set_model(model)
+    if begun is not None:
+        keeper.go_on(begun.facts["best_epoch"], begun.best)
+    elif recipe.from_start:
         keeper.consider(0, {f"val_{name}": value for name, value in evaluate(model, data.selection, recipe).items()})
     rate = recipe.optimizer.learning_rate
     averages = [Averages()] if recipe.optimizer.use_ema else []
     callbacks: list[Any] = [_EndsWithoutLoss(), *averages, keeper]
-    callbacks += recipe.schedule.callbacks(rate, {} if state is None else state.schedule)
-    if recipe.patience is not None:
-        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=recipe.patience, mode="min"))
+    scheduled = {} if state is None else state.schedule
+    callbacks += recipe.schedule.callbacks(rate, scheduled if begun is None else begun.facts["schedule"])
+    first_epoch = recipe.first_epoch if begun is None else begun.epoch
+    patience = None if recipe.patience is None else _Patience(recipe.patience, begun)
+    if patience is not None:
+        callbacks.append(patience)
     if deadlines is not None:
         callbacks.append(Clock(deadlines))
     if batches is not None:
-        fed = batches.arguments(seed, recipe.first_epoch, call)
+        fed = batches.arguments(seed, first_epoch, call)
         callbacks.insert(0, batches)
     else:
         fed = data.train.training(recipe.batch_size)
     if recipe.augment is not None:
-        fed = augmented(fed, recipe.augment, seed, recipe.first_epoch)
-    changing = nullcontext() if recipe.augment is None else surfaced(recipe.augment.trouble)
-    with _trained(model), feeding(data.name), data.train.reading(), data.selection.reading(), changing:
-        model.fit(
-            **shared(fed),
-            validation_data=feeds.validation(data.selection, _large(recipe)),
-            initial_epoch=recipe.first_epoch,
-            epochs=recipe.epochs,
-            class_weight=recipe.objective.class_weight,
-            callbacks=callbacks,
-            verbose=0,
+        fed = augmented(fed, recipe.augment, seed, first_epoch)
+    saver = None
+    if progress is not None:
+
+        def facts() -> dict[str, Any]:
+            counted = {} if patience is None else patience.counted()
+            return {"best_epoch": keeper.facts(), "schedule": state_of(callbacks), "patience": counted}
+
+        saver = ProgressSaver(
+            progress, recipe.epochs, lambda: (keeper.weights, facts()), next(iter(averages), None), begun
         )
+        callbacks.append(saver)
+    changing = nullcontext() if recipe.augment is None else surfaced(recipe.augment.trouble)
+    if begun is not None and begun.ended:
+        begun.restore(model)
+    else:
+        with _trained(model), feeding(data.name), data.train.reading(), data.selection.reading(), changing:
+            model.fit(
+                **shared(fed),
+                validation_data=feeds.validation(data.selection, _large(recipe)),
+                initial_epoch=first_epoch,
+                epochs=recipe.epochs,
+                class_weight=recipe.objective.class_weight,
+                callbacks=callbacks,
+                verbose=0,
+            )
     raw = averages[0].end if averages else None
     weights, variables = raw or (model.get_weights(), _values(model.optimizer))
     end = TrainingState(weights, variables, state_of(callbacks))
@@ -251,6 +294,22 @@ class _EndsWithoutLoss(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.stop_training = True
 
 
+class _Patience(keras.callbacks.EarlyStopping):  # type: ignore[misc]
+    """Early stopping that goes on counting where a training was stopped; Keras' own begins anew with every `fit`."""
+
+    def __init__(self, patience: int, begun: Progress | None) -> None:
+        super().__init__("val_loss", patience=patience, mode="min")
+        self.before = {} if begun is None else begun.facts["patience"]
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        super().on_train_begin(logs)
+        self.wait: int = self.before.get("wait", 0)
+        self.best: float | None = self.before.get("best")
+
+    def counted(self) -> dict[str, Any]:
+        return {"wait": self.wait, "best": self.best}
+
+
 class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps the weights of the best epoch in memory and tells the observer of each."""
 
@@ -293,6 +352,29 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         if all(math.isfinite(value) for value in rank) and (self.best is None or rank > self.best):
             self.best = rank
             self.kept = (epoch, metrics, self.model.get_weights())
+
+    @property
+    def weights(self) -> list[Any]:
+        """Those of the best epoch; none where there is no such epoch yet."""
+        return [] if self.kept is None else self.kept[2]
+
+    def facts(self) -> dict[str, Any]:
+        """All else, to `go_on` from."""
+        return {
+            "seen": self.seen,
+            "curve": self.curve,
+            "last": self.last,
+            "stopped": self.stopped,
+            "best": self.best,
+            "kept": None if self.kept is None else self.kept[:2],
+        }
+
+    def go_on(self, facts: Mapping[str, Any], weights: Sequence[Any]) -> None:
+        """Have seen what another process saw."""
+        self.seen, self.curve, self.last = facts["seen"], list(facts["curve"]), facts["last"]
+        self.stopped = facts["stopped"]
+        self.best = None if facts["best"] is None else tuple(facts["best"])
+        self.kept = None if facts["kept"] is None else (*facts["kept"], weights)
 
     def _diverged(self) -> DivergedError:
         wanted = dict.fromkeys((self.target.name, "val_loss"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import zlib
+from collections.abc import Iterator
 
 import keras
 import numpy
@@ -18,11 +19,17 @@ from qsearch.search.seeds import spread
 
 def seed_quantizers(model: keras.Model, seed: int) -> None:
     """Let quantizers that draw begin anew, each with numbers that its place in the model and the seed decide."""
+    for place, stream in streams_of(model):
+        stream.start(spread(seed, zlib.crc32(place.encode())))
+
+
+def streams_of(model: keras.Model) -> Iterator[tuple[str, Stream]]:
+    """The random numbers of quantizers that draw, each with its place in the model."""
     for path, layer in layers_by_path(model).items():
         for inside, holder in holders_of(core_of(layer)):
             for place, quantizer in quantizers_of(holder):
                 if isinstance(quantizer.seeds, Stream):
-                    quantizer.seeds.start(spread(seed, zlib.crc32(f"{path}/{inside}{place}".encode())))
+                    yield f"{path}/{inside}{place}", quantizer.seeds
 
 
 def seed_all(seed: int) -> None:

@@ -16,6 +16,7 @@ from qsearch.search.trials import Trained
 from qsearch.training.batches import Feeds
 from qsearch.training.fit import EpochEnded, Recipe, TrainingState, optimizer_of, train
 from qsearch.training.objective import Objective
+from qsearch.training.progress import ProgressFile
 from qsearch.training.resizable import Slots, assign_all, resizable_optimizer
 from qsearch.training.shared_model import NotShareableError, SharedModel
 
@@ -62,6 +63,7 @@ class SharedTraining:
         stop: Callable[[list[float]], str | None] | None = None,
         feeds: Feeds | None = None,
         deadlines: Deadlines | None = None,
+        progress: ProgressFile | None = None,
     ) -> tuple[Trained, TrainingState]:
         """`fit.train`, and `model` gets the weights.
 
@@ -72,7 +74,9 @@ class SharedTraining:
         shared = self.shared
         shared.load(model, values)
         self._compile(recipe, data.train.steps(recipe.batch_size))
-        trained, end = train(shared.model, data, recipe, seed, epoch_ended, state, stop, True, feeds, deadlines)
+        trained, end = train(
+            shared.model, data, recipe, seed, epoch_ended, state, stop, True, feeds, deadlines, progress
+        )
         assign_all(model.weights, shared.weights())
         return trained, end
 

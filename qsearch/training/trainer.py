@@ -23,7 +23,9 @@ from qsearch.search.space import LEARNING_RATE, LEARNING_RATE_STEPS, number
 from qsearch.search.time_limits import NO_LIMIT, Deadlines, TimeLimit
 from qsearch.search.trials import Trained
 from qsearch.training.batches import Feeds
+from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.fit import Recipe, TrainingState, early_stopping_patience, train
+from qsearch.training.progress import ProgressFile
 from qsearch.training.schedules import RateSchedule
 from qsearch.training.seeds import seed_all
 from qsearch.training.shared_training import SharedTraining
@@ -67,6 +69,7 @@ class CandidateTrainer:
         feeds: the pipelines of the data.
         shared: one model that all of them are trained in; None: each is trained in its own.
         limit: of the whole run.
+        checkpoints: where it is saved how far a training is; None: nowhere, and each begins anew.
     """
 
     config: Config
@@ -80,6 +83,7 @@ class CandidateTrainer:
     feeds: Feeds = field(default_factory=Feeds)
     shared: SharedTraining | None = None
     limit: TimeLimit = NO_LIMIT
+    checkpoints: Checkpoints | None = None
 
     def train(self, task: Task, parent: Parent | None = None) -> tuple[Trained, TrainedWeights]:
         """Train what is proposed, as often as `executions_per_trial` says.
@@ -121,16 +125,34 @@ class CandidateTrainer:
         model = apply_plan(self.reference, proposal.plan)
         state = self._start(proposal, model, parent)
         recipe = replace(recipe, first_epoch=0 if state is None else proposal.first_epoch)
+        progress = self._progress(number, proposal, execution)
         if self.shared is None:
             trained, end = train(
-                model, self.data, recipe, seed, self.epoch_ended, state, stop, feeds=self.feeds, deadlines=deadlines
+                model,
+                self.data,
+                recipe,
+                seed,
+                self.epoch_ended,
+                state,
+                stop,
+                feeds=self.feeds,
+                deadlines=deadlines,
+                progress=progress,
             )
         else:
             values = proposal.values
             trained, end = self.shared.train(
-                model, values, self.data, recipe, seed, self.epoch_ended, state, stop, self.feeds, deadlines
+                model, values, self.data, recipe, seed, self.epoch_ended, state, stop, self.feeds, deadlines, progress
             )
         return trained, TrainedWeights(model.get_weights(), end)
+
+    def _progress(self, number: int, proposal: Proposal, execution: int) -> ProgressFile | None:
+        """How far this training is: an earlier process may have begun it."""
+        if self.checkpoints is None:
+            return None
+        identity = {"plan": proposal.plan.to_dict(), "parent": proposal.parent, "shared": self.shared is not None}
+        label = f"trial_{number}_{execution}" if execution else f"trial_{number}"
+        return self.checkpoints.training(label, identity, keeps_end=self.config.run.executions_per_trial > 1)
 
     def _start(self, proposal: Proposal, model: keras.Model, parent: Parent | None) -> TrainingState | None:
         """Give a fresh model the weights it starts from; returns where its own training goes on, if it does."""

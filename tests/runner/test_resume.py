@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,11 @@ from tiny_run import tiny
 
 import qsearch
 from qsearch.errors import ConfigError, OutputError
+from qsearch.runner import pipeline
 from qsearch.runs.lock import locked
 from qsearch.search.trials import AnyTrial, SilentObserver, Trial
+from qsearch.training.checkpoints import Checkpoints
+from qsearch.training.progress import Pace
 
 SEARCHES = {
     "random": ["run.max_trials=3"],
@@ -94,6 +99,51 @@ def test_a_killed_run_goes_on_to_the_same_end(search: str, tmp_path: Path, monke
     sets = [*SEARCHES[search], f"run.output_dir={tmp_path / 'killed'}"]
     deadly = [int(moment) for moment in numpy.random.default_rng(0).integers(2, count, 6)]
     killed_and_resumed(config, sets, deadly, monkeypatch)
+    same(left(tmp_path / "killed"), left(tmp_path / "whole"))
+
+
+class Epochs(SilentObserver):
+    """Counts the epochs of one attempt, and kills it in one of them."""
+
+    def __init__(self, deadly: int = 0) -> None:
+        self.count, self.deadly = 0, deadly
+
+    def epoch_ended(self, epoch: int, *_: Any) -> None:
+        self.count += 1
+        if self.count == self.deadly:
+            raise Killed
+
+
+DRAWING = "quantization_config.kernel={stochastic_ternary: 2, 'quantized_bits(4,0,1,use_stochastic_rounding=1)': 4}"
+LONG = ["reference.epochs=3", "run.epochs=3", "final_training.epochs=4", DRAWING]
+TRAININGS = {
+    # with 3 epochs of the reference, 2 · 3 of each trial, 4 of the final training
+    "one trial": (["run.max_trials=1", "run.executions_per_trial=2"], [2, 7, 4]),
+    "rebuilt": (["run.max_trials=2", "run.executions_per_trial=2", "run.trials=rebuilt"], [3, 3, 4, 5, 5]),
+    "shared": (["run.max_trials=2", "run.executions_per_trial=2", "run.trials=shared"], [2, 5, 6, 4, 4]),
+    "hyperband": (["run.mode=hyperband", "run.max_epochs=4", "run.factor=2", "run.trials=shared"], [3, 2, 4, 5, 6]),
+}
+
+
+@pytest.mark.parametrize("search", ["one trial", *map(slow, ("rebuilt", "shared", "hyperband"))])
+def test_a_training_goes_on_from_its_last_epoch(search: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    often = partial(Checkpoints, pace=Pace(least=0.0, share=math.inf))
+    monkeypatch.setattr(pipeline, "Checkpoints", often)
+    options, deadly = TRAININGS[search]
+    sets = [*options, *LONG]
+    config = tiny(tmp_path, tmp_path / "whole")
+    alone = Epochs()
+    qsearch.run(config, sets, alone)
+    attempts = [Epochs(epoch) for epoch in (*deadly, 0)]
+    for attempt in attempts:
+        try:
+            qsearch.run(config, [*sets, f"run.output_dir={tmp_path / 'killed'}"], attempt, resume=True)
+        except Killed:
+            assert attempt.deadly
+            continue
+        assert not attempt.deadly
+    assert sum(attempt.count for attempt in attempts) == alone.count + len(deadly)  # the epoch of each kill again
+    assert not [*(tmp_path / "killed").rglob("training_*")]
     same(left(tmp_path / "killed"), left(tmp_path / "whole"))
 
 

@@ -27,12 +27,25 @@ class Stream:
     def __init__(self) -> None:
         self._state: Any = None
 
-    def start(self, seed: int) -> None:
-        """Begin anew."""
+    @property
+    def variable(self) -> Any:
+        """What holds it, once it has begun."""
+        return self._state
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """The seed and the number of the next call; None before the first, where nobody set the seed."""
+        if self._state is None:
+            return None
+        seed, calls = self._state.numpy()
+        return int(seed), int(calls)
+
+    def start(self, seed: int, calls: int = 0) -> None:
+        """Begin anew, or go on after so many calls."""
         if self._state is None:
             with tf.init_scope():  # a variable outlives the function in which it happens to be made
                 self._state = tf.Variable(
-                    [seed, 0],
+                    [seed, calls],
                     trainable=False,
                     dtype=tf.int64,
                     name="draws",
@@ -40,7 +53,7 @@ class Stream:
                     aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
                 )
         else:
-            self._state.assign([seed, 0])
+            self._state.assign([seed, calls])
 
     def next(self) -> Tensor:
         if self._state is None:
