@@ -49,9 +49,9 @@ def read(config: Path, overrides: tuple[str, ...], output_dir: str | None) -> Lo
 
 def search(loaded: LoadedConfig, plain: bool, interrupts: Interrupts | None, resume: bool = False) -> int:
     """Run it and show what came of it; returns the exit code."""
-    from qsearch.cli.progress import observe
+    from qsearch.cli.progress import observe, ticking
 
-    with quiet_start():
+    with ticking(plain, "TensorFlow is loaded"), quiet_start():
         from qsearch.runner.pipeline import run_loaded
 
     with observe(plain) as observer:
