@@ -38,9 +38,6 @@ from qsearch.training.shared_model import NotShareableError, SharedModel
 from qsearch.training.shared_training import SharedTraining
 from qsearch.training.trainer import CandidateTrainer, TrainedWeights
 
-_WORTH_SHARING = 5
-"""Trials from which on one model for all of them is sooner ready than one for each."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class StageResult:
@@ -316,15 +313,16 @@ class StagedSearch:
 
     def _shared(self, stage: Stage, space: SearchSpace, trainer: CandidateTrainer) -> SharedTraining | None:
         """One model for all trials of a stage, where that is possible and worth its tracing."""
-        wanted = self.config.run.trials
-        if wanted == "rebuilt" or (wanted == "auto" and stage.trials < _WORTH_SHARING) or self._is_behind(stage):
-            return None
         recipe = trainer.usual_recipe
+        if not recipe.execution.shares(stage.trials) or self._is_behind(stage):
+            return None
         try:
+            if (reason := recipe.execution.why_rebuilt()) is not None:
+                raise NotShareableError(reason)
             shared = SharedModel(self.experiment.model, space)
             return SharedTraining(shared, recipe, self.data.train.steps(recipe.batch_size))
         except NotShareableError as error:
-            if wanted == "shared":
+            if self.config.run.trials == "shared":
                 raise self.experiment.loaded.error(
                     ("run", "trials"), f"found 'shared', and {error}; allowed here: auto, rebuilt"
                 ) from None

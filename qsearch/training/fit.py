@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from qsearch.config.optimizers import OptimizerConfig
 from qsearch.datasets import Dataset, Source
+from qsearch.datasets.dataset import Split
 from qsearch.datasets.memory import shared
 from qsearch.datasets.trouble import feeding, surfaced
 from qsearch.errors import ConfigError, ModelError, QsearchError, SearchError, layer_of, plain, raised_here, told
@@ -23,7 +24,8 @@ from qsearch.search.trials import Trained
 from qsearch.training.augmentation import Augmentation
 from qsearch.training.augmented import augmented
 from qsearch.training.averages import Averages
-from qsearch.training.batches import Feeds, steps_of_one_call, take_steps
+from qsearch.training.batches import Feeds, take_steps
+from qsearch.training.execution import Execution
 from qsearch.training.objective import Objective
 from qsearch.training.rates import variable_factors, with_factors
 from qsearch.training.resizable import assign_all
@@ -47,6 +49,7 @@ class Recipe:
         rates: by layer, the factor of its learning rate; 1 for those that are not named.
         augment: what is done to training samples; None: nothing.
         macs: multiply-accumulates of a sample, which decide how many steps are one call.
+        execution: what a GPU may turn.
     """
 
     optimizer: OptimizerConfig
@@ -61,6 +64,7 @@ class Recipe:
     rates: Mapping[str, float] = field(default_factory=dict)
     augment: Augmentation | None = None
     macs: int = 0
+    execution: Execution = field(default_factory=Execution)
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,8 @@ def train(
     feeds = Feeds() if feeds is None else feeds
     batches = feeds.training(data.train, recipe.batch_size) if recipe.augment is None else None
     call = 1
-    if batches is not None and not tf.distribute.has_strategy():  # TensorFlow has no loop of steps for several devices
-        call = steps_of_one_call(batches.steps, recipe.batch_size, recipe.macs)
+    if batches is not None and single_steps_for(data.train, recipe) is None:
+        call = recipe.execution.steps_of_call(batches.steps, recipe.batch_size, recipe.macs)
     take_steps(model, call)
     if state is not None:
         model.optimizer.build(model.trainable_variables)
@@ -170,6 +174,16 @@ def train(
     return keeper.restore(), end
 
 
+def single_steps_for(source: Source, recipe: Recipe) -> str | None:
+    """Why each step is a call; None where many may be one."""
+    if not isinstance(source, Split):
+        return "the data are not in memory"
+    if recipe.augment is not None:
+        return "the data are augmented"
+    # TensorFlow has no loop of steps for several devices
+    return "several devices train" if tf.distribute.has_strategy() else None
+
+
 @contextmanager
 def _trained(model: keras.Model) -> Iterator[None]:
     """Tell what a layer, a loss or a `train_step` of the user's own fails with, or that there is too little memory."""
@@ -178,13 +192,17 @@ def _trained(model: keras.Model) -> Iterator[None]:
     except QsearchError as error:
         if plain(error) == str(error):
             raise
-        raise ModelError(f"{model.name}: training fails in {plain(error)}") from None
+        raise ModelError(f"{model.name}: {_training(model)} fails in {plain(error)}") from None
     except Exception as error:
         if raised_here(error):
             raise
         layer = layer_of(error)
         place = f" in {layer}" if layer else ""
-        raise ModelError(f"{model.name}: training fails{place} with {told(error)}") from None
+        raise ModelError(f"{model.name}: {_training(model)} fails{place} with {told(error)}") from None
+
+
+def _training(model: keras.Model) -> str:
+    return "training, compiled by XLA as run.jit_compile has it," if model.jit_compile else "training"
 
 
 def _values(optimizer: keras.optimizers.Optimizer) -> list[Any]:
@@ -195,6 +213,7 @@ def compile_model(model: keras.Model, recipe: Recipe, steps: int | None = None) 
     """Compile with the recipe's optimizer, loss and metrics; steps: of an epoch, for a schedule."""
     optimizer = optimizer_of(model, recipe, steps)
     model.compile(optimizer=optimizer, **recipe.objective.compiled(head_names(model)))
+    recipe.execution.set_up(model)
 
 
 def optimizer_of(model: keras.Model, recipe: Recipe, steps: int | None) -> keras.optimizers.Optimizer:
