@@ -40,6 +40,8 @@ WORDS: tuple[tuple[Any, str], ...] = (
     (fields.Pattern, "pattern of layer names"),
     (fields.Quantizer, "quantizer"),
     (fields.InFloat32, ""),
+    (fields.AutoOrBool, "auto, true, false"),
+    (fields.AutoOrCount, "auto, or whole number >= 1 and <= 1,000,000,000"),
     (limits.Bits, "quantizers with their bits: {ternary: 2}"),
     (limits.Limits, "layer classes or patterns: [kernel, bias, activation]"),
     (chosen.Losses, "loss, or one for each head"),

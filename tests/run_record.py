@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import qsearch
-from qsearch.runner.pipeline import RunResult
+from qsearch.runner.run_result import RunResult
 
 
 def check_record(result: RunResult) -> None:

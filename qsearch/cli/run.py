@@ -75,9 +75,9 @@ def search(
     scheduler: str | None = None,
 ) -> int:
     """Run it and show what came of it; returns the exit code."""
-    from qsearch.cli.progress import observe
+    from qsearch.cli.progress import observe, ticking
 
-    with quiet_start():
+    with ticking(plain, "TensorFlow is loaded"), quiet_start():
         from qsearch.runner.pipeline import run_loaded
 
     with pool(workers, scheduler) as found, observe(plain) as observer:

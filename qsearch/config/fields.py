@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, Strict
+from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, PlainValidator, Strict
 from pydantic_core import CoreSchema, core_schema
 
 from qsearch.config import bounds
@@ -71,6 +71,24 @@ def one_of(allowed: Sequence[str]) -> Callable[[Any], str]:
         return value
 
     return check
+
+
+def _auto_or_bool(value: Any) -> Any:
+    if value == "auto" or isinstance(value, bool):
+        return value
+    raise ValueError(f"found {shown(value)}, allowed: auto, true, false")
+
+
+def _auto_or_count(value: Any) -> Any:
+    count = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= bounds.COUNT
+    if value == "auto" or count:
+        return value
+    raise ValueError(f"found {shown(value)}, allowed: auto, or a whole number from 1 to {bounds.COUNT:,}")
+
+
+AutoOrBool = Annotated[Literal["auto"] | bool, PlainValidator(_auto_or_bool)]
+"""A switch that may be left to qsearch."""
+AutoOrCount = Annotated[Literal["auto"] | int, PlainValidator(_auto_or_count)]
 
 
 _IMPORT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")

@@ -22,6 +22,8 @@ from qsearch.config.augment import Augment, AugmentConfig
 from qsearch.config.chosen import Chosen, Losses, Metric
 from qsearch.config.durations import Duration
 from qsearch.config.fields import (
+    AutoOrBool,
+    AutoOrCount,
     BitWidth,
     Bool,
     Count,
@@ -301,6 +303,8 @@ class RunConfig(Section):
     early_stop: Literal["none", "bound"] = "none"
     best_models: Count = 1
     trials: Literal["auto", "shared", "rebuilt"] = "auto"
+    jit_compile: AutoOrBool = "auto"
+    steps_per_execution: AutoOrCount = "auto"
     learning_rate_optimizer: Bool = False
     learning_rate_schedule: Schedule = ScheduleConfig()
     transfer_weights: Bool | None = None
@@ -323,6 +327,16 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def _time_to_warm_up(self) -> Self:
         check_warmup(self.learning_rate_schedule, self.max_epochs or self.epochs)
+        return self
+
+    @model_validator(mode="after")
+    def _shapes_for_xla(self) -> Self:
+        if self.jit_compile is True and self.trials == "shared":
+            raise PlacedError(
+                "found true with trials: shared, whose one model has no fixed shapes, which XLA needs; take trials: "
+                "rebuilt, or leave one of them to auto",
+                ("jit_compile",),
+            )
         return self
 
     @property

@@ -9,7 +9,13 @@ import tensorflow as tf
 from qsearch.quantizers.arithmetic import activations as functions
 from qsearch.quantizers.arithmetic.draws import rounding_of
 from qsearch.quantizers.arithmetic.sigmoids import SIGMOIDS, Sigmoid, real_tanh, tanh_of
-from qsearch.quantizers.arithmetic.tensors import Rounding, Tensor, straight_through, with_noise_factor
+from qsearch.quantizers.arithmetic.tensors import (
+    Rounding,
+    Tensor,
+    compiled_by_xla,
+    straight_through,
+    with_noise_factor,
+)
 from qsearch.quantizers.base import Noisy, Quantizer
 from qsearch.quantizers.ranges import levels
 
@@ -53,6 +59,7 @@ class quantized_relu(Noisy):
             and self.argument("qnoise_factor") == 1.0
             and self.argument("rounding") != "half_away"
             and functions.can_fuse(self.argument("bits"), self.argument("integer"))
+            and not compiled_by_xla()
         )
 
     def range(self) -> numpy.ndarray:

@@ -22,6 +22,7 @@ from qsearch.runner.experiment import Experiment
 from qsearch.runner.probabilities import disagreement
 from qsearch.training.augmentation import augmentation
 from qsearch.training.augmented import one_batch
+from qsearch.training.execution import Execution, unfit_for_xla
 from qsearch.training.fit import Recipe, compile_model, evaluate
 from qsearch.training.losses import Output, made_loss, made_metric
 from qsearch.training.objective import Objective
@@ -158,9 +159,20 @@ def recipe_of(experiment: Experiment, objective: Objective, data: Dataset) -> Re
             batch = one_batch(data.train.first(reference.batch_size).training(reference.batch_size))
         augment(*batch, numpy.random.default_rng(0))  # what does not fit is told before hours of training
     try:
-        return replace(recipe, target=objective.target(reported))
+        target = objective.target(reported)
     except ConfigError as error:
         raise loaded.error(("reference", "metrics"), str(error)) from None
+    return replace(recipe, target=target, execution=_execution(loaded, experiment.model))
+
+
+def _execution(loaded: LoadedConfig, model: keras.Model) -> Execution:
+    execution = Execution.of(loaded.config.run)
+    unfit = unfit_for_xla(model)
+    if execution.jit_compile is True and unfit is not None:
+        raise loaded.error(
+            ("run", "jit_compile"), f"found true, but XLA cannot compile {unfit}; allowed here: auto, false"
+        )
+    return execution
 
 
 def _some(source: Source) -> Any:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import shlex
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -17,7 +16,6 @@ from qsearch.config import Config, LoadedConfig, load_config
 from qsearch.errors import OutputError, SearchError, WorkersError
 from qsearch.goal.price import Constraints
 from qsearch.interrupts import Interrupts
-from qsearch.plan import QuantizationPlan
 from qsearch.report.markdown import markdown
 from qsearch.runner.experiment import read_experiment
 from qsearch.runner.exports import ExportOutcome, export_all
@@ -28,6 +26,7 @@ from qsearch.runner.prepared import Prepared, prepared
 from qsearch.runner.rehearsal import final_recipe, rehearse
 from qsearch.runner.reload import reloaded
 from qsearch.runner.resume import begun, check_resumable, stopped_run
+from qsearch.runner.run_result import RunResult
 from qsearch.runner.staged_search import StagedSearch
 from qsearch.runner.summary import RunSummary
 from qsearch.runner.unchanged import Inputs
@@ -50,44 +49,9 @@ from qsearch.search.trials import AnyTrial, Observer, SilentObserver, Trained, T
 from qsearch.training.batches import Feeds
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.devices import strategy
-from qsearch.training.fit import DivergedError, compile_model, evaluate, train
+from qsearch.training.epochs import DivergedError
+from qsearch.training.fit import compile_model, evaluate, train
 from qsearch.workers.pool import Pool, pool
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunResult:
-    """What a run came to; the run directory holds all of it.
-
-    Attributes:
-        best: the winning trial, as the search saw it, before final training.
-        trials: every trial in order, completed, failed and skipped.
-        result: what it came to, in figures.
-        exports: what came of the targets of `export:`.
-        custom_objects: classes and functions of the user's own, which loading the model in another process needs.
-        reference: the trained reference, from whose layers the models of the run are made.
-    """
-
-    run_directory: Path
-    best: Trial | None
-    trials: tuple[AnyTrial, ...]
-    result: Result
-    exports: tuple[ExportOutcome, ...]
-    custom_objects: Mapping[str, Any]
-    reference: keras.Model
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """The content of result.json."""
-        return self.result.to_dict()
-
-    def load_best(self) -> keras.Model:
-        """The best model with its trained weights.
-
-        Raises:
-            ModelError: its file is not there any more, or is damaged.
-        """
-        plan = QuantizationPlan() if self.best is None else self.best.plan
-        return reloaded(RunDirectory(self.run_directory).model_path, self.reference, plan)
 
 
 def run(

@@ -15,13 +15,11 @@ from qsearch.runner.experiment import Experiment, read_experiment, schedule_of
 from qsearch.runner.inputs import objective_of, recipe_of
 from qsearch.search.space import SearchSpace
 from qsearch.training.batches import Feeds
-from qsearch.training.fit import EpochEnded, Recipe
+from qsearch.training.epochs import EpochEnded
+from qsearch.training.fit import Recipe
 from qsearch.training.shared_model import NotShareableError, SharedModel
 from qsearch.training.shared_training import SharedTraining
 from qsearch.training.trainer import CandidateTrainer
-
-_WORTH_SHARING = 4
-"""Trials from which on one model for all of them is sooner ready than one for each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,14 +86,15 @@ def shared(trainer: CandidateTrainer, loaded: LoadedConfig, space: SearchSpace, 
         NotShareableError: it is wanted, and cannot be.
         ConfigError: it cannot be, and the configuration insists on it.
     """
-    wanted = loaded.config.run.trials
-    if wanted == "rebuilt" or (wanted == "auto" and trials < _WORTH_SHARING):
-        return trainer
     recipe = trainer.usual_recipe
+    if not recipe.execution.shares(trials):
+        return trainer
     try:
+        if (reason := recipe.execution.why_rebuilt()) is not None:
+            raise NotShareableError(reason)
         model = SharedModel(trainer.reference, space)
         return replace(trainer, shared=SharedTraining(model, recipe, trainer.data.train.steps(recipe.batch_size)))
     except NotShareableError as error:
-        if wanted != "shared":
+        if loaded.config.run.trials != "shared":
             raise
         raise loaded.error(("run", "trials"), f"found 'shared', and {error}; allowed here: auto, rebuilt") from None

@@ -16,7 +16,7 @@ from qsearch.datasets.dataset import ArrayDataset
 from qsearch.errors import ConfigError, QsearchError, told
 from qsearch.graph.walk import layers_by_path
 from qsearch.runner.experiment import Experiment
-from qsearch.training.fit import Recipe, compile_model
+from qsearch.training.fit import Recipe, compile_model, single_steps_for
 from qsearch.training.schedules import RateSchedule
 
 _GREATEST_FACTOR = 1.1
@@ -61,6 +61,7 @@ def rehearse(experiment: Experiment, data: Dataset, recipe: Recipe, schedule: Sc
         _set_up(experiment, training, steps)
         lines += _remarks(experiment, training, data)
     lines += _absent_classes(experiment, data, recipe)
+    lines += _single_steps(experiment, data, recipe)
     return list(dict.fromkeys(lines))
 
 
@@ -141,6 +142,15 @@ def _remarks(experiment: Experiment, training: _Training, data: Dataset) -> Iter
     if samples is not None and size > samples:
         text = f"found {size}, of {samples} training samples: {training.what} is trained in one step an epoch"
         yield str(experiment.loaded.source.problem((training.section, "batch_size"), text))
+
+
+def _single_steps(experiment: Experiment, data: Dataset, recipe: Recipe) -> Iterator[str]:
+    """Steps of a call that are asked for where each step is one."""
+    wanted = recipe.execution.steps_per_execution
+    cause = single_steps_for(data.train, recipe)
+    if wanted not in ("auto", 1) and cause is not None:
+        text = f"found {wanted}, not used: {cause}, so that each step is a call"
+        yield str(experiment.loaded.source.problem(("run", "steps_per_execution"), text))
 
 
 def _absent_classes(experiment: Experiment, data: Dataset, recipe: Recipe) -> Iterator[str]:

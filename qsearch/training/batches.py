@@ -18,25 +18,6 @@ from qsearch.datasets.dataset import Split
 from qsearch.datasets.feeds import packed
 from qsearch.datasets.memory import shared
 
-_SECONDS = 0.4
-"""Of one call, as estimated: signals are answered, and signs of life given, between calls."""
-_MACS_PER_SECOND = 2e9
-_OVERHEAD = 0.004
-"""Seconds of a step of the smallest network."""
-
-
-def steps_of_one_call(steps: int, batch_size: int, macs: int) -> int:
-    """How many steps of training are one call: a part of an epoch without a rest, where one is large enough.
-
-    Args:
-        steps: of an epoch.
-        macs: multiply-accumulates of one sample, forward.
-    """
-    each = _OVERHEAD + 3 * macs * batch_size / _MACS_PER_SECOND
-    most = max(1, min(steps, int(_SECONDS / each)))
-    even = next(count for count in range(most, 0, -1) if steps % count == 0)
-    return even if 2 * even > most else most
-
 
 class TrainingBatches(keras.callbacks.Callback):  # type: ignore[misc]
     """Batches in an order that is new in each epoch; a callback of `fit`, which tells the epoch."""

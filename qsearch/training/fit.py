@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,9 +13,10 @@ import tensorflow as tf
 
 from qsearch.config.optimizers import OptimizerConfig
 from qsearch.datasets import Dataset, Source
+from qsearch.datasets.dataset import Split
 from qsearch.datasets.memory import shared
 from qsearch.datasets.trouble import feeding, surfaced
-from qsearch.errors import ConfigError, ModelError, QsearchError, SearchError, layer_of, plain, raised_here, told
+from qsearch.errors import ConfigError, ModelError, QsearchError, layer_of, plain, raised_here, told
 from qsearch.goal.target import Target
 from qsearch.graph.walk import head_names
 from qsearch.search.time_limits import Deadlines
@@ -24,17 +24,17 @@ from qsearch.search.trials import Trained
 from qsearch.training.augmentation import Augmentation
 from qsearch.training.augmented import augmented
 from qsearch.training.averages import Averages
-from qsearch.training.batches import Feeds, steps_of_one_call, take_steps
+from qsearch.training.batches import Feeds, take_steps
 from qsearch.training.deadlines import Clock
+from qsearch.training.epochs import BestEpoch, EndsWithoutLoss, EpochEnded, Patience
+from qsearch.training.execution import Execution
 from qsearch.training.objective import Objective
-from qsearch.training.progress import Progress, ProgressFile, ProgressSaver
+from qsearch.training.progress import ProgressFile, ProgressSaver
 from qsearch.training.rates import variable_factors, with_factors
 from qsearch.training.repeatable import batches_repeat
 from qsearch.training.resizable import assign_all
 from qsearch.training.schedules import RateSchedule, state_of
 from qsearch.training.seeds import seed_all, seed_quantizers
-
-EpochEnded = Callable[[int, int, Mapping[str, float]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,7 @@ class Recipe:
         rates: by layer, the factor of its learning rate; 1 for those that are not named.
         augment: what is done to training samples; None: nothing.
         macs: multiply-accumulates of a sample, which decide how many steps are one call.
+        execution: what a GPU may turn.
     """
 
     optimizer: OptimizerConfig
@@ -65,6 +66,7 @@ class Recipe:
     rates: Mapping[str, float] = field(default_factory=dict)
     augment: Augmentation | None = None
     macs: int = 0
+    execution: Execution = field(default_factory=Execution)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -87,18 +89,6 @@ class TrainingState:
     weights: list[Any]
     optimizer: list[Any]
     schedule: Mapping[str, float] = field(default_factory=dict)
-
-
-class DivergedError(SearchError):
-    """Training gave no epoch with a finite target metric and loss.
-
-    Attributes:
-        of_loss: whether it was the loss; else the metric is no number where the loss is one.
-    """
-
-    def __init__(self, message: str, of_loss: bool) -> None:
-        super().__init__(message)
-        self.of_loss = of_loss
 
 
 def early_stopping_patience(epochs: int) -> int:
@@ -147,8 +137,8 @@ def train(
     feeds = Feeds() if feeds is None else feeds
     batches = feeds.training(data.train, recipe.batch_size) if recipe.augment is None else None
     call = 1
-    if batches is not None and not tf.distribute.has_strategy():  # TensorFlow has no loop of steps for several devices
-        call = steps_of_one_call(batches.steps, recipe.batch_size, recipe.macs)
+    if batches is not None and single_steps_for(data.train, recipe) is None:
+        call = recipe.execution.steps_of_call(batches.steps, recipe.batch_size, recipe.macs)
     take_steps(model, call)
     if progress is not None:
         repeats = batches_repeat(data, recipe.augment) and not tf.distribute.has_strategy()
@@ -163,7 +153,7 @@ def train(
         assign_all(model.optimizer.variables, state.optimizer)
     whole_set = recipe.objective.whole_set
     more = None if whole_set is None else lambda: whole_set.values(model, data.selection, _large(recipe))
-    keeper = _BestEpoch(recipe.target, recipe.epochs, epoch_ended, stop, more)
+    keeper = BestEpoch(recipe.target, recipe.epochs, epoch_ended, stop, more)
     keeper.set_model(model)
     if begun is not None:
         keeper.go_on(begun.facts["best_epoch"], begun.best)
@@ -171,11 +161,11 @@ def train(
         keeper.consider(0, {f"val_{name}": value for name, value in evaluate(model, data.selection, recipe).items()})
     rate = recipe.optimizer.learning_rate
     averages = [Averages()] if recipe.optimizer.use_ema else []
-    callbacks: list[Any] = [_EndsWithoutLoss(), *averages, keeper]
+    callbacks: list[Any] = [EndsWithoutLoss(), *averages, keeper]
     scheduled = {} if state is None else state.schedule
     callbacks += recipe.schedule.callbacks(rate, scheduled if begun is None else begun.facts["schedule"])
     first_epoch = recipe.first_epoch if begun is None else begun.epoch
-    patience = None if recipe.patience is None else _Patience(recipe.patience, begun)
+    patience = None if recipe.patience is None else Patience(recipe.patience, begun)
     if patience is not None:
         callbacks.append(patience)
     if deadlines is not None:
@@ -220,6 +210,16 @@ def train(
     return keeper.restore(), end
 
 
+def single_steps_for(source: Source, recipe: Recipe) -> str | None:
+    """Why each step is a call; None where many may be one."""
+    if not isinstance(source, Split):
+        return "the data are not in memory"
+    if recipe.augment is not None:
+        return "the data are augmented"
+    # TensorFlow has no loop of steps for several devices
+    return "several devices train" if tf.distribute.has_strategy() else None
+
+
 @contextmanager
 def _trained(model: keras.Model) -> Iterator[None]:
     """Tell what a layer, a loss or a `train_step` of the user's own fails with, or that there is too little memory."""
@@ -228,13 +228,17 @@ def _trained(model: keras.Model) -> Iterator[None]:
     except QsearchError as error:
         if plain(error) == str(error):
             raise
-        raise ModelError(f"{model.name}: training fails in {plain(error)}") from None
+        raise ModelError(f"{model.name}: {_training(model)} fails in {plain(error)}") from None
     except Exception as error:
         if raised_here(error):
             raise
         layer = layer_of(error)
         place = f" in {layer}" if layer else ""
-        raise ModelError(f"{model.name}: training fails{place} with {told(error)}") from None
+        raise ModelError(f"{model.name}: {_training(model)} fails{place} with {told(error)}") from None
+
+
+def _training(model: keras.Model) -> str:
+    return "training, compiled by XLA as run.jit_compile has it," if model.jit_compile else "training"
 
 
 def _values(optimizer: keras.optimizers.Optimizer) -> list[Any]:
@@ -245,6 +249,7 @@ def compile_model(model: keras.Model, recipe: Recipe, steps: int | None = None) 
     """Compile with the recipe's optimizer, loss and metrics; steps: of an epoch, for a schedule."""
     optimizer = optimizer_of(model, recipe, steps)
     model.compile(optimizer=optimizer, **recipe.objective.compiled(head_names(model)))
+    recipe.execution.set_up(model)
 
 
 def optimizer_of(model: keras.Model, recipe: Recipe, steps: int | None) -> keras.optimizers.Optimizer:
@@ -284,111 +289,3 @@ def _number(name: str, value: Any) -> float:
             "take Keras' by name, with options: {name: f1_score, average: macro}"
         )
     return float(numpy.reshape(value, ()))
-
-
-class _EndsWithoutLoss(keras.callbacks.Callback):  # type: ignore[misc]
-    """Ends training with the first loss that is no number, as Keras' TerminateOnNaN, which prints that on its own."""
-
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        if not math.isfinite((logs or {}).get("loss", 0.0)):
-            self.model.stop_training = True
-
-
-class _Patience(keras.callbacks.EarlyStopping):  # type: ignore[misc]
-    """Early stopping that goes on counting where a training was stopped; Keras' own begins anew with every `fit`."""
-
-    def __init__(self, patience: int, begun: Progress | None) -> None:
-        super().__init__("val_loss", patience=patience, mode="min")
-        self.before = {} if begun is None else begun.facts["patience"]
-
-    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        super().on_train_begin(logs)
-        self.wait: int = self.before.get("wait", 0)
-        self.best: float | None = self.before.get("best")
-
-    def counted(self) -> dict[str, Any]:
-        return {"wait": self.wait, "best": self.best}
-
-
-class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps the weights of the best epoch in memory and tells the observer of each."""
-
-    def __init__(
-        self,
-        target: Target,
-        epochs: int,
-        epoch_ended: EpochEnded,
-        stop: Callable[[list[float]], str | None] | None,
-        more: Callable[[], Mapping[str, float]] | None,
-    ) -> None:
-        super().__init__()
-        self.more = more
-        self.target = target
-        self.epochs = epochs
-        self.epoch_ended = epoch_ended
-        self.stop = stop
-        self.stopped: str | None = None
-        self.seen = 0
-        self.curve: list[float] = []
-        self.last: dict[str, float] = {}
-        self.best: tuple[float, float] | None = None
-        self.kept: tuple[int, dict[str, float], Any] | None = None
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        metrics = {name: float(value) for name, value in (logs or {}).items()}
-        if self.more is not None:
-            metrics |= {f"val_{name}": value for name, value in self.more().items()}
-        self.seen = epoch + 1
-        self.last = metrics
-        self.curve.append(metrics.get(self.target.name, math.nan))
-        self.consider(self.seen, metrics)
-        self.epoch_ended(self.seen, self.epochs, metrics)
-        if self.stop is not None and self.seen < self.epochs:
-            self.stopped = self.stop([value for value in self.curve if math.isfinite(value)])
-            self.model.stop_training = self.model.stop_training or self.stopped is not None
-
-    def consider(self, epoch: int, metrics: dict[str, float]) -> None:
-        rank = (self.target.worth(metrics.get(self.target.name, math.nan)), -metrics.get("val_loss", math.nan))
-        if all(math.isfinite(value) for value in rank) and (self.best is None or rank > self.best):
-            self.best = rank
-            self.kept = (epoch, metrics, self.model.get_weights())
-
-    @property
-    def weights(self) -> list[Any]:
-        """Those of the best epoch; none where there is no such epoch yet."""
-        return [] if self.kept is None else self.kept[2]
-
-    def facts(self) -> dict[str, Any]:
-        """All else, to `go_on` from."""
-        return {
-            "seen": self.seen,
-            "curve": self.curve,
-            "last": self.last,
-            "stopped": self.stopped,
-            "best": self.best,
-            "kept": None if self.kept is None else self.kept[:2],
-        }
-
-    def go_on(self, facts: Mapping[str, Any], weights: Sequence[Any]) -> None:
-        """Have seen what another process saw."""
-        self.seen, self.curve, self.last = facts["seen"], list(facts["curve"]), facts["last"]
-        self.stopped = facts["stopped"]
-        self.best = None if facts["best"] is None else tuple(facts["best"])
-        self.kept = None if facts["kept"] is None else (*facts["kept"], weights)
-
-    def _diverged(self) -> DivergedError:
-        wanted = dict.fromkeys((self.target.name, "val_loss"))
-        broken = [name for name in wanted if not math.isfinite(self.last.get(name, math.nan))]
-        finite = [f"{name} was {self.last[name]:.4g}" for name in wanted if name not in broken]
-        told = f" ({finite[0]} at the end)" if finite else ""
-        message = f"training diverged: no epoch of {self.seen} had a finite {' and '.join(broken or wanted)}{told}"
-        return DivergedError(message, "val_loss" in broken)
-
-    def restore(self) -> Trained:
-        if self.kept is None:
-            raise self._diverged()
-        epoch, metrics, weights = self.kept
-        assign_all(self.model.weights, weights)
-        return Trained(
-            metrics=metrics, epochs=self.seen, best_epoch=epoch, curve=tuple(self.curve), stopped=self.stopped
-        )

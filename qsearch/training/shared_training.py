@@ -14,7 +14,9 @@ from qsearch.search.space import Values
 from qsearch.search.time_limits import Deadlines
 from qsearch.search.trials import Trained
 from qsearch.training.batches import Feeds
-from qsearch.training.fit import EpochEnded, Recipe, TrainingState, optimizer_of, train
+from qsearch.training.epochs import EpochEnded
+from qsearch.training.execution import Execution
+from qsearch.training.fit import Recipe, TrainingState, optimizer_of, train
 from qsearch.training.objective import Objective
 from qsearch.training.progress import ProgressFile
 from qsearch.training.resizable import Slots, assign_all, resizable_optimizer
@@ -95,7 +97,7 @@ class SharedTraining:
             optimizer, slots = self._optimizer(recipe, steps)
             if not self.optimizers:
                 compiled = recipe.objective.compiled(head_names(model))
-                model.compile(optimizer=optimizer, jit_compile=False, **compiled)
+                model.compile(optimizer=optimizer, jit_compile=Execution.SHARED_JIT_COMPILE, **compiled)
             self.optimizers[wanted] = _Stepping(optimizer, slots)
         stepping = self.optimizers[wanted]
         if wanted != self.chosen:

@@ -121,6 +121,11 @@ CASES = [
      "{start: 1, stop: -1}"),
     ("run", "{seed: -1}", "c.yaml:4:13: run.seed: found -1, must be >= 0"),
     ("run", "{transfer_weights: 1}", "c.yaml:4:25: run.transfer_weights: found 1, expected true or false"),
+    ("run", "{jit_compile: maybe}", "c.yaml:4:20: run.jit_compile: found 'maybe', allowed: auto, true, false"),
+    ("run", "{steps_per_execution: 0}", "c.yaml:4:28: run.steps_per_execution: found 0, allowed: auto, or a whole "
+     "number from 1 to 1,000,000,000"),
+    ("run", "{trials: shared, jit_compile: true}", "c.yaml:4:36: run.jit_compile: found true with trials: shared, "
+     "whose one model has no fixed shapes, which XLA needs; take trials: rebuilt, or leave one of them to auto"),
     ("run", "[1]", "c.yaml:4:1: run: found [1], expected a section of 'key: value' lines"),
     ("final_training", "{epochs: 1.5}", "c.yaml:4:26: final_training.epochs: found 1.5, expected a whole number"),
     ("reference", "{metrics: [acc, accuracy]}", "c.yaml:4:28: reference.metrics[1]: found accuracy again, which is "

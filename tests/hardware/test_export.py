@@ -17,7 +17,7 @@ from qsearch.cli.main import cli
 from qsearch.errors import ConfigError, ExportError, OutputError
 from qsearch.exit_codes import ExitCode
 from qsearch.hardware.targets import TARGETS
-from qsearch.runner.pipeline import RunResult
+from qsearch.runner.run_result import RunResult
 
 
 def test_a_model_is_written_and_compared(tmp_path: Path) -> None:

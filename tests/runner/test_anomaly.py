@@ -12,7 +12,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from qsearch.errors import ConfigError, DatasetError
-from qsearch.runner.pipeline import RunResult, run
+from qsearch.runner.pipeline import run
+from qsearch.runner.run_result import RunResult
 
 MODULE = """
 import keras

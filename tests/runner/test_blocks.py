@@ -25,7 +25,8 @@ from qsearch.goal import ForgivingFactor
 from qsearch.graph.from_keras import read_plan
 from qsearch.plan import QuantizationPlan
 from qsearch.runner.experiment import read_experiment, table_of
-from qsearch.runner.pipeline import RunResult, run
+from qsearch.runner.pipeline import run
+from qsearch.runner.run_result import RunResult
 from qsearch.search.trials import SilentObserver, Trial
 
 BLOCKS = 'run.blocks=["^.*_0$", "^dense", "^.*_1$"]'

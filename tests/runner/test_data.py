@@ -16,7 +16,8 @@ from sklearn.metrics import jaccard_score
 from slow import slow
 
 from qsearch.errors import ConfigError, DatasetError
-from qsearch.runner.pipeline import RunResult, run
+from qsearch.runner.pipeline import run
+from qsearch.runner.run_result import RunResult
 
 MODULE = """
 import keras

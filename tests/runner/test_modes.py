@@ -16,7 +16,8 @@ import qsearch
 from qsearch.config.search_modes import MODES
 from qsearch.datasets import load_dataset
 from qsearch.errors import ConfigError
-from qsearch.runner.pipeline import RunResult, run
+from qsearch.runner.pipeline import run
+from qsearch.runner.run_result import RunResult
 from qsearch.search.trials import Trial
 
 QUICK = ["reference.epochs=1", "run.epochs=1", "final_training.epochs=0"]

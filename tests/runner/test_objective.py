@@ -16,8 +16,9 @@ from qsearch.config import load_config
 from qsearch.config.chosen import Chosen
 from qsearch.errors import ConfigError, DatasetError, SearchError
 from qsearch.graph.from_keras import read_model
-from qsearch.runner.pipeline import RunResult, run
+from qsearch.runner.pipeline import run
 from qsearch.runner.probabilities import disagreement
+from qsearch.runner.run_result import RunResult
 
 MODULE = """
 import keras

@@ -14,7 +14,8 @@ from qsearch.config.load import load_config
 from qsearch.errors import ConfigError, DatasetError, ModelError
 from qsearch.models import build_model
 from qsearch.runner.experiment import read_experiment
-from qsearch.runner.pipeline import RunResult, run
+from qsearch.runner.pipeline import run
+from qsearch.runner.run_result import RunResult
 
 MODULE = """
 import keras

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from slow import slow
 
 from qsearch.cli.main import cli
-from qsearch.runner.pipeline import RunResult, run
+from qsearch.runner.pipeline import run
+from qsearch.runner.run_result import RunResult
 
 NETS = '''
 import keras

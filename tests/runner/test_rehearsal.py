@@ -120,3 +120,10 @@ def test_a_small_space_is_looked_at_whole(tmp_path: Path) -> None:
     assert "or search narrower layers (run.tune_filters: layer)" in told
     least = float(told.partition("raise it to ")[2].partition(" at least")[0].replace(",", ""))
     assert remarks(tmp_path, *small, f"run.budget.energy={least}")
+
+
+def test_steps_of_a_call_that_nothing_takes_are_told(tmp_path: Path) -> None:
+    told = "run.steps_per_execution: found 8, not used: the data are augmented, so that each step is a call"
+    sets = ["run.steps_per_execution=8", "dataset.augment={shift: 0.1}"]
+    assert any(told in line for line in remarks(tmp_path, *sets))
+    assert not any(told in line for line in remarks(tmp_path, sets[0]))

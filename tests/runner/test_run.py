@@ -22,7 +22,8 @@ from qsearch.errors import ConfigError, DatasetError, ModelError, OutputError, S
 from qsearch.graph.from_keras import read_plan
 from qsearch.models import build_model
 from qsearch.report.markdown import markdown
-from qsearch.runner.pipeline import RunResult, run
+from qsearch.runner.pipeline import run
+from qsearch.runner.run_result import RunResult
 from qsearch.runs.directory import create_directory
 from qsearch.runs.record import RunRecord
 from qsearch.search.trials import SilentObserver, Trial

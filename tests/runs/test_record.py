@@ -16,7 +16,7 @@ from qsearch.errors import OutputError
 from qsearch.goal.price import Price
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers.spec import parse
-from qsearch.runner.pipeline import RunResult
+from qsearch.runner.run_result import RunResult
 from qsearch.runs.journal import append_trial, read_trials
 from qsearch.search.candidates import Candidate, Unpriced
 from qsearch.search.proposals import Proposal

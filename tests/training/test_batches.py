@@ -13,8 +13,9 @@ from qsearch.config.chosen import Chosen
 from qsearch.config.optimizers import OptimizerConfig
 from qsearch.datasets.dataset import Dataset, Split
 from qsearch.goal.target import Target
-from qsearch.training.batches import Feeds, TrainingBatches, steps_of_one_call, take_steps
-from qsearch.training.fit import DivergedError, Recipe, evaluate, train
+from qsearch.training.batches import Feeds, TrainingBatches, take_steps
+from qsearch.training.epochs import DivergedError
+from qsearch.training.fit import Recipe, evaluate, train
 from qsearch.training.objective import Objective, Output
 
 RANDOM = numpy.random.default_rng(0)
@@ -82,21 +83,6 @@ def test_pipelines_are_made_once() -> None:
     assert feeds.training(split, 8) is not feeds.training(split, 16)
     assert feeds.validation(split, 8) is feeds.validation(split, 8)
     assert feeds.validation(Split(X, Y), 8) is not feeds.validation(split, 8)
-
-
-@pytest.mark.parametrize(
-    ("steps", "batch_size", "macs", "found"),
-    [
-        (18, 64, 17_000, 18),  # digits
-        (938, 64, 17_000, 67),
-        (751, 64, 17_000, 71),  # prime: an iterator for each epoch
-        (100, 1024, 10**9, 1),
-        (1, 8, 0, 1),
-        (100, 8, 0, 100),
-    ],
-)
-def test_steps_of_one_call(steps: int, batch_size: int, macs: int, found: int) -> None:
-    assert steps_of_one_call(steps, batch_size, macs) == found
 
 
 def recipe(**options: Any) -> Recipe:

@@ -25,7 +25,8 @@ from qsearch.layers import QDense
 from qsearch.search.trials import Trained
 from qsearch.training.augmentation import Augmentation, OwnStep
 from qsearch.training.checkpoints import Checkpoints
-from qsearch.training.fit import DivergedError, Recipe, TrainingState, train
+from qsearch.training.epochs import DivergedError
+from qsearch.training.fit import Recipe, TrainingState, train
 from qsearch.training.losses import Output
 from qsearch.training.objective import Objective
 from qsearch.training.progress import Pace, ProgressFile

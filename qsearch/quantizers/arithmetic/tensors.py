@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
 
 from qsearch.errors import ConfigError
 from qsearch.quantizers.shapes import axis_misfit
@@ -41,6 +42,11 @@ def straight_through(
 
     x = tf.convert_to_tensor(x)
     return tf.cast(quantize(tf.cast(x, tf.float32)), x.dtype)
+
+
+def compiled_by_xla() -> bool:
+    """Whether what is traced now is for XLA, which has not all of TensorFlow's kernels, and fuses by itself."""
+    return bool(control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))
 
 
 def with_noise_factor(quantized: Tensor, surrogate: Tensor, factor: Number) -> Tensor:
