@@ -27,7 +27,7 @@ def _about_blocks(run: RunConfig) -> Iterator[str]:
     """Keys that mean nothing in this kind of search."""
     if not run.blocks:
         for key in ("min_trials_per_block", "block_learning_rates", "blocks_to_come"):
-            if key in run.model_fields_set:
+            if getattr(run, key) != RunConfig.model_fields[key].default:  # a run's own config.yaml has all of them
                 yield f"run.{key}: is for a search block by block; not used without run.blocks"
     elif run.transfer_weights is False:
         yield "run.transfer_weights: false is for the whole network at once; blocks start from the best model so far"

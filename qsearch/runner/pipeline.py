@@ -90,6 +90,12 @@ def run_loaded(
     """`run` for a configuration that is already checked."""
     config = loaded.config
     limit = TimeLimit(config.run.time_limit)
+    if workers is not None and config.run.distribution_strategy in ("mirrored", "tpu"):
+        raise loaded.error(
+            ("run", "distribution_strategy"),
+            f"found {config.run.distribution_strategy!r}, which is for one process, and each worker trains on a device "
+            "of its own; allowed with workers: auto, none",
+        )
     stopped = stopped_run(loaded) if resume else None
     scope, devices = strategy(config.run.distribution_strategy)
     with ExitStack() as held:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,8 @@ class Waiting:
         for path in self.folder.glob("trial_*.*"):
             if int(path.stem.removeprefix("trial_")) <= trial:
                 path.unlink(missing_ok=True)
+        with suppress(OSError):  # others wait in it
+            self.folder.rmdir()
 
     def _facts(self, number: int) -> Path:
         return self.folder / f"trial_{number}.json"

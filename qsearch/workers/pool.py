@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -26,13 +27,11 @@ class Pool:
         client: Dask's.
         name: in words.
         threads: processor threads that a worker is to use; None: as it finds them.
-        here: whether they run on this machine.
     """
 
     client: Any
     name: str
     threads: int | None = None
-    here: bool = False
     _seen: tuple[float, int] = field(default=(float("-inf"), 0), repr=False)
 
     @property
@@ -93,39 +92,66 @@ def pool(workers: int | None, scheduler: str | None) -> Iterator[Pool | None]:
         raise ConfigError(
             "workers need Dask Distributed, which is not installed: pip install 'qsearch[distributed]'"
         ) from None
-    with _local(distributed, workers) if workers is not None else _remote(distributed, str(scheduler)) as found:
+    with (
+        _quiet(),
+        _local(distributed, workers) if workers is not None else _remote(distributed, str(scheduler)) as found,
+    ):
         yield found
 
 
 @contextmanager
-def _local(distributed: Any, count: int) -> Iterator[Pool]:
+def _quiet() -> Iterator[None]:
+    """Keep Dask's own log of what it does from the terminal: what matters of it is told by the run."""
     import dask
 
-    threads = max(1, len(os.sched_getaffinity(0)) // count) if hasattr(os, "sched_getaffinity") else 1
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3")}
-    # a limit of memory would pause workers for ever, whose TensorFlow keeps what it has
-    options = {"memory_limit": 0, "dashboard_address": None, "env": quiet, "silence_logs": "CRITICAL"}
-    with dask.config.set({"logging.distributed": "critical", "distributed.admin.large-graph-warning-threshold": "1GB"}):
+    loggers = [logging.getLogger(name) for name in ("distributed", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    large = {"distributed.admin.large-graph-warning-threshold": "1GB"}  # weights, once a worker
+    with dask.config.set(large):
         try:
-            cluster = distributed.LocalCluster(n_workers=count, threads_per_worker=1, processes=True, **options)
-        except Exception as error:
-            raise WorkersError(f"{count} workers cannot be started: {one_line(text_of(error))}") from None
-        try:
-            with _client(distributed, cluster) as client:
-                yield Pool(client, f"{count} workers on this machine", threads, here=True)
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL + 1)
+            yield
         finally:
-            with suppress(Exception):
-                cluster.close(timeout=5)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def threads_of(count: int) -> int | None:
+    """Processor threads that each of so many workers has to itself, at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // count)
+
+
+@contextmanager
+def _local(distributed: Any, count: int) -> Iterator[Pool]:
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3")}
+    try:
+        cluster = distributed.LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            memory_limit=0,  # one would pause workers for ever, whose TensorFlow keeps what it has
+            env={**quiet, "DASK_LOGGING__DISTRIBUTED": "critical"},
+            preload=["qsearch.workers.preload"],
+            silence_logs=logging.CRITICAL,
+        )
+    except Exception as error:
+        raise WorkersError(f"{count} workers cannot be started: {one_line(text_of(error))}") from None
+    try:
+        with _client(distributed, cluster) as client:
+            yield Pool(client, f"{count} workers on this machine", threads_of(count))
+    finally:
+        with suppress(Exception):
+            cluster.close(timeout=5)
 
 
 @contextmanager
 def _remote(distributed: Any, address: str) -> Iterator[Pool]:
-    import dask
-
     given = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
     try:
-        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"}):
-            client = distributed.Client(timeout=_ANSWER, set_as_default=False, **given)
+        client = distributed.Client(timeout=_ANSWER, set_as_default=False, **given)
     except Exception as error:  # of names, sockets, TLS, versions
         raise WorkersError(
             f"scheduler {address}: cannot be reached ({one_line(text_of(error) or type(error).__name__)}); expected "
