@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy
 from specs import specs
 
 from qsearch.config.schema import RunConfig
@@ -16,7 +17,7 @@ from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan, Role
 from qsearch.quantizers.formats import number_format
 from qsearch.search.candidates import Candidates
-from qsearch.search.engine import Engine, InProcess, Stop, Task
+from qsearch.search.engine import Engine, InProcess, Outcome, Stop, Task, Weights, attempt
 from qsearch.search.guide import Guide
 from qsearch.search.loop import Search, TrialLoop
 from qsearch.search.modes import SearchSetting, proposer
@@ -74,6 +75,37 @@ def learned(number: int, proposal: Proposal, price: Price, stop: Stop | None) ->
 def cycling(number: int, proposal: Proposal, price: Price, stop: Stop | None) -> tuple[Trained, str]:
     metric = 0.5 + 0.1 * (number % 3)
     return Trained(metrics={"val_acc": metric}, epochs=3, best_epoch=2), f"model {number}"
+
+
+class Jumbled:
+    """Ends the tasks that it has in an order by chance."""
+
+    def __init__(self, train: Callable[[Task], tuple[Trained, Weights]], slots: int, seed: int) -> None:
+        self.train, self.slots = train, slots
+        self.random = numpy.random.default_rng(seed)
+        self.tasks: list[Task] = []
+        self.most = self.dropped = 0
+
+    def start(self, task: Task) -> None:
+        self.tasks.append(task)
+        self.most = max(self.most, len(self.tasks))
+        assert len(self.tasks) <= self.slots
+
+    def finished(self) -> tuple[int, Outcome]:
+        task = self.tasks.pop(int(self.random.integers(len(self.tasks))))
+        return task.number, attempt(self.train, task)
+
+    def drop(self, number: int) -> None:
+        self.dropped += 1
+        self.tasks = [task for task in self.tasks if task.number != number]
+
+
+def engines(slots: int, seed: int, made: list[Jumbled]) -> Callable[[Callable[[Task], tuple[Trained, Any]]], Jumbled]:
+    def make(train: Callable[[Task], tuple[Trained, Any]]) -> Jumbled:
+        made.append(Jumbled(train, slots, seed))
+        return made[-1]
+
+    return make
 
 
 def search(

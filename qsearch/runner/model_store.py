@@ -48,7 +48,7 @@ class ModelStore:
             going_on: whether training may go on where it stopped.
         """
         self.completed.append(trial)
-        kept = {*self.wanted(), *needed}
+        kept = {*self.wanted(), *self._may_be_knee(), *needed}
         if trial.number in kept:
             self.checkpoints.save(trial.number, weights.best, weights.end if going_on else None)
         self.checkpoints.prune(kept)
@@ -74,6 +74,10 @@ class ModelStore:
         if middle is not None:
             roles.setdefault(self.completed[middle].number, []).append("knee")
         return {number: tuple(names) for number, names in sorted(roles.items())}
+
+    def _may_be_knee(self) -> set[int]:
+        """Trials that may be the knee once others have been trained: those of the front."""
+        return {self.completed[index].number for index in front(self._points())} if self.count > 1 else set()
 
     def _points(self) -> list[Point]:
         target = self.recipe.target

@@ -22,12 +22,14 @@ _MAY_CHANGE = (
     "run.trial_timeout",
     "run.time_limit",
     "run.max_failures",
+    "run.budget",
+    "run.best_models",
     "run.output_dir",
     "run.overwrite",
     "final_training",
     "export",
 )
-"""Keys, with all below them, that decide nothing about trials that are finished."""
+"""Keys, with all below them, that decide nothing about what finished trials came to."""
 _MOST = 8
 """Differences that are told."""
 
@@ -51,11 +53,14 @@ def check_resumable(loaded: LoadedConfig, directory: RunDirectory) -> None:
         ConfigError: it is another one; every key that differs is named.
         OutputError: its files cannot be read.
     """
+    # the blocks after one were searched on top of its best model, which these decide
+    fixed = ("run.budget", "run.best_models") if loaded.config.run.blocks else ()
+    may_change = [key for key in _MAY_CHANGE if key not in fixed]
     now, then = _flat(loaded.config), _flat(load_config(directory.path / CONFIG).config)
     differing = [
         f"  {key}: found {_shown(now, key)}, the run has {_shown(then, key)}"
         for key in sorted(now.keys() | then.keys())
-        if now.get(key) != then.get(key) and not any(key == one or key.startswith(f"{one}.") for one in _MAY_CHANGE)
+        if now.get(key) != then.get(key) and not any(key == one or key.startswith(f"{one}.") for one in may_change)
     ]
     if differing:
         rest = len(differing) - _MOST
@@ -67,7 +72,7 @@ def check_resumable(loaded: LoadedConfig, directory: RunDirectory) -> None:
                     *differing[:_MOST],
                     *more,
                     f"take the run's own ({directory.path / CONFIG}), or another run.output_dir; "
-                    f"what may change: {', '.join(_MAY_CHANGE)}",
+                    f"what may change: {', '.join(may_change)}",
                 ]
             )
         )

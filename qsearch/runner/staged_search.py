@@ -19,6 +19,7 @@ from qsearch.interrupts import Interrupts
 from qsearch.paths import temporary_folder
 from qsearch.plan import QuantizationPlan
 from qsearch.runner.exportable import objections
+from qsearch.runner.lost import best_of, lost, parents
 from qsearch.runner.model_store import ModelStore
 from qsearch.runner.prepared import Prepared, shared, trainer_of
 from qsearch.runner.reload import reloaded
@@ -109,10 +110,11 @@ class StagedSearch:
         self.store = self._store(self.schedule.stages[0])
         self.best_folder = BEST
         self._proposals: Proposer | None = None
-        marked = self.checkpoints.marked
-        self.lost = frozenset(  # their models were not written any more
-            trial.number for trial in self.recorded if trial.number > marked and isinstance(trial, Trial)
-        )
+        whole, marked = len(self.schedule.stages) == 1, self.checkpoints.marked
+        self.lost = lost(self.recorded, self.store, self.constraints, marked, whole)
+        best = best_of(self.recorded, self.store, self.constraints) if whole else None
+        # of those that are trained again: the model of another one would be in place of the best one's
+        self.not_best = self.lost - {best.number} if best is not None else frozenset()
 
     def go(self) -> str:
         """Search; returns why it ended. What it came to is in the attributes, also when it is interrupted.
@@ -172,9 +174,10 @@ class StagedSearch:
 
     def still_needed(self) -> frozenset[int]:
         """Trials whose weights a search that goes on after its end may need; Hyperband has an end."""
+        wanted = frozenset(self.store.wanted())
         if self.config.run.search_mode.continues or self._proposals is None:
-            return frozenset()
-        return self._proposals.continues() | self.store.wanted().keys()
+            return wanted
+        return self._proposals.continues() | wanted
 
     def cheapest_energy(self) -> float:
         """Of the cheapest plan there is, pJ."""
@@ -277,8 +280,9 @@ class StagedSearch:
                 self.checkpoints.forget_training(f"trial_{trial.number}")
                 return
             leads = own != BEST and (before is None or self._outranks(trial, before))
-            folders = ((own, BEST) if leads else (own,)) if better else ()
-            needed = proposals.continues() | {trial.number}
+            folders = ((own, BEST) if leads else (own,)) if better and trial.number not in self.not_best else ()
+            later = {number for number in self.checkpoints.kept if number > trial.number}  # of an earlier process
+            needed = proposals.continues() | {trial.number} | parents(self.lost, self.recorded) | later
             store.keep(trial, weights, folders, needed, run.search_mode.continues)
             self.checkpoints.mark(trial.number)
             self.waiting.forget(trial.number)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeGuard
 
 import numpy
@@ -93,6 +93,15 @@ class Guide:
             self.open[number] = proposal
         return self.open[number]
 
+    def recall(self, number: int, earlier: Proposal) -> Proposal | None:
+        """It learns from any plan, also from one that it would not suggest any more within another budget."""
+        options = {dimension.name: dimension.options for dimension in self._space.dimensions}
+        values = earlier.values
+        if values.keys() != options.keys() or any(values[name] not in options[name] for name in values):
+            return self.ask(number)
+        self.open[number] = replace(earlier, candidate=self.candidates.of(values))
+        return self.open[number]
+
     def tell(self, number: int, feedback: Feedback) -> None:
         """What came of it; completed trials are learned from."""
         candidate = self.open.pop(number).candidate
@@ -125,28 +134,49 @@ class Guide:
             pool = self._pool(self._everything() if whole else self._children(rng, self._parents(rng)), tried)
             if len(self.seen) < 2:
                 return self._proposal(pool[int(rng.integers(len(pool)))]) if pool else None
-            return self._best_of(pool, self._learned())
+            return self._best_of(pool)
         return self._evolved(rng, tried)
 
-    def _learned(self) -> Surrogate:
-        limit = None if self.target.limit is None else self.target.worth(self.target.limit)
-        surrogate = Surrogate(self._encoding, limit)
-        surrogate.fit([seen.candidate.values for seen in self.seen], [seen.worth for seen in self.seen])
-        return surrogate
+    def _learned(self) -> tuple[Surrogate, list[Seen]]:
+        """The model of the metric, and all trials that it was learned from: open ones as it believes that they end.
 
-    def _best_of(self, pool: list[Candidate], surrogate: Surrogate) -> Proposal | None:
-        return self._proposal(pool[int(numpy.argmax(self._promise(surrogate, pool)))]) if pool else None
+        With these it knows most where trials are going on already, so that the next one goes elsewhere: the Kriging
+        believer (Ginsbourger et al. 2010, doi:10.1007/978-3-642-10701-6_6).
+        """
+        limit = None if self.target.limit is None else self.target.worth(self.target.limit)
+        surrogate, known = Surrogate(self._encoding, limit), list(self.seen)
+        surrogate.fit([seen.candidate.values for seen in known], [seen.worth for seen in known])
+        going_on = [
+            (number, one.candidate) for number, one in self.open.items() if isinstance(one.candidate, Candidate)
+        ]
+        if going_on:
+            worths = surrogate.predict([candidate.values for _, candidate in going_on])[len(NODES) // 2]
+            known += [
+                Seen(number, candidate, float(worth), self._score(float(worth), candidate.price))
+                for (number, candidate), worth in zip(going_on, worths, strict=True)
+            ]
+            surrogate.fit([seen.candidate.values for seen in known], [seen.worth for seen in known])
+        return surrogate, known
+
+    def _score(self, worth: float, price: Price) -> float:
+        return self.target.score(worth if self.target.maximize else -worth, price.delta)
+
+    def _best_of(self, pool: list[Candidate]) -> Proposal | None:
+        if not pool:
+            return None
+        surrogate, known = self._learned()
+        return self._proposal(pool[int(numpy.argmax(self._promise(surrogate, known, pool)))])
 
     def _evolved(self, rng: numpy.random.Generator, tried: Set[Hashable]) -> Proposal | None:
         """Children of the elite, then children of the most promising of these, and so on."""
-        surrogate = self._learned()
+        surrogate, known = self._learned()
         parents = self._parents(rng)
         pool: list[Candidate] = []
         for _ in range(_GENERATIONS):
             pool = self._pool([*(candidate.values for candidate in pool), *self._children(rng, parents)], tried)
             if not pool:
                 return None
-            order = numpy.argsort(-self._promise(surrogate, pool), kind="stable")[:_SURVIVORS]
+            order = numpy.argsort(-self._promise(surrogate, known, pool), kind="stable")[:_SURVIVORS]
             pool = [pool[int(index)] for index in order]
             parents = [candidate.values for candidate in pool]
         return self._proposal(pool[0])
@@ -162,16 +192,17 @@ class Guide:
 
     def elite(self) -> list[Seen]:
         """The trials that children may come from: the best by score, and the front where that is wanted."""
-        best = sorted(self._accepted() or self.seen, key=lambda seen: (-seen.score, seen.trial))[:_ELITE]
+        best = sorted(self._accepted(self.seen) or self.seen, key=lambda seen: (-seen.score, seen.trial))[:_ELITE]
         if self.whole_front:
-            best += [self.seen[index] for index in front(self._points()) if self.seen[index] not in best]
+            best += [self.seen[index] for index in front(self._points(self.seen)) if self.seen[index] not in best]
         return best
 
-    def _accepted(self) -> list[Seen]:
-        return [seen for seen in self.seen if self.least is None or seen.worth >= self.least]
+    def _accepted(self, known: Sequence[Seen]) -> list[Seen]:
+        within = [seen for seen in known if seen.candidate.price.objection is None]
+        return [seen for seen in within if self.least is None or seen.worth >= self.least]
 
-    def _points(self) -> list[Point]:
-        return [Point(seen.worth, seen.candidate.price.final_cost) for seen in self.seen]
+    def _points(self, known: Sequence[Seen]) -> list[Point]:
+        return [Point(seen.worth, seen.candidate.price.final_cost) for seen in known]
 
     def _fresh(self, candidate: Candidate | Unpriced, tried: Set[Hashable]) -> TypeGuard[Candidate]:
         return (
@@ -185,7 +216,7 @@ class Guide:
         bound = self.target.bound(candidate.price.delta)
         if self.whole_front or bound is None or not self.seen:
             return True
-        best = max((seen.score for seen in self._accepted()), default=None)
+        best = max((seen.score for seen in self._accepted(self.seen)), default=None)
         return best is None or bound > best
 
     def _uniform(self) -> tuple[Candidate, ...]:
@@ -236,33 +267,36 @@ class Guide:
     def _random(self, rng: numpy.random.Generator) -> dict[str, Choice]:
         return {d.name: d.options[int(rng.integers(len(d.options)))] for d in self._space.dimensions}
 
-    def _promise(self, surrogate: Surrogate, pool: Sequence[Candidate]) -> Matrix:
-        """The expected improvement of each candidate."""
+    def _promise(self, surrogate: Surrogate, known: Sequence[Seen], pool: Sequence[Candidate]) -> Matrix:
+        """The expected improvement of each candidate on what is known."""
         worths = surrogate.predict([candidate.values for candidate in pool])
         prices = [candidate.price for candidate in pool]
         gain = self._gain_in_front if self.whole_front else self._gain_in_score
         promise = numpy.zeros(len(pool))
         for weight, level in zip(WEIGHTS, worths, strict=True):
-            promise += weight * gain(level, prices)
+            promise += weight * gain(level, prices, known)
         # where nothing promises an improvement, the best guess is as good as any
-        middle: Matrix = gain(worths[len(NODES) // 2], prices, from_best=False)
+        middle: Matrix = gain(worths[len(NODES) // 2], prices, known, from_best=False)
         return promise if promise.max() > 0 else middle
 
-    def _gain_in_score(self, worths: Matrix, prices: Sequence[Price], from_best: bool = True) -> Matrix:
-        signs = 1.0 if self.target.maximize else -1.0
+    def _gain_in_score(
+        self, worths: Matrix, prices: Sequence[Price], known: Sequence[Seen], from_best: bool = True
+    ) -> Matrix:
         scores: Matrix = numpy.array(
-            [self.target.score(signs * worth, price.delta) for worth, price in zip(worths, prices, strict=True)]
+            [self._score(float(worth), price) for worth, price in zip(worths, prices, strict=True)]
         )
         if self.least is not None:
             # outside what the user accepts nothing is gained
             scores = numpy.where(worths >= self.least, scores, scores.min() - 1)
         if not from_best:
             return scores
-        gains: Matrix = numpy.maximum(scores - max([seen.score for seen in self._accepted()] or [scores.min()]), 0)
+        gains: Matrix = numpy.maximum(scores - max([seen.score for seen in self._accepted(known)] or [scores.min()]), 0)
         return gains
 
-    def _gain_in_front(self, worths: Matrix, prices: Sequence[Price], from_best: bool = True) -> Matrix:
-        points = self._points()
+    def _gain_in_front(
+        self, worths: Matrix, prices: Sequence[Price], known: Sequence[Seen], from_best: bool = True
+    ) -> Matrix:
+        points = self._points(known)
         corner = Point(min(point.worth for point in points) if self.least is None else self.least, self.dearest)
         members = [points[index] for index in front(points)]
         before = hypervolume(members, corner)

@@ -21,7 +21,8 @@ def again(known: Trial | FailedTrial, proposal: Proposal) -> Trial | FailedTrial
     """
     candidate = proposal.candidate
     if isinstance(known, Trial) and isinstance(candidate, Candidate):
-        return replace(known, proposal=proposal, price=candidate.price)
+        within = candidate.price.objection is None  # the budget may be another one now
+        return replace(known, proposal=proposal, price=candidate.price, accepted=known.accepted and within)
     if isinstance(known, FailedTrial):
         return replace(known, proposal=proposal)
     raise _differs(known, "cannot be priced now")

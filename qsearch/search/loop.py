@@ -205,15 +205,15 @@ class TrialLoop:
         late = None if number in search.known else search.out_of_time()
         if late is not None:
             raise OutOfTimeError(late)
+        then = search.known.get(number)
         with search.interrupts.allowed():
-            proposal = search.proposer.ask(number)
+            proposal = search.proposer.ask(number) if then is None else search.proposer.recall(number, then.proposal)
         if proposal is None:
             return False
         told = self._done if self._open and not search.proposer.same_with_workers else None
         one = _Open(number=number, proposal=proposal, told=told)
         repeats = any(other.identity == one.identity for other in self._open)
         self._open.append(one)
-        then = search.known.get(number)
         if then is not None:
             check_same(then, proposal)
             if number not in search.lost:

@@ -77,6 +77,9 @@ class OracleProposer:
             self._open[number] = trial, self._proposal(trial.hyperparameters.values)
         return self._open[number][1]
 
+    def recall(self, number: int, earlier: Proposal) -> Proposal | None:
+        return self.ask(number)  # its draws go on from there
+
     def _proposal(self, proposed: Mapping[str, Any]) -> Proposal:
         return Proposal(self._candidate(proposed))
 

@@ -74,6 +74,9 @@ class Proposer(Protocol):
         None: there is nothing left, or, while proposals are open, nothing before one of them is told.
         """
 
+    def recall(self, number: int, earlier: Proposal) -> Proposal | None:
+        """What an earlier process proposed as this trial; an algorithm that draws anew gives what it would ask."""
+
     def tell(self, number: int, feedback: Feedback) -> None:
         """What came of the proposal for trial `number`."""
 

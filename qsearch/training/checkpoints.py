@@ -56,6 +56,8 @@ class Checkpoints:
 
     def mark(self, trial: int) -> None:
         """Note that all is on disk that is wanted of the trials up to this one."""
+        if trial <= self.marked:
+            return
         with written_whole(self._mark, self.folder.parent) as aside:
             aside.write_text(f"{trial}\n", encoding="utf-8")
 

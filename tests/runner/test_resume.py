@@ -17,6 +17,7 @@ from slow import slow
 from tiny_run import tiny
 
 import qsearch
+from qsearch.config import load_config, to_yaml
 from qsearch.errors import ConfigError, OutputError
 from qsearch.runner import pipeline
 from qsearch.runs.lock import locked
@@ -216,3 +217,44 @@ def test_the_last_of_several_runs_goes_on(tmp_path: Path) -> None:
     found = qsearch.run(config, [*sets, "run.max_trials=2"], counted, resume=True)
     assert found.run_directory == tmp_path / "out_1"
     assert counted.started == [2]
+
+
+@pytest.mark.parametrize("mode", [slow("random"), "guided"])
+def test_another_budget_and_more_models_are_taken_up(mode: str, tmp_path: Path) -> None:
+    """What is wanted now of finished trials is trained again, to the figures that the journal has."""
+    config = tiny(tmp_path, tmp_path / "out")
+    sets = [f"run.mode={mode}", "run.max_trials=4", "run.prune=false", "reference.epochs=1", "final_training.epochs=0"]
+    before = qsearch.run(config, sets)
+    assert before.best is not None
+    journal = (tmp_path / "out" / "trials.jsonl").read_text()
+    finished = [trial for trial in before.trials if isinstance(trial, Trial)]
+    energies = sorted(trial.price.energy for trial in finished)
+    budget = energies[2] - 0.01  # two trials are inside
+    expected = max((trial for trial in finished if trial.price.energy < budget), key=lambda trial: trial.score)
+
+    counted = Moments()
+    again = qsearch.run(config, [*sets, f"run.budget.energy={budget}", "run.best_models=2"], counted, resume=True)
+    assert (tmp_path / "out" / "trials.jsonl").read_text() == journal
+    assert again.best is not None
+    assert again.best.number == expected.number
+    assert again.best.price.energy <= budget
+    assert again.summary["best"]["selection"]["acc"] == pytest.approx(expected.metric, abs=1e-6)
+    kept = {trial.number for trial in finished if trial.price.energy < budget}
+    assert kept <= {model["trial"] for model in again.summary["models"]}
+    assert len(counted.started) <= 4
+
+    more = qsearch.run(
+        config, [*sets, "run.budget.energy=1e9", "run.best_models=2", "run.max_trials=5"], Moments(), resume=True
+    )
+    assert more.best is not None
+    assert more.best.score >= before.best.score
+    assert (tmp_path / "out" / "trials.jsonl").read_text().startswith(journal)
+
+
+def test_in_blocks_the_budget_stays(tmp_path: Path) -> None:
+    config = tiny(tmp_path, tmp_path / "out")
+    blocks = [*ONE, "run.blocks=['^conv', '^(?!conv)']"]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.yaml").write_text(to_yaml(load_config(config, blocks).config))
+    with pytest.raises(ConfigError, match=r"run\.best_models: found 2, the run has 1"):
+        qsearch.run(config, [*blocks, "run.best_models=2"], resume=True)

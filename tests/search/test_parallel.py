@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
-from tiny_search import learned, search, space
+from tiny_search import Jumbled, engines, learned, search, space
 
 from qsearch.config.search_modes import MODES
-from qsearch.search.engine import Outcome, Task, Weights, attempt
 from qsearch.search.trials import AnyTrial, SkippedTrial, Trained, Trial, trial_from_dict
-
-
-class Jumbled:
-    """Ends the tasks that it has in an order by chance."""
-
-    def __init__(self, train: Callable[[Task], tuple[Trained, Weights]], slots: int, seed: int) -> None:
-        self.train, self.slots = train, slots
-        self.random = numpy.random.default_rng(seed)
-        self.tasks: list[Task] = []
-        self.most = self.dropped = 0
-
-    def start(self, task: Task) -> None:
-        self.tasks.append(task)
-        self.most = max(self.most, len(self.tasks))
-        assert len(self.tasks) <= self.slots
-
-    def finished(self) -> tuple[int, Outcome]:
-        task = self.tasks.pop(int(self.random.integers(len(self.tasks))))
-        return task.number, attempt(self.train, task)
-
-    def drop(self, number: int) -> None:
-        self.dropped += 1
-        self.tasks = [task for task in self.tasks if task.number != number]
 
 
 def told(trials: list[AnyTrial]) -> list[dict[str, Any]]:
     return [{name: value for name, value in one.to_dict().items() if name != "seconds"} for one in trials]
-
-
-def engines(slots: int, seed: int, made: list[Jumbled]) -> Callable[[Callable[[Task], tuple[Trained, Any]]], Jumbled]:
-    def make(train: Callable[[Task], tuple[Trained, Any]]) -> Jumbled:
-        made.append(Jumbled(train, slots, seed))
-        return made[-1]
-
-    return make
 
 
 @pytest.mark.parametrize("slots", [2, 4, 7])

@@ -86,7 +86,7 @@ def test_xla(wanted: Any, gpu: bool, given: bool, found: bool) -> None:
 
 
 def test_trials_that_are_worth_one_model() -> None:
-    assert [Execution().shares(trials) for trials in (4, 5)] == [False, True]
+    assert [Execution().shares(trials) for trials in (3, 4)] == [False, True]
     assert [Execution(trials="shared").shares(1), Execution(trials="rebuilt").shares(99)] == [True, False]
     assert Execution().why_rebuilt() is None
     assert "fixed" in str(Execution(jit_compile=True).why_rebuilt())

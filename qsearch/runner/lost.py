@@ -1,0 +1,79 @@
+"""Which finished trials of a stopped run are trained again: their weights are wanted, and not there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from qsearch.goal.price import Constraints
+from qsearch.plan import QuantizationPlan
+from qsearch.runner.model_store import ModelStore
+from qsearch.search.trials import AnyTrial, Trial
+
+
+def lost(
+    recorded: Sequence[AnyTrial], store: ModelStore, constraints: Constraints, marked: int, is_whole: bool
+) -> frozenset[int]:
+    """Trials to train again, in the order of their numbers; each comes to the same weights.
+
+    They are the one that a kill has cut off from its weights, and, after a change of the budget or of how many models
+    are wanted, the best trial and the others that are wanted now; and trials whose weights one of these starts from.
+
+    Args:
+        store: of a search that begins.
+        marked: the last trial whose weights were written.
+        is_whole: whether the whole network is searched at once; else a change of these is not allowed.
+    """
+    completed = {trial.number: trial for trial in recorded if isinstance(trial, Trial)}
+    missing = {number for number in completed if number > marked}
+    if is_whole and completed:
+        judged = _judged(recorded, constraints)
+        best = best_of(recorded, store, constraints)
+        if best is not None and best.plan != _plan_in(store.directory.path / "best" / "plan.yaml"):
+            missing.add(best.number)
+        missing |= {number for number in replace(store, completed=judged).wanted() if number not in _there(store)}
+    return frozenset(_with_parents(missing, completed, _there(store)))
+
+
+def best_of(recorded: Sequence[AnyTrial], store: ModelStore, constraints: Constraints) -> Trial | None:
+    """The best of finished trials within these constraints; of equal ones the first."""
+    return max(_judged(recorded, constraints), key=lambda trial: trial.rank(store.recipe.target), default=None)
+
+
+def _judged(recorded: Sequence[AnyTrial], constraints: Constraints) -> list[Trial]:
+    return [
+        replace(trial, accepted=trial.accepted and constraints.objection(trial.price) is None)
+        for trial in recorded
+        if isinstance(trial, Trial)
+    ]
+
+
+def parents(trials: Collection[int], recorded: Sequence[AnyTrial]) -> frozenset[int]:
+    """Trials whose weights these start from."""
+    found = {trial.proposal.parent for trial in recorded if trial.number in trials}
+    return frozenset(parent for parent in found if parent is not None)
+
+
+def _there(store: ModelStore) -> Collection[int]:
+    return store.checkpoints.kept
+
+
+def _with_parents(trials: set[int], completed: Mapping[int, Trial], there: Collection[int]) -> set[int]:
+    found = set(trials)
+    left = sorted(found)
+    while left:
+        parent = completed[left.pop()].proposal.parent
+        if parent is not None and parent in completed and parent not in there and parent not in found:
+            found.add(parent)
+            left.append(parent)
+    return found
+
+
+def _plan_in(path: Path) -> QuantizationPlan | None:
+    try:
+        return QuantizationPlan.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return None
