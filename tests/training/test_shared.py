@@ -173,7 +173,9 @@ def fresh_nets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "shared_nets", raising=False)
 
 
-@pytest.mark.parametrize("name", ["unet", slow("inverted"), slow("sequence"), "nested", slow("own_layer"), "recurrent"])
+@pytest.mark.parametrize(
+    "name", ["unet", slow("inverted"), slow("sequence"), "nested", slow("own_layer"), slow("recurrent")]
+)
 def test_training_is_the_same_to_the_bit(name: str, tmp_path: Path) -> None:
     same_training(tmp_path, name)
 
@@ -223,7 +225,7 @@ def test_an_optimizer_with_shapes_of_its_own_is_told(tmp_path: Path) -> None:
         SharedTraining(SharedModel(experiment.model, experiment.space), recipe, data.train.steps(16))
 
 
-@pytest.mark.parametrize("mode", ["random", slow("hyperband"), slow("guided")])
+@pytest.mark.parametrize("mode", [slow("random"), slow("hyperband"), slow("guided")])
 def test_searches_are_the_same_both_ways(mode: str, tmp_path: Path) -> None:
     kernels = "quantization_config.kernel={stochastic_ternary: 2, 'quantized_bits(4,0,1,use_stochastic_rounding=1)': 4}"
     journals = []
