@@ -229,7 +229,12 @@ class ProgressSaver(keras.callbacks.Callback):  # type: ignore[misc]
             best, facts = self.kept()
             with nullcontext() if self.averages is None else self.averages.out():
                 progress = progress_of(self.model, epoch, ended, best, facts)
-            self.file.write(progress)
+            arrays = (*progress.variables, *progress.optimizer, *progress.best)
+            self.possible = all(
+                numpy.asarray(array).dtype.kind != "V" for array in arrays
+            )  # NumPy's file loses bfloat16
+            if self.possible:
+                self.file.write(progress)
         finally:
             self.since = time.monotonic()
             self.file.pace.took = self.since - started
