@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -97,7 +98,7 @@ def test_a_killed_run_goes_on_to_the_same_end(search: str, tmp_path: Path, monke
     whole = [*SEARCHES[search], f"run.output_dir={tmp_path / 'whole'}"]
     count = killed_and_resumed(config, whole, [], monkeypatch)
     sets = [*SEARCHES[search], f"run.output_dir={tmp_path / 'killed'}"]
-    deadly = [int(moment) for moment in numpy.random.default_rng(0).integers(2, count, 6)]
+    deadly = [int(moment) for moment in numpy.random.default_rng(0).integers(2, count, 4)]
     killed_and_resumed(config, sets, deadly, monkeypatch)
     same(left(tmp_path / "killed"), left(tmp_path / "whole"))
 
@@ -118,13 +119,13 @@ DRAWING = "quantization_config.kernel={stochastic_ternary: 2, 'quantized_bits(4,
 LONG = ["reference.epochs=3", "run.epochs=3", "final_training.epochs=4", DRAWING]
 TRAININGS = {
     # with 3 epochs of the reference, 2 · 3 of each trial, 4 of the final training
-    "one trial": (["run.max_trials=1", "run.executions_per_trial=2"], [2, 7, 4]),
     "shared": (["run.max_trials=2", "run.executions_per_trial=2", "run.trials=shared"], [2, 5, 6, 4, 4]),
     "hyperband": (["run.mode=hyperband", "run.max_epochs=4", "run.factor=2", "run.trials=shared"], [3, 2, 4, 5, 6]),
 }
 
 
-@pytest.mark.parametrize("search", [*map(slow, ("one trial", "shared", "hyperband"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("search", TRAININGS)
 def test_a_training_goes_on_from_its_last_epoch(search: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     often = partial(Checkpoints, pace=Pace(least=0.0, share=math.inf))
     monkeypatch.setattr(pipeline, "Checkpoints", often)
@@ -149,11 +150,19 @@ def test_a_training_goes_on_from_its_last_epoch(search: str, tmp_path: Path, mon
 ONE = ["run.max_trials=1", "reference.epochs=1", "run.epochs=1", "final_training.epochs=1"]
 
 
-def test_a_finished_run_has_more_trials(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of one trial, to be copied."""
+    folder = tmp_path_factory.mktemp("finished")
+    qsearch.run(tiny(folder, folder / "out"), ONE)
+    return folder / "out"
+
+
+def test_a_finished_run_has_more_trials(finished: Path, tmp_path: Path) -> None:
     config = tiny(tmp_path, tmp_path / "whole")
     qsearch.run(config, [*ONE, "run.max_trials=2"])
     few = [*ONE, f"run.output_dir={tmp_path / 'more'}"]
-    qsearch.run(config, few)
+    shutil.copytree(finished, tmp_path / "more")
     with (tmp_path / "more" / "trials.jsonl").open("ab") as journal:
         journal.write(b'{"id": 2, "half a li')
     (tmp_path / "more" / "best" / ".partial.1.keras").touch()
@@ -168,9 +177,9 @@ def test_a_finished_run_has_more_trials(tmp_path: Path) -> None:
     same(left(tmp_path / "more"), left(tmp_path / "whole"))
 
 
-def test_another_configuration_is_refused_key_by_key(tmp_path: Path) -> None:
+def test_another_configuration_is_refused_key_by_key(finished: Path, tmp_path: Path) -> None:
     config = tiny(tmp_path, tmp_path / "out")
-    qsearch.run(config, ONE)
+    shutil.copytree(finished, tmp_path / "out")
     before = (tmp_path / "out" / "config.yaml").read_bytes()
     with pytest.raises(ConfigError) as caught:
         qsearch.run(config, [*ONE, "run.seed=5", "limit.Dense=[4,8,4]", "run.max_trials=9"], resume=True)
@@ -181,9 +190,9 @@ def test_another_configuration_is_refused_key_by_key(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "config.yaml").read_bytes() == before
 
 
-def test_a_journal_of_other_trials_is_refused(tmp_path: Path) -> None:
+def test_a_journal_of_other_trials_is_refused(finished: Path, tmp_path: Path) -> None:
     config = tiny(tmp_path, tmp_path / "out")
-    qsearch.run(config, ONE)
+    shutil.copytree(finished, tmp_path / "out")
     journal = tmp_path / "out" / "trials.jsonl"
     line = json.loads(journal.read_text())
     name = next(name for name in line["values"] if name.endswith("_bias_quantizer"))
@@ -196,9 +205,9 @@ def test_a_journal_of_other_trials_is_refused(tmp_path: Path) -> None:
         qsearch.run(config, ONE, resume=True)
 
 
-def test_one_process_at_a_time_writes(tmp_path: Path) -> None:
+def test_one_process_at_a_time_writes(finished: Path, tmp_path: Path) -> None:
     config = tiny(tmp_path, tmp_path / "out")
-    qsearch.run(config, ONE)
+    shutil.copytree(finished, tmp_path / "out")
     assert not (tmp_path / "out" / ".lock").exists()
     with locked(tmp_path / "out"), pytest.raises(OutputError, match=f"process {os.getpid()} on .* is writing to it"):
         qsearch.run(config, ONE, resume=True)
@@ -206,22 +215,22 @@ def test_one_process_at_a_time_writes(tmp_path: Path) -> None:
     qsearch.run(config, ONE, resume=True)
 
 
-def test_the_last_of_several_runs_goes_on(tmp_path: Path) -> None:
+def test_the_last_of_several_runs_goes_on(finished: Path, tmp_path: Path) -> None:
     config = tiny(tmp_path, tmp_path / "out")
     sets = [*ONE, "run.overwrite=true"]
-    qsearch.run(config, sets)
-    qsearch.run(config, sets)
+    shutil.copytree(finished, tmp_path / "out")
+    shutil.copytree(finished, tmp_path / "out_1")
     counted = Moments()
     found = qsearch.run(config, [*sets, "run.max_trials=2"], counted, resume=True)
     assert found.run_directory == tmp_path / "out_1"
     assert counted.started == [2]
 
 
-@pytest.mark.parametrize("mode", [slow("random"), slow("guided")])
-def test_another_budget_and_more_models_are_taken_up(mode: str, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_another_budget_and_more_models_are_taken_up(tmp_path: Path) -> None:
     """What is wanted now of finished trials is trained again, to the figures that the journal has."""
     config = tiny(tmp_path, tmp_path / "out")
-    sets = [f"run.mode={mode}", "run.max_trials=4", "run.prune=false", "reference.epochs=1", "final_training.epochs=0"]
+    sets = ["run.mode=guided", "run.max_trials=4", "run.prune=false", "reference.epochs=1", "final_training.epochs=0"]
     before = qsearch.run(config, sets)
     assert before.best is not None
     journal = (tmp_path / "out" / "trials.jsonl").read_text()
