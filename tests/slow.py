@@ -10,3 +10,8 @@ import pytest
 def slow(*values: Any) -> Any:
     """A case that is marked slow."""
     return pytest.param(*values, marks=pytest.mark.slow)
+
+
+def by_hand(*values: Any) -> Any:
+    """A case that CI has no time for, as another one is alike; `pytest -m by_hand` runs it."""
+    return pytest.param(*values, marks=pytest.mark.by_hand)

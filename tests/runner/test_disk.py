@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from run_left import left, same
-from slow import slow
+from slow import by_hand, slow
 from tiny_run import tiny
 
 import qsearch
@@ -34,12 +34,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("number", "reason", "moment"),
     [
         (errno.ENOSPC, "No space left on device", 7),
-        slow(errno.ENOSPC, "No space left on device", 1),
+        by_hand(errno.ENOSPC, "No space left on device", 1),
         slow(errno.ENOSPC, "No space left on device", 4),
         slow(errno.EROFS, "Read-only file system", 5),
-        slow(errno.EACCES, "Permission denied", 6),
-        slow(errno.EDQUOT, "quota", 9),
-        slow(errno.EIO, "Input/output error", 15),
+        by_hand(errno.EACCES, "Permission denied", 6),
+        by_hand(errno.EDQUOT, "quota", 9),
+        by_hand(errno.EIO, "Input/output error", 15),
     ],
 )
 def test_a_run_goes_on_once_there_is_room(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy
 import pytest
 from run_left import left, same
-from slow import slow
+from slow import by_hand, slow
 from tiny_run import tiny
 
 import qsearch
@@ -92,7 +92,7 @@ def killed_and_resumed(
     return moments.count
 
 
-@pytest.mark.parametrize("search", ["random", slow("hyperband"), slow("blocks")])
+@pytest.mark.parametrize("search", ["random", by_hand("hyperband"), slow("blocks")])
 def test_a_killed_run_goes_on_to_the_same_end(search: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny(tmp_path, tmp_path / "whole")
     whole = [*SEARCHES[search], f"run.output_dir={tmp_path / 'whole'}"]
@@ -124,8 +124,7 @@ TRAININGS = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("search", TRAININGS)
+@pytest.mark.parametrize("search", [by_hand("shared"), slow("hyperband")])
 def test_a_training_goes_on_from_its_last_epoch(search: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     often = partial(Checkpoints, pace=Pace(least=0.0, share=math.inf))
     monkeypatch.setattr(pipeline, "Checkpoints", often)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from run_left import left, same
-from slow import slow
+from slow import by_hand, slow
 from tiny_run import tiny
 
 import qsearch
@@ -68,7 +68,7 @@ Made = Callable[[Callable[[str, int], float]], Clock]
 ALL = ["run.max_trials=3", "run.prune=false"]
 
 
-@pytest.mark.parametrize("trials", ["shared", slow("rebuilt")])
+@pytest.mark.parametrize("trials", ["shared", by_hand("rebuilt")])
 def test_a_trial_that_takes_too_long_fails_and_the_search_goes_on(tmp_path: Path, clock: Made, trials: str) -> None:
     config = tiny(tmp_path, tmp_path / "out")
     sets = [*ALL, f"run.trials={trials}", "run.trial_timeout=10min", "final_training.epochs=0"]
@@ -118,7 +118,7 @@ def test_a_run_ends_in_order_when_its_time_is_up(tmp_path: Path, clock: Made) ->
     same(left(tmp_path / "late"), left(tmp_path / "whole"))
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 def test_time_that_is_up_in_the_final_training_ends_it_with_its_epoch(tmp_path: Path, clock: Made) -> None:
     config = tiny(tmp_path, tmp_path / "out")
     sets = ["run.max_trials=1", "run.time_limit=2h", "final_training.epochs=3"]
@@ -139,7 +139,7 @@ def test_time_that_is_up_before_anything_was_searched(tmp_path: Path, clock: Mad
         qsearch.run(config, ["run.time_limit=1h"], clock(at("1", 1, HOUR)), resume=True)
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 def test_a_clock_that_is_set_while_a_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config, now = tiny(tmp_path, tmp_path / "out"), time.time
     sets = ["run.max_trials=1", "run.trial_timeout=1h", "run.time_limit=1h", "reference.epochs=1", "run.epochs=1"]
@@ -164,7 +164,7 @@ SHORT = ["run.min_trials_per_block=2", "run.prune=false", "run.epochs=1", "final
     ("trial", "epoch", "ended"),
     [
         slow("2", ENDED, "before block 2 of 2, 2 trials trained"),
-        slow("4", 1, "in block 2 of 2, 3 trials trained"),
+        by_hand("4", 1, "in block 2 of 2, 3 trials trained"),
     ],
 )
 def test_blocks_share_the_time(tmp_path: Path, clock: Made, trial: str, epoch: int, ended: str) -> None:

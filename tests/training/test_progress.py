@@ -11,7 +11,7 @@ import keras
 import numpy
 import pytest
 import tensorflow as tf
-from slow import slow
+from slow import by_hand, slow
 
 from qsearch.config.augment import AugmentConfig
 from qsearch.config.chosen import Chosen
@@ -134,7 +134,8 @@ TRAININGS = {
 
 
 @pytest.mark.parametrize(
-    "name", ["averages", "plateau", *map(slow, ("sgd", "cosine", "rates", "odd_batches", "accumulated"))]
+    "name",
+    ["averages", "plateau", *map(slow, ("cosine", "odd_batches")), *map(by_hand, ("sgd", "rates", "accumulated"))],
 )
 def test_it_goes_on_to_the_same_bits(name: str, tmp_path: Path) -> None:
     whole = trained(tmp_path / "whole", TRAININGS[name], [])
@@ -254,7 +255,7 @@ class Counting(keras.layers.Layer):  # type: ignore[misc]
         return x * self.hidden[0]
 
 
-@pytest.mark.parametrize("how", ["counts", slow("draws"), "draws_of_keras", slow("calls_python"), "reads"])
+@pytest.mark.parametrize("how", ["counts", by_hand("draws"), "draws_of_keras", by_hand("calls_python"), "reads"])
 def test_what_keeps_a_state_of_its_own_is_begun_anew(how: str, tmp_path: Path) -> None:
     model = network(Counting(how))
     train(model, DATA, recipe(epochs=2), 3, silent, progress=file(tmp_path))

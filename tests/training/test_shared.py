@@ -13,7 +13,7 @@ import keras
 import numpy
 import pytest
 import tensorflow as tf
-from slow import slow
+from slow import by_hand, slow
 from tiny_run import tiny
 
 import qsearch
@@ -225,7 +225,7 @@ def test_an_optimizer_with_shapes_of_its_own_is_told(tmp_path: Path) -> None:
         SharedTraining(SharedModel(experiment.model, experiment.space), recipe, data.train.steps(16))
 
 
-@pytest.mark.parametrize("mode", [slow("random"), slow("hyperband"), slow("guided")])
+@pytest.mark.parametrize("mode", [by_hand("random"), by_hand("hyperband"), slow("guided")])
 def test_searches_are_the_same_both_ways(mode: str, tmp_path: Path) -> None:
     kernels = "quantization_config.kernel={stochastic_ternary: 2, 'quantized_bits(4,0,1,use_stochastic_rounding=1)': 4}"
     journals = []

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from run_left import left, same
-from slow import slow
+from slow import by_hand, slow
 from tiny_run import tiny
 
 import qsearch
@@ -62,7 +62,7 @@ def children() -> list[int]:
     return sorted(found)
 
 
-@pytest.mark.parametrize(("search", "kill"), [("random", True), slow("hyperband", True), slow("blocks", False)])
+@pytest.mark.parametrize(("search", "kill"), [("random", True), slow("blocks", False), by_hand("hyperband", True)])
 def test_workers_come_to_what_one_process_comes_to(
     search: str, kill: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +91,7 @@ def test_a_run_of_workers_goes_on_in_one_process(tmp_path: Path) -> None:
     assert sum(isinstance(trial, Trial) for trial in found.trials) == 7
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 def test_a_worker_with_other_versions_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "versions", lambda: {"keras": "2.0"})
     stages: list[str] = []
