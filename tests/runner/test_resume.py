@@ -124,7 +124,7 @@ TRAININGS = {
 }
 
 
-@pytest.mark.parametrize("search", [by_hand("shared"), slow("hyperband")])
+@pytest.mark.parametrize("search", [slow("shared"), by_hand("hyperband")])
 def test_a_training_goes_on_from_its_last_epoch(search: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     often = partial(Checkpoints, pace=Pace(least=0.0, share=math.inf))
     monkeypatch.setattr(pipeline, "Checkpoints", often)

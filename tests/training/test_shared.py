@@ -174,7 +174,7 @@ def fresh_nets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["unet", slow("inverted"), slow("sequence"), "nested", slow("own_layer"), slow("recurrent")]
+    "name", ["unet", by_hand("inverted"), slow("sequence"), "nested", slow("own_layer"), by_hand("recurrent")]
 )
 def test_training_is_the_same_to_the_bit(name: str, tmp_path: Path) -> None:
     same_training(tmp_path, name)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from run_left import left, same
-from slow import by_hand, slow
+from slow import by_hand
 from tiny_run import tiny
 
 import qsearch
@@ -62,7 +62,7 @@ def children() -> list[int]:
     return sorted(found)
 
 
-@pytest.mark.parametrize(("search", "kill"), [("random", True), slow("blocks", False), by_hand("hyperband", True)])
+@pytest.mark.parametrize(("search", "kill"), [("random", True), by_hand("blocks", False), by_hand("hyperband", True)])
 def test_workers_come_to_what_one_process_comes_to(
     search: str, kill: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
