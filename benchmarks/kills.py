@@ -11,7 +11,6 @@ Trainings are saved after every epoch here, not about once a second, so that mos
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import random
@@ -24,6 +23,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from run_left import written
 
 CONFIG = """
 dataset: {name: digits, train_samples: 300, test_samples: 100, validation: 0.2}
@@ -95,11 +98,6 @@ def left(folder: Path) -> tuple[Any, ...]:
     import h5py
     import numpy
 
-    journal = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
-    result = json.loads((folder / "result.json").read_text())
-    for one in (*journal, result, *(result.get("blocks") or ())):
-        for name in ("seconds", "disk_bytes", "checkpoint_bytes"):
-            one.pop(name, None)
     weights: list[bytes] = []
     with tempfile.TemporaryDirectory() as aside:
         subprocess.run(["unzip", "-qo", folder / "best" / "model.keras", "-d", aside], check=True)
@@ -107,7 +105,7 @@ def left(folder: Path) -> tuple[Any, ...]:
             file.visititems(
                 lambda name, one: weights.append(numpy.asarray(one).tobytes()) if hasattr(one, "shape") else None
             )
-    return journal, result, (folder / "best" / "plan.yaml").read_text(), weights
+    return *written(folder), weights
 
 
 @dataclass

@@ -11,15 +11,19 @@ import numpy
 import qsearch
 
 
-def left(folder: Path) -> tuple[Any, ...]:
-    """What a run came to: the journal, the figures, and the best model's weights, without times and sizes."""
+def written(folder: Path) -> tuple[Any, ...]:
+    """What a run wrote: the journal, the figures and the best plan, without times and sizes."""
     journal = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     result = json.loads((folder / "result.json").read_text())
     for one in (*journal, result, *(result.get("blocks") or ())):
         for name in ("seconds", "disk_bytes", "checkpoint_bytes"):
             one.pop(name, None)
-    weights = qsearch.load_model(folder / "best" / "model.keras").get_weights()
-    return journal, result, (folder / "best" / "plan.yaml").read_text(), weights
+    return journal, result, (folder / "best" / "plan.yaml").read_text()
+
+
+def left(folder: Path) -> tuple[Any, ...]:
+    """What a run came to: what it wrote, and the best model's weights."""
+    return *written(folder), qsearch.load_model(folder / "best" / "model.keras").get_weights()
 
 
 def same(one: tuple[Any, ...], other: tuple[Any, ...]) -> None:

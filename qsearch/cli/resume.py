@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 from qsearch.cli.run import read, search, workers_options
-from qsearch.errors import OutputError
 from qsearch.interrupts import Interrupts
-from qsearch.paths import as_text, expanded
-from qsearch.runs.directory import CONFIG
+from qsearch.paths import as_text
+from qsearch.runs.directory import CONFIG, run_folder
 
 
 @click.command()
@@ -33,9 +32,6 @@ def resume(
 
     Finished trials are not trained again, and the search makes those that it would have made without a break.
     """
-    path = expanded(as_text(str(folder)))
-    if not (path / CONFIG).is_file():
-        found = "has no config.yaml" if path.is_dir() else "is not a folder"
-        raise OutputError(f"{path}: {found}; name the folder that qsearch run wrote, such as runs/digits")
+    path = run_folder(as_text(str(folder)))
     loaded = read(path / CONFIG, (*overrides, "run.overwrite=false"), str(path))
     return search(loaded, plain, interrupts, True, workers, scheduler)

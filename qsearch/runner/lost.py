@@ -11,6 +11,7 @@ import yaml
 from qsearch.goal.price import Constraints
 from qsearch.plan import QuantizationPlan
 from qsearch.runner.model_store import ModelStore
+from qsearch.runs.directory import BEST, PLAN
 from qsearch.search.trials import AnyTrial, Trial
 
 
@@ -28,14 +29,14 @@ def lost(
         is_whole: whether the whole network is searched at once; else a change of these is not allowed.
     """
     completed = {trial.number: trial for trial in recorded if isinstance(trial, Trial)}
+    there = store.checkpoints.kept
     missing = {number for number in completed if number > marked}
-    if is_whole and completed:
-        judged = _judged(recorded, constraints)
-        best = best_of(recorded, store, constraints)
-        if best is not None and best.plan != _plan_in(store.directory.path / "best" / "plan.yaml"):
+    best = best_of(recorded, store, constraints) if is_whole else None
+    if best is not None:
+        if best.plan != _plan_in(store.directory.path / BEST / PLAN):
             missing.add(best.number)
-        missing |= {number for number in replace(store, completed=judged).wanted() if number not in _there(store)}
-    return frozenset(_with_parents(missing, completed, _there(store)))
+        missing |= replace(store, completed=_judged(recorded, constraints)).wanted().keys() - there
+    return frozenset(_with_parents(missing, completed, there))
 
 
 def best_of(recorded: Sequence[AnyTrial], store: ModelStore, constraints: Constraints) -> Trial | None:
@@ -55,10 +56,6 @@ def parents(trials: Collection[int], recorded: Sequence[AnyTrial]) -> frozenset[
     """Trials whose weights these start from."""
     found = {trial.proposal.parent for trial in recorded if trial.number in trials}
     return frozenset(parent for parent in found if parent is not None)
-
-
-def _there(store: ModelStore) -> Collection[int]:
-    return store.checkpoints.kept
 
 
 def _with_parents(trials: set[int], completed: Mapping[int, Trial], there: Collection[int]) -> set[int]:

@@ -146,6 +146,19 @@ class RunDirectory:
                 aside.replace(self.model_path)
 
 
+def run_folder(folder: str) -> Path:
+    """The folder of a run, as people write it.
+
+    Raises:
+        OutputError: it is not there, or is no run directory.
+    """
+    path = expanded(folder)
+    if not (path / CONFIG).is_file():
+        found = "has no config.yaml" if path.is_dir() else "is not a folder"
+        raise OutputError(f"{path}: {found}; name the folder that qsearch run wrote, such as runs/digits")
+    return path
+
+
 def create_directory(output_dir: str, fresh_name: bool) -> RunDirectory:
     """Make a new folder for a run; an earlier run's is never written to.
 

@@ -12,9 +12,8 @@ import yaml
 
 from qsearch.config import Config, load_config
 from qsearch.errors import OutputError, QsearchError, told
-from qsearch.paths import expanded
 from qsearch.plan import QuantizationPlan
-from qsearch.runs.directory import BEST, CONFIG, ENERGY, ENVIRONMENT, JOURNAL, MODEL, PLAN, RESULT
+from qsearch.runs.directory import BEST, CONFIG, ENERGY, ENVIRONMENT, JOURNAL, MODEL, PLAN, RESULT, run_folder
 from qsearch.runs.figures import Energies
 from qsearch.runs.journal import trials_so_far
 from qsearch.runs.result import Result
@@ -65,10 +64,7 @@ class RunRecord:
             OutputError: the folder is not there, is no run directory, or a file in it is damaged.
             ConfigError: its config.yaml is not one of this version.
         """
-        path = expanded(str(folder))
-        if not (path / CONFIG).is_file():
-            found = "has no config.yaml" if path.is_dir() else "is not a folder"
-            raise OutputError(f"{path}: {found}; name the folder that qsearch run wrote, such as runs/digits")
+        path = run_folder(str(folder))
         result, energies = _json(path / RESULT), _json(path / ENERGY)
         plan = _parsed(path / BEST / PLAN, yaml.safe_load)
         return cls(

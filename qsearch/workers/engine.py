@@ -72,10 +72,12 @@ class WorkersEngine:
         self._submit(task.number)
 
     def _submit(self, number: int) -> None:
-        fit = [address for address in self._pool.client.nthreads() if address not in self._unfit]
-        if self._unfit and not fit:
-            address, reason = next(iter(self._unfit.items()))
-            raise WorkersError(f"worker {address} cannot train this run's trials: {reason}")
+        fit = None  # any of them
+        if self._unfit:
+            fit = [address for address in self._pool.addresses() if address not in self._unfit]
+            if not fit:
+                address, reason = next(iter(self._unfit.items()))
+                raise WorkersError(f"worker {address} cannot train this run's trials: {reason}")
         future = self._pool.client.submit(
             work,
             self._key,
@@ -84,7 +86,7 @@ class WorkersEngine:
             self._key,
             key=f"trial-{number}-{uuid.uuid4().hex}",
             pure=False,
-            workers=fit if self._unfit else None,
+            workers=fit,
         )
         self._futures[number] = future
         future.add_done_callback(lambda _: self._ended.put(number))

@@ -43,12 +43,17 @@ class Pool:
         """
         now = time.monotonic()
         if now - self._seen[0] > _LOOK:
-            self._seen = now, len(self._asked())
+            self._seen = now, len(self.addresses())
         return self._seen[1]
 
-    def _asked(self) -> Any:
+    def addresses(self) -> list[str]:
+        """Of the workers that there are, as the scheduler tells now.
+
+        Raises:
+            WorkersError: it does not answer.
+        """
         try:
-            return self.client.nthreads()
+            return [*self.client.nthreads()]
         except Exception as error:
             raise self.gone(error) from None
 
