@@ -100,7 +100,7 @@ def pins(name: str) -> dict[str, set[str]]:
 
 def test_the_site_is_made_of_versions_that_go_with_the_locked_ones() -> None:
     locked, site = pins("requirements.lock"), pins("requirements-docs.lock")
-    targets = pins("requirements-hardware.lock")
+    targets = pins("requirements-extras.lock")
     assert {n: targets[n] for n in targets if n in locked and not targets[n] <= locked[n]} == {}
     assert {n: targets[n] for n in targets if n in site and not targets[n] <= site[n] | locked.get(n, set())} == {}
     assert {name: site[name] for name in site if name in locked and not site[name] <= locked[name]} == {}
