@@ -18,9 +18,12 @@ from qsearch.hardware.integer.build import integer_model
 from qsearch.hardware.integer.compare import extremes
 from qsearch.hardware.targets.finn_thresholds import with_thresholds
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("qonnx") is None, reason="qonnx is not installed (pip install qsearch[qonnx])"
-)
+pytestmark = [
+    pytest.mark.extras,
+    pytest.mark.skipif(
+        importlib.util.find_spec("qonnx") is None, reason="qonnx is not installed (pip install qsearch[qonnx])"
+    ),
+]
 RELU = {"QActivation": {"relu": "quantized_relu(3,1)"}}
 
 

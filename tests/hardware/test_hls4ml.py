@@ -18,10 +18,13 @@ from qsearch.hardware.integer.build import integer_model
 from qsearch.hardware.public import export
 from qsearch.hardware.targets.hls4ml import TARGET
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("hls4ml") is None or shutil.which("g++") is None,
-    reason="hls4ml (pip install qsearch[hls4ml]) or g++ is not installed",
-)
+pytestmark = [
+    pytest.mark.extras,
+    pytest.mark.skipif(
+        importlib.util.find_spec("hls4ml") is None or shutil.which("g++") is None,
+        reason="hls4ml (pip install qsearch[hls4ml]) or g++ is not installed",
+    ),
+]
 WEIGHT, BIAS, RELU = "quantized_bits(4,0,1,alpha=1.0)", "quantized_bits(6,2,1,alpha=1.0)", "quantized_relu(4,1)"
 QUANTIZED = {"kernel_quantizer": WEIGHT, "bias_quantizer": BIAS, "bias_initializer": "random_normal"}
 

@@ -303,6 +303,7 @@ def test_a_token_input_that_something_else_reads() -> None:
 TARGETS = {"codes": "numpy", "c": "numpy", "onnx": "onnxruntime", "qonnx": "qonnx"}
 
 
+@pytest.mark.extras
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("network", LAYERS.values(), ids=LAYERS)
 @pytest.mark.parametrize("target", TARGETS)
@@ -314,6 +315,7 @@ def test_targets(network: Any, target: str, tmp_path: Any) -> None:
     assert found.comparison.samples == 205
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -23,6 +23,7 @@ from qsearch.hardware.targets.litert_file import File, Quantization
 from qsearch.hardware.targets.litert_rounding import DEFAULT, DENSE_REFERENCE, REFERENCE, rounded
 
 pytest.importorskip("ai_edge_litert", reason="qsearch[litert] is not installed")
+pytestmark = pytest.mark.extras
 
 SOURCE = "quantized_bits(8,1,1)"
 BITS = {"kernel_quantizer": "quantized_bits(4,0,1,alpha=1)", "bias_quantizer": "quantized_bits(6,2,1)"}

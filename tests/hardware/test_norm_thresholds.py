@@ -174,6 +174,7 @@ def test_a_norm_that_something_else_reads_stays_a_product() -> None:
     assert Scale in [type(step.operation) for step in integers.steps]
 
 
+@pytest.mark.extras
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 @pytest.mark.parametrize(
@@ -188,6 +189,7 @@ def test_targets(network: Any, target: str, package: str, tmp_path: Path) -> Non
     assert any(isinstance(step.operation, ChannelThresholds) for step in again.model.steps)
 
 
+@pytest.mark.extras
 def test_hls4ml_refuses_them(tmp_path: Path) -> None:
     pytest.importorskip("hls4ml", reason="not installed")
     with pytest.raises(ExportError, match="hls4ml has no thresholds of channels; export with norms='scale'"):

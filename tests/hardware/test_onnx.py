@@ -18,6 +18,7 @@ from qsearch.hardware.targets import onnx_graph
 
 onnx = pytest.importorskip("onnx", reason="qsearch[qonnx] is not installed")
 pytest.importorskip("onnxruntime", reason="qsearch[qonnx] is not installed")
+pytestmark = pytest.mark.extras
 
 BITS = {"kernel_quantizer": "quantized_bits(4,0,1,alpha=1)", "bias_quantizer": "quantized_bits(6,2,1)"}
 RELU = "quantized_relu(4,1)"

@@ -97,6 +97,7 @@ def test_is_exact_in_hls4ml(name: str, tmp_path: Path) -> None:
     check("hls4ml", SITUATIONS[name](), tmp_path / "out")
 
 
+@pytest.mark.extras
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_is_exact_as_a_circuit(name: str, tmp_path: Path) -> None:

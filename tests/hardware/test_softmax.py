@@ -76,6 +76,7 @@ def outputs_of(folder: Path, target: str, inputs: Any) -> list[Any]:
     return list(session.run(None, {session.get_inputs()[0].name: inputs}))
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("target", KEEPING)
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_kept_function_is_beside_the_exact_values(name: str, target: str, tmp_path: Path) -> None:
@@ -96,6 +97,7 @@ def test_a_kept_function_is_beside_the_exact_values(name: str, target: str, tmp_
     assert again.comparison.artefact_mismatches == 0
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("target", ["onnx", "litert"])
 @pytest.mark.parametrize("name", ["classes", "pixels", "averages"])
 def test_the_first_output_is_what_keras_gives(name: str, target: str, tmp_path: Path) -> None:
@@ -111,6 +113,7 @@ def test_the_first_output_is_what_keras_gives(name: str, target: str, tmp_path: 
     assert found[0] == pytest.approx(model.predict(inputs, verbose=0), abs=1e-6)
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("target", KEEPING)
 def test_it_is_left_out_unless_asked_for(target: str, tmp_path: Path) -> None:
     pytest.importorskip(NEEDS[target], reason="not installed")
@@ -121,6 +124,7 @@ def test_it_is_left_out_unless_asked_for(target: str, tmp_path: Path) -> None:
     assert "softmax is left out" in (tmp_path / "out" / "README.md").read_text()
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("target", KEEPING)
 def test_a_softmax_over_another_axis_is_refused(target: str, tmp_path: Path) -> None:
     pytest.importorskip(NEEDS[target], reason="not installed")

@@ -27,9 +27,12 @@ from qsearch.hardware.integer.model import IntegerModel, Output, Source, Step
 from qsearch.hardware.targets import verilog_run
 from qsearch.hardware.targets.verilog import TARGET, operations_of
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("alkaid") is None, reason="alkaid (pip install qsearch[rtl]) is not installed"
-)
+pytestmark = [
+    pytest.mark.extras,
+    pytest.mark.skipif(
+        importlib.util.find_spec("alkaid") is None, reason="alkaid (pip install qsearch[rtl]) is not installed"
+    ),
+]
 needs_simulator = pytest.mark.skipif(
     shutil.which("verilator") is None or shutil.which("g++") is None or shutil.which("make") is None,
     reason="verilator, g++ or make is not on this machine",
