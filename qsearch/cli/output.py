@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from qsearch.cli.log_file import log
 from qsearch.errors import LONGEST_LINE, one_line
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ NARROWEST = 20
 
 def say(text: str = "", err: bool = False, length: int = LONGEST_LINE) -> None:
     """Print one line."""
-    say_exactly(one_line(text, length) + "\n", err)
+    line = one_line(text, length)
+    say_exactly(line + "\n", err)
+    if line:
+        log(line)
 
 
 def say_exactly(text: str, err: bool = False) -> None:
