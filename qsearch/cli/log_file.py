@@ -19,7 +19,7 @@ from qsearch.errors import OutputError
 from qsearch.paths import expanded
 
 OWN = "qsearch"
-"""The logger of what qsearch itself says; it is told in the terminal by other means."""
+"""The logger of what qsearch itself says."""
 _LOUD = ("absl", "tensorflow")
 """Of these, what is no error is about their own inner workings."""
 _FORM = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -47,7 +47,7 @@ class _Terminal(logging.StreamHandler):  # type: ignore[type-arg]  # of a stream
         self.addFilter(self._shown)
 
     def _shown(self, record: logging.LogRecord) -> bool:
-        if record.name == OWN or record.levelno < logging.WARNING:
+        if record.levelno < logging.WARNING:
             return False
         if self.show_all:
             return True
@@ -66,13 +66,15 @@ class LogFile:
         os.dup2(descriptor, STDERR)
         sys.stderr = guarded(self._kept, self._stderr)
         self._descriptor = descriptor
-        self._terminal = _Terminal(show_all)
-        self._handlers: tuple[logging.Handler, ...] = (_Descriptor(descriptor), self._terminal)
-        root = logging.getLogger()
+        self._file, self._terminal = _Descriptor(descriptor), _Terminal(show_all)
+        root, own = logging.getLogger(), logging.getLogger(OWN)
         self._level = root.level
-        for handler in self._handlers:
+        for handler in (self._file, self._terminal):
             root.addHandler(handler)
         root.setLevel(logging.INFO)
+        own.addHandler(self._file)
+        own.setLevel(logging.INFO)
+        own.propagate = False
         logging.captureWarnings(True)
 
     def show_all(self) -> None:
@@ -82,10 +84,13 @@ class LogFile:
     def close(self) -> None:
         """Have all as it was before."""
         logging.captureWarnings(False)
-        root = logging.getLogger()
+        root, own = logging.getLogger(), logging.getLogger(OWN)
         root.setLevel(self._level)
-        for handler in self._handlers:
+        for handler in (self._file, self._terminal):
             root.removeHandler(handler)
+        own.removeHandler(self._file)
+        own.setLevel(logging.NOTSET)
+        own.propagate = True
         sys.stderr.flush()
         sys.stderr = self._stderr
         os.dup2(self._kept, STDERR)
@@ -124,5 +129,7 @@ def _command() -> str:
 
 
 def log(text: str, level: int = logging.INFO) -> None:
-    """Keep a line of qsearch's own, where there is a log."""
-    logging.getLogger(OWN).log(level, text)
+    """Keep a line of qsearch's own, where there is a log; the terminal has it by other means."""
+    own = logging.getLogger(OWN)
+    if own.handlers:  # without one, Python's last resort is the terminal
+        own.log(level, text)

@@ -135,6 +135,8 @@ def _tell(text: str) -> None:
 def _shown(error: click.ClickException) -> str:
     """What click shows of a mistake in the arguments, which it quotes."""
     said = f"Error: {error.format_message()}"
+    if isinstance(error, click.NoSuchOption) and "." in error.option_name:
+        said += f" Values of the configuration have no dashes: {error.option_name.lstrip('-')}=VALUE"
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:
         said = f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n\n{said}"

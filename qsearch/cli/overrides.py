@@ -11,12 +11,11 @@ from typing import Any, TypeVar
 import click
 
 from qsearch.cli.arguments import CONFIG_FILE, is_there
-from qsearch.config.shipped import shipped_configs
-from qsearch.errors import ConfigError, did_you_mean, shown
+from qsearch.config.shipped import DEFAULT, shipped_configs
+from qsearch.errors import ConfigError, shown
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-DEFAULT_CONFIG = "qsearch.yaml"
 _KEY = re.compile(r"[^\s=/\\]+")
 """A key with sections before it, `limit.^conv` among them; a path with folders is none."""
 
@@ -55,7 +54,7 @@ def config_argument(command: Command) -> Command:
     @overrides_option
     @wraps(command)
     def with_config(*args: Any, config: Path | None, overrides: tuple[str, ...], **kwargs: Any) -> Any:
-        return command(*args, config=config or Path(DEFAULT_CONFIG), overrides=overrides, **kwargs)
+        return command(*args, config=config or Path(DEFAULT), overrides=overrides, **kwargs)
 
     # words are told apart before `overrides_option` sees them
     @wraps(with_config)
@@ -101,9 +100,6 @@ def _check_config(name: str, words: Sequence[str]) -> None:
     meant = _meant((name, *words))
     if meant is not None:
         raise ConfigError(f"{shown(name)}: no such file; did you mean {shown(meant)}?")
-    near = did_you_mean(name, shipped_configs())
-    if near and "." not in name and "/" not in name:
-        raise ConfigError(f"{shown(name)}: no such file, and no configuration that comes with qsearch{near}")
 
 
 def _meant(words: Sequence[str]) -> str | None:

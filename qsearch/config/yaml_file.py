@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qsearch.config import bounds
-from qsearch.config.shipped import shipped_configs, shipped_or
+from qsearch.config.shipped import DEFAULT, shipped_configs, shipped_or
 from qsearch.config.yaml_reader import parse_source
 from qsearch.config.yaml_source import Source
 from qsearch.errors import ConfigError, did_you_mean
@@ -71,8 +71,8 @@ def _parts(path: Path, descriptor: int, pipe: bool) -> Iterator[bytes]:
 
 
 def _shipped(name: str) -> str:
-    """The shipped configurations, where no file but a name was given."""
-    if name != Path(name).stem:
+    """The shipped configurations, where no file but a name was given, or nothing."""
+    if name not in (DEFAULT, Path(name).stem):
         return ""
     known = shipped_configs()
     return f"; shipped with qsearch: {', '.join(known)}{did_you_mean(name, known)}"
@@ -81,7 +81,7 @@ def _shipped(name: str) -> str:
 def _others(path: Path) -> str:
     """Configurations beside a file that is not there."""
     try:
-        near = sorted(other.name for other in path.parent.glob("*.y*ml"))
+        near = sorted(other.name for other in path.parent.glob("[!.]*.y*ml"))
     except OSError:
         return ""
     more = ", ..." if len(near) > _LISTED else ""
