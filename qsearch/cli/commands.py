@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, Listed] = {
     "energy": Listed("qsearch.cli.energy:energy", "Print the energy of one inference, layer by layer."),
     "verify": Listed("qsearch.cli.verify:verify", "Check that every weight is on its quantizer's grid."),
     "export": Listed("qsearch.cli.export:export", "Write a quantized model for hardware, bit for bit."),
+    "doctor": Listed("qsearch.cli.doctor:doctor", "Look whether qsearch can run here, and what is missing."),
     "completion": Listed("qsearch.cli.completion:completion", "Print what makes a shell complete qsearch's commands."),
 }
 """In the order of `qsearch --help`."""

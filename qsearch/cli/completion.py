@@ -32,4 +32,5 @@ def completion(context: click.Context, shell: str) -> None:
     # its `source` of bash would start bash to look at the version; 4.4, which it wants, is of 2016
     script = kind.source_template % kind(root.command, {}, "qsearch", "_QSEARCH_COMPLETE").source_vars()
     redirect = ">" if shell == "fish" else ">>"
-    say_exactly(f"# to have it in every {shell}: qsearch completion {shell} {redirect} {_WHERE[shell]}\n{script}\n")
+    # behind the script, as zsh looks at its first line
+    say_exactly(f"{script}\n# to have it in every {shell}: qsearch completion {shell} {redirect} {_WHERE[shell]}\n")
