@@ -51,6 +51,8 @@ class _Terminal(logging.StreamHandler):  # type: ignore[type-arg]  # of a stream
             return False
         if self.show_all:
             return True
+        if sys.stderr is not self.stream:  # `startup.quiet_start` has it silent
+            return False
         if record.name == "py.warnings":
             return bool(sys.warnoptions)
         return record.levelno >= logging.ERROR or record.name.partition(".")[0] not in _LOUD
@@ -64,7 +66,7 @@ class LogFile:
         sys.stderr.flush()
         self._kept = os.dup(STDERR)
         os.dup2(descriptor, STDERR)
-        sys.stderr = guarded(self._kept, self._stderr)
+        sys.stderr = guarded(self._kept, self._stderr)  # before the handler that shows on it
         self._descriptor = descriptor
         self._file, self._terminal = _Descriptor(descriptor), _Terminal(show_all)
         root, own = logging.getLogger(), logging.getLogger(OWN)
@@ -113,13 +115,12 @@ def open_log(path: Path, show_all: bool = False) -> LogFile:
         descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o666)
         os.set_blocking(descriptor, True)
         os.write(descriptor, f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} INFO {OWN}: {_command()}\n".encode())
-    except (OSError, ValueError) as error:
+    except OSError as error:
         if descriptor is not None:
             os.close(descriptor)
-        reason = error.strerror if isinstance(error, OSError) else "no file can have that name"
         raise OutputError(
-            f"--log-file: {file} cannot be written: {reason}; name a file in a folder that is there, which you may "
-            "write to"
+            f"--log-file: {file} cannot be written: {error.strerror}; name a file in a folder that is there, which you "
+            "may write to"
         ) from None
     return LogFile(descriptor, show_all)
 

@@ -57,7 +57,7 @@ def test_a_first_word_that_is_no_file_is_an_override(folder: Path) -> None:
     (folder / "qsearch.yaml").write_bytes((folder / "c.yaml").read_bytes())
     assert "max_trials: 5\n" in printed("run.max_trials=5")
     (folder / "run.max_trials=5").write_text("dataset: {name: mnits}", encoding="utf-8")
-    assert refused("run.max_trials=5").startswith("run.max_trials=5:1:17: dataset.name: found 'mnits'")
+    assert "run.max_trials=5:1:17: dataset.name: found 'mnits'" in refused("run.max_trials=5")
     assert refused("some/a=b.yaml") == "some/a=b.yaml: no such file"
 
 
@@ -65,7 +65,7 @@ def test_a_first_word_that_is_no_file_is_an_override(folder: Path) -> None:
     ("arguments", "told"),
     [
         (["c.yaml", "run.max_trials", "5"], "'run.max_trials': expected KEY=VALUE; did you mean 'run.max_trials=5'?"),
-        (["c.yaml", "run.max_trials", "=", "5"], "'run.max_trials': expected KEY=VALUE; did you mean 'run.max_trials=5'?"),
+        (["c.yaml", "run.seed", "=", "5"], "'run.seed': expected KEY=VALUE; did you mean 'run.seed=5'?"),
         (["c.yaml", "run.seed:5"], "'run.seed:5': expected KEY=VALUE; did you mean 'run.seed=5'?"),
         (["run.max_trials", "5"], "'run.max_trials': no such file; did you mean 'run.max_trials=5'?"),
         (["c.yaml", "fo\x1bo"], r"'fo\x1bo': expected KEY=VALUE, e.g. run.max_trials=3"),
