@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qsearch.cli import run as run_command
-from qsearch.cli.output import add_row, console, say, table_of
+from qsearch.cli.output import add_row, say, show, table_of
 from qsearch.cli.overrides import config_argument
 from qsearch.config.bounds import TEXT_CHARACTERS
 from qsearch.interrupts import Interrupts
@@ -158,7 +158,7 @@ def _show(
             count = f"{candidates:,}" if candidates else "not searched"
             cells = [block.pattern, layer, count, *head] if index == 0 else ["", layer, count]
             add_row(shown, cells, end_section=index == len(block.layers) - 1)
-    console(_NO_EDGE).print(shown)
+    show(shown, _NO_EDGE)
     total = sum(trials for _, trials, _ in searched.values())
     say(f"{len(table.blocks)} blocks, {total} trials in all")
     say(_sizes(schedule))

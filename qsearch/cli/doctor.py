@@ -17,7 +17,7 @@ import click
 
 from qsearch.cli import findings
 from qsearch.cli.findings import Finding, State
-from qsearch.cli.output import add_row, console, say, say_exactly, table_of
+from qsearch.cli.output import add_row, say, say_exactly, show, table_of
 from qsearch.errors import one_line, shown
 from qsearch.exit_codes import ExitCode
 from qsearch.paths import expanded
@@ -145,4 +145,4 @@ def _show(found: Sequence[Finding]) -> None:
         text = f"{finding.found}; {finding.fix}" if finding.fix else finding.found
         add_row(table, (finding.area if finding.area != area else "", finding.name, text, finding.state), last)
         area = finding.area
-    console(_NO_EDGE).print(table)
+    show(table, _NO_EDGE)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
-from qsearch.cli.output import add_row, console, say, say_exactly, table_of
+from qsearch.cli.output import add_row, say, say_exactly, show, table_of
 from qsearch.config import bounds
 from qsearch.config.names import MEMORIES, MODELS, NUMBER_TYPES, PROCESSES
 from qsearch.errors import ConfigError, shown
@@ -226,7 +226,7 @@ def _print_table(
         column.justify = "left" if heading in ("layer", "class") else "right"
     for line in cells:
         add_row(shown, line)
-    console(_WIDTH).print(shown)
+    show(shown, _WIDTH)
 
 
 def _print_lines(figures: Mapping[str, str], notes: Sequence[str], output: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 import traceback
 
@@ -33,6 +34,9 @@ from qsearch.interrupts import Interrupts
 NAME = "qsearch"
 COMPLETE = "_QSEARCH_COMPLETE"
 """The variable by which a shell asks for completions; see `qsearch completion`."""
+_CLICKS_LEAST = 50
+"""Columns of a help text that click makes at least by itself."""
+_NARROWEST = 30
 
 
 def command_line(messages: Messages) -> Commands:
@@ -41,6 +45,9 @@ def command_line(messages: Messages) -> Commands:
     Args:
         messages: what they tell beside their results; their options change it.
     """
+
+    columns = shutil.get_terminal_size().columns - 2
+    narrow = {"terminal_width": max(columns, _NARROWEST)} if columns < _CLICKS_LEAST else {}
 
     @click.version_option(__version__, prog_name=NAME)
     @click.pass_context
@@ -54,7 +61,7 @@ def command_line(messages: Messages) -> Commands:
         params=list(reversed(getattr(cli, "__click_params__", ()))),
         help=cli.__doc__,
         epilog=in_a_line(),
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, **narrow},
     )
 
 
