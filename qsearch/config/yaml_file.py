@@ -34,7 +34,7 @@ def read_source(path: Path) -> Source:
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"{name}: no such file{_others(path)}{_shipped(name)}") from None
     except OSError as error:
-        raise ConfigError(f"{name}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{name}: cannot be read: {error.strerror}; name a file that you may read") from None
     except ValueError as error:  # a NUL in the name
         raise ConfigError(f"{name}: no such file: {error}") from None
     return parse_source(_text(data, name), name)
@@ -62,7 +62,9 @@ def _parts(path: Path, descriptor: int, pipe: bool) -> Iterator[bytes]:
     left = _MOST_BYTES + 1
     while left > 0:
         if pipe and not waiting.poll(bounds.PIPE_SECONDS * 1000):
-            raise ConfigError(f"{path}: is a pipe from which nothing came for {bounds.PIPE_SECONDS:g} seconds")
+            raise ConfigError(
+                f"{path}: is a pipe from which nothing came for {bounds.PIPE_SECONDS:g} seconds; name a file"
+            )
         part = os.read(descriptor, min(left, 1 << 20))
         if not part:
             return
@@ -99,5 +101,6 @@ def _text(data: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         # the signature is left out of the bytes that the error counts
         raise ConfigError(
-            f"{name}: is not a text file ({called}): byte {error.start} is {error.object[error.start]:#04x}"
+            f"{name}: is not a text file ({called}): byte {error.start} is {error.object[error.start]:#04x}; "
+            "save it as UTF-8"
         ) from None
