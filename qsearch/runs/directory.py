@@ -185,6 +185,8 @@ def planned_directory(output_dir: str, fresh_name: bool) -> Path:
                 number += 1
             path = path.with_name(f"{path.name}_{number}")
         above = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+        if not above.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         if not os.access(above, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
