@@ -85,7 +85,14 @@ def failing_writes(path: Path) -> Iterator[None]:
         reason = _of_the_system(error)
         if reason is None:
             raise
-        raise OutputError(f"{path} cannot be written: {reason.strerror or reason_of(reason)}") from None
+        way_out = _WAYS_OUT.get(reason.errno or 0, "")
+        raise OutputError(f"{path} cannot be written: {reason.strerror or reason_of(reason)}{way_out}") from None
+
+
+_WAYS_OUT = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "; free some space"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "; name a place that you may write to"),
+}
 
 
 def _of_the_system(error: BaseException | None) -> OSError | None:

@@ -7,11 +7,12 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 
 from qsearch.errors import ConfigError, OutputError, QsearchError, raised_here, shown, told
 
 BACKEND = "tensorflow"
+_STDERR = 2
 
 
 @contextmanager
@@ -72,21 +73,38 @@ def quiet_start() -> Iterator[None]:
         QsearchError: as `importing`.
     """
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":  # the user asked for everything
-        with importing():
+        with _into_the_log(), importing():
             yield
         return
     sys.stderr.flush()
-    kept = os.dup(2)
+    kept = os.dup(_STDERR)
     silent = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(silent, 2)
+        os.dup2(silent, _STDERR)
         with importing():
             yield
     finally:
-        os.dup2(kept, 2)
+        os.dup2(kept, _STDERR)
         os.close(silent)
         os.close(kept)
     _quiet_loggers()
+
+
+@contextmanager
+def _into_the_log() -> Iterator[None]:
+    """Where a log has taken the place of the standard error, and Python writes past it: have Python write to the log.
+
+    Without it, a log would bring to the terminal what is silent there else.
+    """
+    try:
+        past = sys.stderr.fileno() != _STDERR
+    except (AttributeError, OSError, ValueError):  # none, or one that is no file
+        past = False
+    if not past:
+        yield
+        return
+    with open(_STDERR, "w", encoding="utf-8", errors="backslashreplace", closefd=False) as log, redirect_stderr(log):
+        yield
 
 
 def _quiet_loggers() -> None:

@@ -35,7 +35,7 @@ def test_what_was_there_stays(tmp_path: Path, error: BaseException) -> None:
         raise error
     assert path.read_text(encoding="utf-8") == "one"
     assert [*tmp_path.iterdir()] == [path]
-    told = f"{path} cannot be written: No space left on device"
+    told = f"{path} cannot be written: No space left on device; free some space"
     assert (str(caught.value) == told) == (error is FULL)
 
 

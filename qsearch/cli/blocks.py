@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qsearch.blocks.table import BlockTable, without_blocks
 from qsearch.cli import run as run_command
-from qsearch.cli.output import add_row, console, say, table_of
-from qsearch.config import LoadedConfig
+from qsearch.cli.output import add_row, say, show, table_of
+from qsearch.cli.overrides import config_argument
 from qsearch.config.bounds import TEXT_CHARACTERS
 from qsearch.interrupts import Interrupts
 from qsearch.report.units import duration
@@ -22,6 +21,8 @@ from qsearch.startup import quiet_start
 if TYPE_CHECKING:
     from qsearch.blocks.schedule import Schedule
     from qsearch.blocks.suggest import SuggestedBlock
+    from qsearch.blocks.table import BlockTable
+    from qsearch.config import LoadedConfig
     from qsearch.runner.experiment import Experiment
     from qsearch.runner.timing import Timing
 
@@ -31,15 +32,12 @@ _NO_EDGE = 1000
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path), default="qsearch.yaml")
+@config_argument
 @click.option("--debug", is_flag=True, help="Print the blocks, their costs and the size of the search; train nothing.")
 @click.option(
     "--time", "timed", is_flag=True, help="With --debug: estimate the run time, from epochs that are measured."
 )
 @click.option("--suggest", "suggested", is_flag=True, help="Print blocks for the model, as YAML to paste.")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, e.g. --set run.max_trials=3."
-)
 @click.option("--output-dir", metavar="FOLDER", help="In place of run.output_dir.")
 @click.option("--plain", is_flag=True, help="One plain line per trial, as when the output is no terminal.")
 @click.pass_obj
@@ -56,6 +54,8 @@ def blocks(
     """Search block by block, as CONFIG (default: qsearch.yaml) says; or look at its blocks before."""
     loaded = run_command.read(config, overrides, output_dir)
     if not suggested and not loaded.config.run.blocks:
+        from qsearch.blocks.table import without_blocks
+
         raise without_blocks(loaded)
     if suggested:
         _suggest(loaded)
@@ -158,7 +158,7 @@ def _show(
             count = f"{candidates:,}" if candidates else "not searched"
             cells = [block.pattern, layer, count, *head] if index == 0 else ["", layer, count]
             add_row(shown, cells, end_section=index == len(block.layers) - 1)
-    console(_NO_EDGE).print(shown)
+    show(shown, _NO_EDGE)
     total = sum(trials for _, trials, _ in searched.values())
     say(f"{len(table.blocks)} blocks, {total} trials in all")
     say(_sizes(schedule))

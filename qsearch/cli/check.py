@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from qsearch.cli.output import say
+from qsearch.cli.overrides import config_argument
 from qsearch.cli.run import read
-from qsearch.config import LoadedConfig
-from qsearch.config.import_paths import import_paths
-from qsearch.config.remarks import remarks
 from qsearch.errors import ConfigError
 from qsearch.imports import look_in, origin, refusal
 from qsearch.paths import expanded
 
+if TYPE_CHECKING:
+    from qsearch.config import LoadedConfig
+
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path), default="qsearch.yaml")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, e.g. --set run.max_trials=3."
-)
+@config_argument
 @click.option("--output-dir", metavar="FOLDER", help="In place of run.output_dir.")
 def check(config: Path, overrides: tuple[str, ...], output_dir: str | None) -> None:
     """Check CONFIG (default: qsearch.yaml) without running it: its mistakes, and what a run would import and read.
 
     Nothing is imported, and no model and no data are read.
     """
+    from qsearch.config.remarks import remarks
+
     loaded = read(config, overrides, output_dir)
-    problems = _imports(loaded) + _files(loaded)
+    problems = what_is_read(loaded)
     say(f"writes {loaded.config.run.output_dir}")
     for remark in remarks(loaded):
         say(f"note: {remark}")
@@ -37,8 +38,15 @@ def check(config: Path, overrides: tuple[str, ...], output_dir: str | None) -> N
     say(f"{loaded.source.name}: no mistakes found")
 
 
+def what_is_read(loaded: LoadedConfig) -> list[str]:
+    """Say what a run would import and which files it would read; returns what cannot be."""
+    return _imports(loaded) + _files(loaded)
+
+
 def _imports(loaded: LoadedConfig) -> list[str]:
     """Say what would be imported, and from where; returns what cannot be."""
+    from qsearch.config.import_paths import import_paths
+
     for folder in (Path(loaded.source.name).parent, Path()):
         look_in(folder)
     problems = []

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
-from qsearch.cli.output import add_row, console, say, say_exactly, table_of
+from qsearch.cli.output import add_row, say, say_exactly, show, table_of
 from qsearch.config import bounds
 from qsearch.config.names import MEMORIES, MODELS, NUMBER_TYPES, PROCESSES
 from qsearch.errors import ConfigError, shown
 from qsearch.paths import expanded
 from qsearch.report import energy_tables as tables
-from qsearch.report.markdown import plain
 from qsearch.startup import quiet_start
 
 if TYPE_CHECKING:
@@ -218,6 +217,8 @@ def _print_table(
     title: str, caption: str, headings: Sequence[str], cells: Iterable[Sequence[str]], output: str
 ) -> None:
     if output == "md":
+        from qsearch.report.markdown import plain
+
         say_exactly(f"## {plain(title)}\n\n{tables.as_markdown(headings, cells)}\n\n{caption}\n\n")
         return
     shown = table_of(headings, title, caption)
@@ -225,12 +226,16 @@ def _print_table(
         column.justify = "left" if heading in ("layer", "class") else "right"
     for line in cells:
         add_row(shown, line)
-    console(_WIDTH).print(shown)
+    show(shown, _WIDTH)
 
 
 def _print_lines(figures: Mapping[str, str], notes: Sequence[str], output: str) -> None:
     bullet = "- " if output == "md" else ""
     for name, figure in figures.items():
         say(f"{bullet}{'total' if name == 'energy' else name} {figure}")
+    if output == "md":
+        from qsearch.report.markdown import plain
+
+        notes = [plain(note) for note in notes]
     for note in notes:
-        say(f"{bullet}note: {plain(note) if output == 'md' else note}")
+        say(f"{bullet}note: {note}")

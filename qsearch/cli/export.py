@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import yaml
 
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
 from qsearch.cli.output import say
-from qsearch.config import Config
 from qsearch.config.names import TARGET_ALIASES
 from qsearch.errors import ConfigError, QsearchError, shown
 from qsearch.paths import expanded
 from qsearch.startup import quiet_start
 
 if TYPE_CHECKING:
+    from qsearch.config import Config
     from qsearch.hardware.public import Exported
 
 
@@ -103,6 +102,8 @@ def _folder(path: Path, target: str) -> Path:
 
 
 def _options(texts: tuple[str, ...]) -> dict[str, Any]:
+    import yaml
+
     chosen: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 import sys
 import traceback
-import warnings
 
 import click
+from click.shell_completion import shell_complete
 
 from qsearch import __version__
-from qsearch.cli.blocks import blocks
-from qsearch.cli.check import check
-from qsearch.cli.energy import energy
-from qsearch.cli.export import export
-from qsearch.cli.resume import resume
-from qsearch.cli.run import run
+from qsearch.cli.commands import Commands
+from qsearch.cli.log_file import log
+from qsearch.cli.messages import Messages, quiet
+from qsearch.cli.output import say_exactly
 from qsearch.cli.streams import guard_streams, trouble_of
-from qsearch.cli.verify import verify
 from qsearch.errors import (
     LONGEST_LINE,
     ConfigError,
@@ -32,23 +31,41 @@ from qsearch.errors import (
 from qsearch.exit_codes import ExitCode, in_a_line
 from qsearch.interrupts import Interrupts
 
-
-@click.group(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=in_a_line(),
-)
-@click.version_option(__version__, prog_name="qsearch")
-def cli() -> None:
-    """Find the mixed-precision version of a Keras model that uses the least energy for the accuracy kept."""
+NAME = "qsearch"
+COMPLETE = "_QSEARCH_COMPLETE"
+"""The variable by which a shell asks for completions; see `qsearch completion`."""
+_CLICKS_LEAST = 50
+"""Columns of a help text that click makes at least by itself."""
+_NARROWEST = 30
 
 
-cli.add_command(run)
-cli.add_command(resume)
-cli.add_command(check)
-cli.add_command(energy)
-cli.add_command(blocks)
-cli.add_command(verify)
-cli.add_command(export)
+def command_line(messages: Messages) -> Commands:
+    """The group of all commands.
+
+    Args:
+        messages: what they tell beside their results; their options change it.
+    """
+
+    columns = shutil.get_terminal_size().columns - 2
+    narrow = {"terminal_width": max(columns, _NARROWEST)} if columns < _CLICKS_LEAST else {}
+
+    @click.version_option(__version__, prog_name=NAME)
+    @click.pass_context
+    def cli(context: click.Context) -> None:
+        """Find the mixed-precision version of a Keras model that uses the least energy for the accuracy kept."""
+
+    return Commands(
+        messages,
+        name=NAME,
+        callback=cli,
+        params=list(reversed(getattr(cli, "__click_params__", ()))),
+        help=cli.__doc__,
+        epilog=in_a_line(),
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, **narrow},
+    )
+
+
+cli = command_line(Messages())
 
 
 def main(interrupts: Interrupts) -> int:
@@ -57,51 +74,76 @@ def main(interrupts: Interrupts) -> int:
     code = _outcome(interrupts)
     trouble = trouble_of(sys.stdout)
     if code == ExitCode.DONE and trouble is not None and not isinstance(trouble, BrokenPipeError):
-        click.echo(f"error: the standard output cannot be written: {trouble.strerror}", err=True)
+        _tell(f"error: the standard output cannot be written: {trouble.strerror}")
         return ExitCode.OUTPUT
     return code
 
 
 def _outcome(interrupts: Interrupts) -> int:
     _quiet()
-    try:
-        with interrupts.allowed():
-            result = cli(standalone_mode=False, obj=interrupts)
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.ClickException as error:
-        click.echo(_shown(error), err=True)
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        return ExitCode.INTERRUPTED
-    except ConfigError as error:
-        click.echo(printable(str(error)), err=True)  # as compilers do: each line starts with its place
-        return error.exit_code
-    except (ModelError, VerificationError) as error:  # of one thing each, which may be named by a file
-        click.echo(f"error: {one_line(str(error), LONGEST_LINE)}", err=True)
-        return error.exit_code
-    except QsearchError as error:
-        click.echo(f"error: {printable(str(error))}", err=True)
-        return error.exit_code
-    except Exception as error:
-        if os.environ.get("QSEARCH_TRACEBACK"):
-            traceback.print_exc()
-        click.echo(
+    with Messages() as messages:
+        group = command_line(messages)
+        if asked := os.environ.get(COMPLETE):
+            return shell_complete(group, {}, NAME, COMPLETE, asked)
+        try:
+            with interrupts.allowed():
+                result = group(standalone_mode=False, obj=interrupts, prog_name=NAME)
+        except click.exceptions.Exit as error:
+            return error.exit_code
+        except click.ClickException as error:
+            _tell(_shown(error))
+            return error.exit_code
+        except (KeyboardInterrupt, click.Abort):
+            _tell("interrupted")
+            return ExitCode.INTERRUPTED
+        except BaseException as error:
+            _trace(error, messages)
+            text, code = _told(error)
+            _tell(text)
+            return code
+        return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _told(error: BaseException) -> tuple[str, int]:
+    """What an error says, and how it ends the process."""
+    if isinstance(error, ConfigError):
+        return printable(str(error)), error.exit_code  # as compilers do: each line starts with its place
+    if isinstance(error, ModelError | VerificationError):  # of one thing each, which may be named by a file
+        return f"error: {one_line(str(error), LONGEST_LINE)}", error.exit_code
+    if isinstance(error, QsearchError):
+        return f"error: {printable(str(error))}", error.exit_code
+    if isinstance(error, Exception):
+        return (
             f"error: this is a bug in qsearch: {type(error).__name__}: {printable(text_of(error))}\n"
-            "set QSEARCH_TRACEBACK=1 to see where, and please report it",
-            err=True,
-        )
-        return ExitCode.BUG
-    except BaseException as error:  # sys.exit and the like, which neither click nor anything of ours raises
-        click.echo(f"error: code that the configuration names ended with {told(error)}", err=True)
-        return ExitCode.CONFIG
-    return result if isinstance(result, int) else ExitCode.DONE
+            "`qsearch --debug ...` shows where; please report it"
+        ), ExitCode.BUG
+    # sys.exit and the like, which neither click nor anything of ours raises
+    return f"error: code that the configuration names ended with {told(error)}", ExitCode.CONFIG
+
+
+def _trace(error: BaseException, messages: Messages) -> None:
+    """The traceback of an error: in the log, and in the terminal where it is asked for."""
+    whole = traceback.TracebackException.from_exception(error)
+    chain = whole
+    while chain.__context__ is not None:  # what a message of ours was made of
+        chain.__suppress_context__ = False
+        chain = chain.__context__
+    lines = "\n".join(one_line(line, LONGEST_LINE) for line in "".join(whole.format()).splitlines())
+    log(lines, logging.ERROR)
+    if messages.debug:
+        say_exactly(f"{lines}\n", err=True)
+
+
+def _tell(text: str) -> None:
+    say_exactly(f"{text}\n", err=True)
+    log(text, logging.ERROR)
 
 
 def _shown(error: click.ClickException) -> str:
     """What click shows of a mistake in the arguments, which it quotes."""
     said = f"Error: {error.format_message()}"
+    if isinstance(error, click.NoSuchOption) and "." in error.option_name:
+        said += f" Values of the configuration have no dashes: {error.option_name.lstrip('-')}=VALUE"
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:
         said = f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n\n{said}"
@@ -109,10 +151,4 @@ def _shown(error: click.ClickException) -> str:
 
 
 def _quiet() -> None:
-    """Keep other libraries' logs out of the terminal, unless the user asked for them."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")
-    # PYTHONWARNINGS=error is about the user's own code
-    warnings.filterwarnings("ignore", module=r"(keras|keras_tuner|tensorflow|tensorflow_datasets|numpy|h5py|sklearn)\b")
+    quiet()

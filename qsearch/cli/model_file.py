@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qsearch.config.fields import is_import_path
 from qsearch.errors import ConfigError, ModelError, shown
 from qsearch.paths import expanded, unreadable
 from qsearch.startup import quiet_start
@@ -46,6 +45,8 @@ class ModelFileOptions:
             ConfigError: a custom object that is no import path.
             ModelError: as `qsearch.load_model`.
         """
+        from qsearch.config.fields import is_import_path
+
         for text in self.custom_objects:
             if not is_import_path(text):
                 raise ConfigError(f"--custom-object {shown(text)}: expected MODULE:CLASS, as my_package.layers:MyLayer")

@@ -20,6 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from qsearch.cli.log_file import log
 from qsearch.cli.streams import reader_is_gone
 from qsearch.errors import LONGEST_LINE, one_line
 from qsearch.report.units import duration, energy
@@ -146,7 +147,9 @@ class _PlainObserver:
 
     def _print(self, text: str) -> None:
         self.heard = time.monotonic()
-        self.console.print(one_line(text, LONGEST_LINE), markup=False, highlight=False, emoji=False, soft_wrap=True)
+        line = one_line(text, LONGEST_LINE)
+        log(line)
+        self.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
         if not self.stopped and reader_is_gone():  # as any Unix tool ends then; a stopped run keeps what it has
             self.stopped = True  # once: what is left is written
             os.kill(os.getpid(), signal.SIGTERM)

@@ -6,17 +6,16 @@ from pathlib import Path
 
 import click
 
+from qsearch.cli.arguments import RUN_FOLDER
+from qsearch.cli.overrides import overrides_option
 from qsearch.cli.run import read, search, workers_options
 from qsearch.interrupts import Interrupts
 from qsearch.paths import as_text
-from qsearch.runs.directory import CONFIG, run_folder
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change what may change: --set run.max_trials=50."
-)
+@click.argument("folder", type=RUN_FOLDER)
+@overrides_option
 @click.option("--plain", is_flag=True, help="One plain line per trial, as when the output is no terminal.")
 @workers_options
 @click.pass_obj
@@ -31,7 +30,10 @@ def resume(
     """Go on with the run in FOLDER, which was stopped, killed, or is to have more trials.
 
     Finished trials are not trained again, and the search makes those that it would have made without a break.
+    Words KEY=VALUE behind FOLDER change what may change: run.max_trials=50.
     """
+    from qsearch.runs.directory import CONFIG, run_folder
+
     path = run_folder(as_text(str(folder)))
     loaded = read(path / CONFIG, (*overrides, "run.overwrite=false"), str(path))
     return search(loaded, plain, interrupts, True, workers, scheduler)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from qsearch.cli.output import say
-from qsearch.config import LoadedConfig, load_config
+from qsearch.cli.output import say, say_exactly
+from qsearch.cli.overrides import config_argument
 from qsearch.exit_codes import ExitCode
 from qsearch.interrupts import Interrupts
 from qsearch.paths import as_text
 from qsearch.report.units import cost, duration, energy, priced, saving
-from qsearch.runs.figures import BestModel, KeptModel, Reference
-from qsearch.runs.result import Result
 from qsearch.startup import quiet_start
-from qsearch.workers.pool import pool
+
+if TYPE_CHECKING:
+    from qsearch.config import LoadedConfig
+    from qsearch.runs.figures import BestModel, KeptModel, Reference
+    from qsearch.runs.result import Result
 
 
 def workers_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -35,13 +38,12 @@ def workers_options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path), default="qsearch.yaml")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, e.g. --set run.max_trials=3."
-)
+@config_argument
 @click.option("--output-dir", metavar="FOLDER", help="In place of run.output_dir.")
 @click.option("--plain", is_flag=True, help="One plain line per trial, as when the output is no terminal.")
 @click.option("--resume", is_flag=True, help="Go on with the run in run.output_dir, or begin it where there is none.")
+@click.option("--print-config", is_flag=True, help="Print the configuration as it is resolved, as YAML, and end.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and train nothing.")
 @workers_options
 @click.pass_obj
 def run(
@@ -51,18 +53,32 @@ def run(
     output_dir: str | None,
     plain: bool,
     resume: bool,
+    print_config: bool,
+    dry_run: bool,
     workers: int | None,
     scheduler: str | None,
 ) -> int:
     """Search the best quantized version of a model, as CONFIG (default: qsearch.yaml) says.
 
-    CONFIG is a YAML file, or the name of a configuration that qsearch brings along, such as digits.
+    CONFIG is a YAML file, or the name of a configuration that qsearch brings along, such as digits. Words KEY=VALUE
+    behind it change its values: run.max_trials=3.
     """
+    if print_config:
+        from qsearch.config import to_yaml
+
+        say_exactly(to_yaml(read(config, overrides, output_dir).config))
+        return ExitCode.DONE
+    if dry_run:
+        from qsearch.cli.dry_run import rehearsed
+
+        return rehearsed(read(config, overrides, output_dir), resume)
     return search(read(config, overrides, output_dir), plain, interrupts, resume, workers, scheduler)
 
 
 def read(config: Path, overrides: tuple[str, ...], output_dir: str | None) -> LoadedConfig:
     """The configuration; every mistake in the file is told before TensorFlow is imported."""
+    from qsearch.config import load_config
+
     return load_config(config, [*map(as_text, overrides)], None if output_dir is None else as_text(output_dir))
 
 
@@ -76,6 +92,7 @@ def search(
 ) -> int:
     """Run it and show what came of it; returns the exit code."""
     from qsearch.cli.progress import observe, ticking
+    from qsearch.workers.pool import pool
 
     with ticking(plain, "TensorFlow is loaded"), quiet_start():
         from qsearch.runner.pipeline import run_loaded

@@ -13,6 +13,7 @@ import sys
 from typing import TextIO
 
 STREAMS = (0, 1, 2)
+STDERR = 2
 
 
 class GuardedFile(io.FileIO):
@@ -43,7 +44,7 @@ def guard_streams() -> None:
             os.fstat(descriptor)
         except OSError:  # closed: the next file opened would take its number, and print() write into that file
             os.open(os.devnull, os.O_RDWR)
-    sys.stdout, sys.stderr = _guarded(1, sys.stdout), _guarded(2, sys.stderr)
+    sys.stdout, sys.stderr = guarded(1, sys.stdout), guarded(STDERR, sys.stderr)
 
 
 def trouble_of(stream: TextIO) -> OSError | None:
@@ -58,7 +59,8 @@ def reader_is_gone() -> bool:
     return isinstance(trouble_of(sys.stdout), BrokenPipeError)
 
 
-def _guarded(descriptor: int, stream: TextIO | None) -> TextIO:
+def guarded(descriptor: int, stream: TextIO | None) -> TextIO:
+    """A stream of text for a descriptor, in place of another one."""
     if stream is not None:
         stream.flush()
     encoding = "utf-8" if stream is None else stream.encoding

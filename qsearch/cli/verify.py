@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
-from qsearch.cli.output import add_row, console, say, say_exactly, table_of
+from qsearch.cli.output import add_row, say, say_exactly, show, table_of
 from qsearch.errors import OutputError, VerificationError
 from qsearch.files import writable, written_whole
 from qsearch.paths import expanded
@@ -111,7 +111,7 @@ def _print(parts: tuple[Checked, ...], output: str) -> None:
         state = row["problem"] or row["state"]
         shown = (row["layer"], row["weight"], row["quantizer"] or "-", row["bits"], row["values"], state)
         add_row(table, map(str, shown))
-    console().print(table)
+    show(table)
 
 
 def _writing(name: str, ending: str) -> Path:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from qsearch.config.fields import PlacedError
 from qsearch.config.yaml_source import Path, Problem, Source
-from qsearch.errors import did_you_mean, shown
+from qsearch.errors import LONGEST_VALUE, did_you_mean, shown
 
 _KINDS = {
     "int": "a whole number",
@@ -92,8 +94,35 @@ def _text(detail: ErrorDetails) -> str:
 
 def _unknown_key(key: str, path: Path, root: type[BaseModel]) -> str:
     allowed = _keys_at(path[:-1], root)
-    near = f"; did you mean {_KERAS_2[key]!r}?" if _KERAS_2.get(key) in allowed else did_you_mean(key, allowed)
+    if _KERAS_2.get(key) in allowed:
+        near = f"; did you mean {_KERAS_2[key]!r}?"
+    else:
+        near = _elsewhere(key, allowed, root) or did_you_mean(key, allowed)
     return f"unknown key, allowed: {', '.join(allowed)}{near}"
+
+
+_ALIKE = 0.8
+
+
+def _elsewhere(key: str, allowed: Sequence[str], root: type[BaseModel]) -> str:
+    """A hint at a key of another section, `stress` of `goal.params`, which is more like it than all of its own."""
+    if len(key) > LONGEST_VALUE:
+        return ""
+    homes = {path[-1]: ".".join(path) for path in reversed([*_paths(root)]) if len(path) > 1}
+    found = get_close_matches(key.lower(), homes, n=1, cutoff=_ALIKE)
+    if not found or get_close_matches(key.lower(), [*allowed, *found], n=1)[0] in allowed:
+        return ""
+    return f"; did you mean {homes[found[0]]!r}?"
+
+
+def _paths(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every key, with its sections; none inside of lists."""
+    for name, field in model.model_fields.items():
+        yield (*above, name)
+        inside = field.annotation
+        if get_origin(inside) not in (tuple, list):
+            for section in _models_in(inside):
+                yield from _paths(section, (*above, name))
 
 
 def _keys_at(path: Path, root: type[BaseModel]) -> list[str]:

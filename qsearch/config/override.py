@@ -22,9 +22,9 @@ def overridden(source: Source, overrides: Sequence[str]) -> Source:
         dotted_key, equals, value_text = text.partition("=")
         keys = tuple(dotted_key.strip().split("."))
         if not equals or not all(keys):
-            raise ConfigError(f"--set {shown(text)}: expected key=value, e.g. --set run.max_trials=3")
+            raise ConfigError(f"--set {shown(text)}: expected KEY=VALUE, e.g. --set run.max_trials=3")
         if len(keys) > bounds.DEPTH:
-            raise ConfigError(f"--set {shown(text)}: found {len(keys)} keys inside each other")
+            raise ConfigError(f"--set {shown(text)}: found {len(keys)} keys inside each other, allowed: {bounds.DEPTH}")
         called = f"--set {_in_a_line(dotted_key.strip())}"
         parsed = parse_source(value_text.strip() or "null", called, "found no value")
         # A mistake inside of the value is told with the option, as the file's are with the file.

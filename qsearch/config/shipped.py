@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+DEFAULT = "qsearch.yaml"
+"""The configuration of a command that is given none."""
 _FOLDER = Path(__file__).resolve().parents[1] / "configs"
 """In a checkout a link to `configs/` at its top; a wheel holds the files themselves."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qsearch.config import bounds
-from qsearch.config.shipped import shipped_configs, shipped_or
+from qsearch.config.shipped import DEFAULT, shipped_configs, shipped_or
 from qsearch.config.yaml_reader import parse_source
 from qsearch.config.yaml_source import Source
 from qsearch.errors import ConfigError, did_you_mean
@@ -34,7 +34,7 @@ def read_source(path: Path) -> Source:
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"{name}: no such file{_others(path)}{_shipped(name)}") from None
     except OSError as error:
-        raise ConfigError(f"{name}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{name}: cannot be read: {error.strerror}; name a file that you may read") from None
     except ValueError as error:  # a NUL in the name
         raise ConfigError(f"{name}: no such file: {error}") from None
     return parse_source(_text(data, name), name)
@@ -62,7 +62,9 @@ def _parts(path: Path, descriptor: int, pipe: bool) -> Iterator[bytes]:
     left = _MOST_BYTES + 1
     while left > 0:
         if pipe and not waiting.poll(bounds.PIPE_SECONDS * 1000):
-            raise ConfigError(f"{path}: is a pipe from which nothing came for {bounds.PIPE_SECONDS:g} seconds")
+            raise ConfigError(
+                f"{path}: is a pipe from which nothing came for {bounds.PIPE_SECONDS:g} seconds; name a file"
+            )
         part = os.read(descriptor, min(left, 1 << 20))
         if not part:
             return
@@ -71,8 +73,8 @@ def _parts(path: Path, descriptor: int, pipe: bool) -> Iterator[bytes]:
 
 
 def _shipped(name: str) -> str:
-    """The shipped configurations, where no file but a name was given."""
-    if name != Path(name).stem:
+    """The shipped configurations, where no file but a name was given, or nothing."""
+    if name not in (DEFAULT, Path(name).stem):
         return ""
     known = shipped_configs()
     return f"; shipped with qsearch: {', '.join(known)}{did_you_mean(name, known)}"
@@ -81,7 +83,7 @@ def _shipped(name: str) -> str:
 def _others(path: Path) -> str:
     """Configurations beside a file that is not there."""
     try:
-        near = sorted(other.name for other in path.parent.glob("*.y*ml"))
+        near = sorted(other.name for other in path.parent.glob("[!.]*.y*ml"))
     except OSError:
         return ""
     more = ", ..." if len(near) > _LISTED else ""
@@ -99,5 +101,6 @@ def _text(data: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         # the signature is left out of the bytes that the error counts
         raise ConfigError(
-            f"{name}: is not a text file ({called}): byte {error.start} is {error.object[error.start]:#04x}"
+            f"{name}: is not a text file ({called}): byte {error.start} is {error.object[error.start]:#04x}; "
+            "save it as UTF-8"
         ) from None

@@ -6,12 +6,14 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from qsearch.energy.metrics import ModelMetrics
-from qsearch.energy.report import EnergyReport
 from qsearch.errors import one_line
-from qsearch.report.markdown import plain, table
 from qsearch.report.units import bits, energy
+
+if TYPE_CHECKING:
+    from qsearch.energy.metrics import ModelMetrics
+    from qsearch.energy.report import EnergyReport
 
 COLUMNS = ("inputs", "parameters", "op_cost", "outputs", "total")
 SORTS = ("model", "name", *COLUMNS)
@@ -77,6 +79,8 @@ def _csv_cell(cell: str) -> str:
 
 
 def as_markdown(headings: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
+    from qsearch.report.markdown import plain, table  # which knows all of a run
+
     return table([plain(heading) for heading in headings], ([plain(cell) for cell in line] for line in cells))
 
 

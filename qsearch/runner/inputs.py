@@ -56,7 +56,7 @@ def objective_of(loaded: LoadedConfig, model: keras.Model) -> Objective:
         found = ", ".join(heads)
         raise ConfigError(f"run.head_name: is missing; {model.name} has several heads, name one of: {found}")
     if len(heads) > 1 and reference.class_weight is not None:
-        raise loaded.error(("reference", "class_weight"), "is for models with one head")
+        raise loaded.error(("reference", "class_weight"), "is for models with one head; leave it out")
     weights = reference.class_weight if isinstance(reference.class_weight, Mapping) else None
     head = run.head_name if len(heads) > 1 else None
     place = 0 if head is None else heads.index(head)

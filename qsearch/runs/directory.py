@@ -21,6 +21,8 @@ whole files; the journal is appended to, line by line, each on disk before the s
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -159,15 +161,11 @@ def run_folder(folder: str) -> Path:
     return path
 
 
-def create_directory(output_dir: str, fresh_name: bool) -> RunDirectory:
-    """Make a new folder for a run; an earlier run's is never written to.
-
-    Args:
-        output_dir: where; folders above it are made too.
-        fresh_name: when it exists and is not empty, take the first free of output_dir_1, output_dir_2, ...
+def planned_directory(output_dir: str, fresh_name: bool) -> Path:
+    """The folder that `create_directory` would make, as things are.
 
     Raises:
-        OutputError: it cannot be made or written, or is taken and `fresh_name` is false.
+        OutputError: as `create_directory`.
     """
     path = expanded(output_dir)
     try:
@@ -186,12 +184,38 @@ def create_directory(output_dir: str, fresh_name: bool) -> RunDirectory:
             while path.with_name(f"{path.name}_{number}").exists():
                 number += 1
             path = path.with_name(f"{path.name}_{number}")
+        above = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+        if not above.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise _not_written(path, error) from None
+    return path
+
+
+def create_directory(output_dir: str, fresh_name: bool) -> RunDirectory:
+    """Make a new folder for a run; an earlier run's is never written to.
+
+    Args:
+        output_dir: where; folders above it are made too.
+        fresh_name: when it exists and is not empty, take the first free of output_dir_1, output_dir_2, ...
+
+    Raises:
+        OutputError: it cannot be made or written, or is taken and `fresh_name` is false.
+    """
+    path = planned_directory(output_dir, fresh_name)
+    try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / ".probe"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise OutputError(
-            f"run.output_dir: {path} cannot be written: {error.strerror}; name a folder that you may write to"
-        ) from None
+        raise _not_written(path, error) from None
     return RunDirectory(path)
+
+
+def _not_written(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"run.output_dir: {path} cannot be written: {error.strerror}; name a folder that you may write to"
+    )

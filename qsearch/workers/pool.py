@@ -143,7 +143,9 @@ def _local(distributed: Any, count: int) -> Iterator[Pool]:
             silence_logs=logging.CRITICAL,
         )
     except Exception as error:
-        raise WorkersError(f"{count} workers cannot be started: {one_line(text_of(error))}") from None
+        raise WorkersError(
+            f"{count} workers cannot be started: {one_line(text_of(error))}; take fewer, or leave --workers out"
+        ) from None
     try:
         with _client(distributed, cluster) as client:
             yield Pool(client, f"{count} workers on this machine", threads_of(count))

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import sys
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from qsearch.cli.energy import energy
+from qsearch.cli.output import add_row, show, table_of
 from qsearch.cli.progress import _PlainObserver
 from qsearch.cli.verify import verify
 from qsearch.errors import ModelError, one_line
@@ -95,3 +97,25 @@ def test_names_that_tensorflow_cannot_train(name: str) -> None:
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name=name)], name="model")
     with pytest.raises(ModelError, match=r"the layer .* cannot be trained by that name"):
         _check_names(model, "m.keras")
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("columns", "colour"), [("40", False), ("12", False), ("40", True)])
+def test_a_table_in_a_narrow_terminal(columns: str, colour: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", file := _Terminal())
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "" if colour else "1")
+    table = table_of(("layer", "bits"), "all of\x1bthem")
+    add_row(table, ("conv2d_first\x1b", "4"))
+    show(table)
+    text = file.getvalue()
+    assert ("\x1b" in text) == colour  # bold headings
+    if columns == "12":
+        assert text == "all of\\x1bthem\nlayer: conv2d_first\\x1b\n  bits: 4\n"
+    else:
+        assert len(text.splitlines()) == 6

@@ -206,7 +206,7 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
     expected = {
         "c.yaml": f"{tmp_path}/c.yaml: no such file; configurations in {tmp_path}: binary.yaml, other.yaml",
         ".": f"{tmp_path}: is a folder; name a YAML file in it",
-        "binary.yaml": f"{tmp_path}/binary.yaml: is not a text file (UTF-8): byte 0 is 0x89",
+        "binary.yaml": f"{tmp_path}/binary.yaml: is not a text file (UTF-8): byte 0 is 0x89; save it as UTF-8",
     }
     for name, text in expected.items():
         with pytest.raises(ConfigError) as error:

@@ -125,7 +125,7 @@ def test_set_changes_values(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("run.max_trials", "--set 'run.max_trials': expected key=value, e.g. --set run.max_trials=3"),
+        ("run.max_trials", "--set 'run.max_trials': expected KEY=VALUE, e.g. --set run.max_trials=3"),
         ("run.max_trials=x", "--set run.max_trials=x: run.max_trials: found 'x', expected a whole number"),
         ("run.seed.x=1", "--set 'run.seed.x=1': run.seed holds 1, and no section to set 'x' in"),
     ],

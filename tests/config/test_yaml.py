@@ -41,8 +41,8 @@ VALUES = f"found more than {bounds.VALUES:,} keys and values, repeated ones coun
     [
         ("a: b\0c", "c.yaml:1:5: not valid YAML: found the character 0x00, which a text file cannot have"),
         ("a: b\nc: \x1b[31m", "c.yaml:2:4: not valid YAML: found the character 0x1b"),
-        (b"a: \xe9", "c.yaml: is not a text file (UTF-8): byte 3 is 0xe9"),
-        (b"\xff\xfea", "c.yaml: is not a text file (UTF-16): byte 2 is 0x61"),
+        (b"a: \xe9", "c.yaml: is not a text file (UTF-8): byte 3 is 0xe9; save it as UTF-8"),
+        (b"\xff\xfea", "c.yaml: is not a text file (UTF-16): byte 2 is 0x61; save it as UTF-8"),
         ("", "c.yaml:1:1: file: is empty; start with 'dataset:' and 'model:'"),
         ("# a\n", "c.yaml:1:1: file: is empty"),
         ("- a", "c.yaml:1:1: file: found ['a'], expected sections such as 'dataset:' and 'model:'"),
@@ -185,9 +185,9 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("text", "expected"),
         [
-            ("run.max_trials", "--set 'run.max_trials': expected key=value, e.g. --set run.max_trials=3"),
-            ("=3", "--set '=3': expected key=value"),
-            ("a..b=3", "--set 'a..b=3': expected key=value"),
+            ("run.max_trials", "--set 'run.max_trials': expected KEY=VALUE, e.g. --set run.max_trials=3"),
+            ("=3", "--set '=3': expected KEY=VALUE"),
+            ("a..b=3", "--set 'a..b=3': expected KEY=VALUE"),
             ("a.b.c=1", "--set a.b.c=1: a: unknown key, allowed: dataset, "),
             ("run={", "--set run:1:2: not valid YAML: expected the node content"),
             ("run.seed=#", "--set run.seed:1:1: file: found no value"),
