@@ -14,6 +14,7 @@ from qsearch.cli.blocks import blocks
 from qsearch.cli.check import check
 from qsearch.cli.energy import energy
 from qsearch.cli.export import export
+from qsearch.cli.json_output import say_error
 from qsearch.cli.resume import resume
 from qsearch.cli.run import run
 from qsearch.cli.streams import guard_streams, trouble_of
@@ -70,33 +71,33 @@ def _outcome(interrupts: Interrupts) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        click.echo(_shown(error), err=True)
-        return error.exit_code
+        return _told(error.exit_code, _shown(error), error.format_message())
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        return ExitCode.INTERRUPTED
+        return _told(ExitCode.INTERRUPTED, "interrupted")
     except ConfigError as error:
-        click.echo(printable(str(error)), err=True)  # as compilers do: each line starts with its place
-        return error.exit_code
+        text = str(error)  # as compilers do: each line starts with its place
+        return _told(error.exit_code, printable(text), text)
     except (ModelError, VerificationError) as error:  # of one thing each, which may be named by a file
-        click.echo(f"error: {one_line(str(error), LONGEST_LINE)}", err=True)
-        return error.exit_code
+        return _told(error.exit_code, f"error: {one_line(str(error), LONGEST_LINE)}", str(error))
     except QsearchError as error:
-        click.echo(f"error: {printable(str(error))}", err=True)
-        return error.exit_code
+        return _told(error.exit_code, f"error: {printable(str(error))}", str(error))
     except Exception as error:
         if os.environ.get("QSEARCH_TRACEBACK"):
             traceback.print_exc()
-        click.echo(
-            f"error: this is a bug in qsearch: {type(error).__name__}: {printable(text_of(error))}\n"
-            "set QSEARCH_TRACEBACK=1 to see where, and please report it",
-            err=True,
-        )
-        return ExitCode.BUG
+        what = f"this is a bug in qsearch: {type(error).__name__}: {printable(text_of(error))}"
+        hint = "set QSEARCH_TRACEBACK=1 to see where, and please report it"
+        return _told(ExitCode.BUG, f"error: {what}\n{hint}", what)
     except BaseException as error:  # sys.exit and the like, which neither click nor anything of ours raises
-        click.echo(f"error: code that the configuration names ended with {told(error)}", err=True)
-        return ExitCode.CONFIG
+        what = f"code that the configuration names ended with {told(error)}"
+        return _told(ExitCode.CONFIG, f"error: {what}", what)
     return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _told(code: int, text: str, message: str | None = None) -> int:
+    """Tell what stops a command: a person on the standard error, a program that asks for JSON on the other one too."""
+    click.echo(text, err=True)
+    say_error(code, text if message is None else message, sys.argv[1:])
+    return code
 
 
 def _shown(error: click.ClickException) -> str:

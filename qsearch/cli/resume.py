@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from qsearch.cli.run import read, search, workers_options
+from qsearch.cli.run import FORMATS, read, search, workers_options
+from qsearch.cli.tables import format_option
 from qsearch.interrupts import Interrupts
 from qsearch.paths import as_text
 from qsearch.runs.directory import CONFIG, run_folder
@@ -19,6 +20,7 @@ from qsearch.runs.directory import CONFIG, run_folder
 )
 @click.option("--plain", is_flag=True, help="One plain line per trial, as when the output is no terminal.")
 @workers_options
+@format_option(FORMATS, help="json: lines go to the standard error, and the result to the standard output.")
 @click.pass_obj
 def resume(
     interrupts: Interrupts | None,
@@ -27,6 +29,7 @@ def resume(
     plain: bool,
     workers: int | None,
     scheduler: str | None,
+    output: str,
 ) -> int:
     """Go on with the run in FOLDER, which was stopped, killed, or is to have more trials.
 
@@ -34,4 +37,4 @@ def resume(
     """
     path = run_folder(as_text(str(folder)))
     loaded = read(path / CONFIG, (*overrides, "run.overwrite=false"), str(path))
-    return search(loaded, plain, interrupts, True, workers, scheduler)
+    return search(loaded, plain, interrupts, True, workers, scheduler, output)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from qsearch.cli.json_output import JSON, messages_aside, say_document
 from qsearch.cli.output import say
+from qsearch.cli.tables import format_option
 from qsearch.config import LoadedConfig, load_config
 from qsearch.exit_codes import ExitCode
 from qsearch.interrupts import Interrupts
@@ -18,6 +22,13 @@ from qsearch.runs.figures import BestModel, KeptModel, Reference
 from qsearch.runs.result import Result
 from qsearch.startup import quiet_start
 from qsearch.workers.pool import pool
+
+if TYPE_CHECKING:
+    from qsearch.runner.run_result import RunResult
+
+
+FORMATS = ("text", JSON)
+"""Of commands that search: lines for people, or what came of it as one document at the end."""
 
 
 def workers_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -43,6 +54,7 @@ def workers_options(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--plain", is_flag=True, help="One plain line per trial, as when the output is no terminal.")
 @click.option("--resume", is_flag=True, help="Go on with the run in run.output_dir, or begin it where there is none.")
 @workers_options
+@format_option(FORMATS, help="json: lines go to the standard error, and the result to the standard output.")
 @click.pass_obj
 def run(
     interrupts: Interrupts | None,
@@ -53,12 +65,13 @@ def run(
     resume: bool,
     workers: int | None,
     scheduler: str | None,
+    output: str,
 ) -> int:
     """Search the best quantized version of a model, as CONFIG (default: qsearch.yaml) says.
 
     CONFIG is a YAML file, or the name of a configuration that qsearch brings along, such as digits.
     """
-    return search(read(config, overrides, output_dir), plain, interrupts, resume, workers, scheduler)
+    return search(read(config, overrides, output_dir), plain, interrupts, resume, workers, scheduler, output)
 
 
 def read(config: Path, overrides: tuple[str, ...], output_dir: str | None) -> LoadedConfig:
@@ -73,21 +86,33 @@ def search(
     resume: bool = False,
     workers: int | None = None,
     scheduler: str | None = None,
+    output: str = FORMATS[0],
 ) -> int:
     """Run it and show what came of it; returns the exit code."""
     from qsearch.cli.progress import observe, ticking
 
-    with ticking(plain, "TensorFlow is loaded"), quiet_start():
-        from qsearch.runner.pipeline import run_loaded
+    with messages_aside(output):
+        with ticking(plain, "TensorFlow is loaded"), quiet_start():
+            from qsearch.runner.pipeline import run_loaded
 
-    with pool(workers, scheduler) as found, observe(plain) as observer:
-        result = run_loaded(loaded, observer, interrupts or Interrupts(), resume, found)
-    _show(result.result, result.run_directory)
-    if result.result.interrupted:
-        say(f"to go on: qsearch resume {shlex.quote(str(result.run_directory))}")
+        with pool(workers, scheduler) as found, observe(plain) as observer:
+            ended = run_loaded(loaded, observer, interrupts or Interrupts(), resume, found)
+        _show(ended.result, ended.run_directory)
+        if ended.result.interrupted:
+            say(f"to go on: qsearch resume {shlex.quote(str(ended.run_directory))}")
+    code = _exit_code(ended)
+    if output == JSON:
+        exports = [asdict(outcome) for outcome in ended.exports]
+        folder = str(ended.run_directory)
+        say_document("run", exit_code=int(code), folder=folder, exports=exports, result=ended.summary)
+    return code
+
+
+def _exit_code(ended: RunResult) -> ExitCode:
+    if ended.result.interrupted:
         return ExitCode.INTERRUPTED
-    demands = result.result.demands
-    if not all(outcome.written for outcome in result.exports):
+    demands = ended.result.demands
+    if not all(outcome.written for outcome in ended.exports):
         return ExitCode.NOT_EXACT
     return ExitCode.DONE if demands is None or demands.met else ExitCode.UNMET
 

@@ -1,4 +1,4 @@
-"""Energy reports as rows, CSV and Markdown."""
+"""Energy reports as rows and CSV."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from qsearch.energy.metrics import ModelMetrics
 from qsearch.energy.report import EnergyReport
 from qsearch.errors import one_line
-from qsearch.report.markdown import plain, table
 from qsearch.report.units import bits, energy
 
 COLUMNS = ("inputs", "parameters", "op_cost", "outputs", "total")
@@ -74,10 +73,6 @@ _NUMBER = re.compile(r"-?[0-9,]+(?:\.[0-9]+)?%?")
 
 def _csv_cell(cell: str) -> str:
     return cell.replace(",", "") if _NUMBER.fullmatch(cell) else one_line(cell)
-
-
-def as_markdown(headings: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
-    return table([plain(heading) for heading in headings], ([plain(cell) for cell in line] for line in cells))
 
 
 def _priced(report: EnergyReport) -> str:
