@@ -9,10 +9,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict
 from typing import Any
 
 from qsearch import __version__
 from qsearch.cli.output import say_exactly
+from qsearch.errors import Located
 from qsearch.exit_codes import ExitCode
 from qsearch.runs.plain_json import as_json
 
@@ -36,15 +38,17 @@ def say_document(kind: str, version: int = 1, /, **facts: Any) -> None:
     say_exactly(document(kind, version, **facts))
 
 
-def problem(code: int, message: str) -> Mapping[str, Any]:
+def problem(code: int, message: str, mistakes: Sequence[Located] = ()) -> Mapping[str, Any]:
     """What stopped a command, or what it found to be wrong: the field `error` of its document."""
-    return {"exit_code": int(code), "kind": _kind(code), "message": message}
+    meanings = {each.value: each.meaning for each in ExitCode}
+    places = [asdict(mistake) for mistake in mistakes]
+    return {"exit_code": int(code), "meaning": meanings.get(int(code)), "message": message, "mistakes": places}
 
 
-def say_error(code: int, message: str, arguments: Sequence[str]) -> None:
+def say_error(code: int, message: str, arguments: Sequence[str], mistakes: Sequence[Located] = ()) -> None:
     """Print what stopped a command before its document, where its arguments ask for JSON."""
     if wants_json(arguments):
-        say_document("error", error=problem(code, message))
+        say_document("error", error=problem(code, message, mistakes))
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
@@ -65,8 +69,3 @@ def messages_aside(output: str) -> Iterator[None]:
         return
     with redirect_stdout(sys.stderr):
         yield
-
-
-def _kind(code: int) -> str:
-    known = {each.value: each.meaning for each in ExitCode}
-    return known.get(int(code), "unknown")

@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
 
 import click
 
@@ -22,6 +23,7 @@ from qsearch.cli.verify import verify
 from qsearch.errors import (
     LONGEST_LINE,
     ConfigError,
+    Located,
     ModelError,
     QsearchError,
     VerificationError,
@@ -76,7 +78,7 @@ def _outcome(interrupts: Interrupts) -> int:
         return _told(ExitCode.INTERRUPTED, "interrupted")
     except ConfigError as error:
         text = str(error)  # as compilers do: each line starts with its place
-        return _told(error.exit_code, printable(text), text)
+        return _told(error.exit_code, printable(text), text, error.mistakes)
     except (ModelError, VerificationError) as error:  # of one thing each, which may be named by a file
         return _told(error.exit_code, f"error: {one_line(str(error), LONGEST_LINE)}", str(error))
     except QsearchError as error:
@@ -93,10 +95,10 @@ def _outcome(interrupts: Interrupts) -> int:
     return result if isinstance(result, int) else ExitCode.DONE
 
 
-def _told(code: int, text: str, message: str | None = None) -> int:
+def _told(code: int, text: str, message: str | None = None, mistakes: Sequence[Located] = ()) -> int:
     """Tell what stops a command: a person on the standard error, a program that asks for JSON on the other one too."""
     click.echo(text, err=True)
-    say_error(code, text if message is None else message, sys.argv[1:])
+    say_error(code, text if message is None else message, sys.argv[1:], mistakes)
     return code
 
 
