@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 
 from qsearch import __version__
+from qsearch.cli.best import best
 from qsearch.cli.blocks import blocks
 from qsearch.cli.check import check
 from qsearch.cli.energy import energy
@@ -19,6 +20,7 @@ from qsearch.cli.json_output import say_error
 from qsearch.cli.resume import resume
 from qsearch.cli.run import run
 from qsearch.cli.streams import guard_streams, trouble_of
+from qsearch.cli.trials import trials
 from qsearch.cli.verify import verify
 from qsearch.errors import (
     LONGEST_LINE,
@@ -52,6 +54,8 @@ cli.add_command(energy)
 cli.add_command(blocks)
 cli.add_command(verify)
 cli.add_command(export)
+cli.add_command(trials)
+cli.add_command(best)
 
 
 def main(interrupts: Interrupts) -> int:
