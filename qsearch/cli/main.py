@@ -14,9 +14,11 @@ from qsearch import __version__
 from qsearch.cli.best import best
 from qsearch.cli.blocks import blocks
 from qsearch.cli.check import check
+from qsearch.cli.compare import compare_runs
 from qsearch.cli.energy import energy
 from qsearch.cli.export import export
 from qsearch.cli.json_output import say_error
+from qsearch.cli.list import list_names
 from qsearch.cli.resume import resume
 from qsearch.cli.run import run
 from qsearch.cli.streams import guard_streams, trouble_of
@@ -56,6 +58,8 @@ cli.add_command(verify)
 cli.add_command(export)
 cli.add_command(trials)
 cli.add_command(best)
+cli.add_command(compare_runs)
+cli.add_command(list_names)
 
 
 def main(interrupts: Interrupts) -> int:

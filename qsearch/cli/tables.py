@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from qsearch.cli.output import add_row, console, say_exactly, table_of
-from qsearch.errors import one_line
+from qsearch.errors import LONGEST_LINE, LONGEST_VALUE, one_line
 from qsearch.report.markdown import plain, table
 
 FORMATS = ("table", "json", "csv", "md")
@@ -35,23 +35,27 @@ def print_table(
     title: str | None = None,
     caption: str | None = None,
     left: Collection[str] = (),
+    length: int = LONGEST_VALUE,
 ) -> None:
     """Print a table for people.
 
     Args:
         output: "table" or "md".
         left: headings of columns of text; others are numbers, and stand to the right.
+        length: of a cell, at most; what is longer is cut.
     """
     if output == "md":
         head = "" if title is None else f"## {plain(title)}\n\n"
-        body = table([plain(heading) for heading in headings], ([plain(cell) for cell in line] for line in cells))
+        body = table(
+            [plain(heading) for heading in headings], ([plain(cell, length) for cell in line] for line in cells)
+        )
         say_exactly(f"{head}{body}\n\n" + ("" if caption is None else f"{caption}\n\n"))
         return
     shown = table_of(headings, title, caption)
     for column, heading in zip(shown.columns, headings, strict=True):
         column.justify = "left" if heading in left else "right"
     for line in cells:
-        add_row(shown, line)
+        add_row(shown, line, length=length)
     console(_WIDTH).print(shown)
 
 
@@ -69,4 +73,4 @@ def _csv_value(value: Any) -> Any:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return one_line(value) if isinstance(value, str) else value
+    return one_line(value, LONGEST_LINE) if isinstance(value, str) else value

@@ -1,7 +1,7 @@
 """Several runs side by side: figures, configurations, fronts over each other, and what was chosen for the same layers.
 
-Figures are put side by side only where they mean the same: metrics of the same data, energies of the same process, costs
-of the same goal.
+Figures are compared only where they mean the same: metrics of the same data, energies of the same process, costs of the
+same goal.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from qsearch.config import Config
 from qsearch.report.config_diff import Difference, differences
 from qsearch.runs.figures import BestModel
-from qsearch.runs.overview import Overview, of_last_block, overview
+from qsearch.runs.overview import Overview, overview
 from qsearch.runs.record import RunRecord
 from qsearch.search.front import Point, front, hypervolume
 
@@ -59,7 +59,10 @@ class Headline:
 
 @dataclass(frozen=True, kw_only=True)
 class CommonPoint:
-    """A trial that no trial of any run beats in both metric and cost; run: its place among the runs."""
+    """A trial that no trial of any run beats in both metric and cost; run: its place among the runs.
+
+    Equal ones are all there.
+    """
 
     run: int
     trial: int
@@ -192,7 +195,8 @@ def _incomparable(runs: Sequence[Overview], names: Sequence[str]) -> dict[str, s
 def _selected_on(config: Config) -> tuple[Any, ...]:
     """What decides which samples a metric is of."""
     data = config.dataset
-    return (data.origin, data.validation, data.train_samples, data.test_samples)
+    held_out = None if data.validation == "test" else data.train_samples
+    return (data.origin, data.validation, held_out, data.test_samples)
 
 
 def _pricing(config: Config) -> dict[str, Any]:
@@ -224,26 +228,28 @@ def _set(config: Config) -> str:
 
 
 def _front(runs: Sequence[Overview]) -> CommonFront | None:
-    trials = [(place, trial) for place, run in enumerate(runs) for trial in of_last_block(run.trials)]
+    trials = [(place, trial) for place, run in enumerate(runs) for trial in run.comparable]
     costs = [run.reference_cost for run in runs if run.reference_cost is not None]
     if not trials or not costs:
         return None
     target = runs[0].target
     points = [Point(target.worth(trial.metric), trial.price.cost) for _, trial in trials]
+    both = [*zip(points, trials, strict=True)]
     corner = Point(min(point.worth for point in points), max(costs))
+    best = {points[index] for index in front(points)}
+    members = sorted((point.cost, place, trial.number) for point, (place, trial) in both if point in best)
+    by_place = {(place, trial.number): trial for place, trial in trials}
     common = tuple(
         CommonPoint(
-            run=trials[index][0],
-            trial=trials[index][1].number,
-            metric=trials[index][1].metric,
-            energy=trials[index][1].price.energy,
-            cost=trials[index][1].price.cost,
+            run=place,
+            trial=number,
+            metric=by_place[place, number].metric,
+            energy=by_place[place, number].price.energy,
+            cost=cost,
         )
-        for index in front(points)
+        for cost, place, number in members
     )
-    own = [
-        [point for point, (place, _) in zip(points, trials, strict=True) if place == run] for run in range(len(runs))
-    ]
+    own = [[point for point, (place, _) in both if place == run] for run in range(len(runs))]
     return CommonFront(
         points=common,
         hypervolumes=tuple(hypervolume(each, corner) for each in own),

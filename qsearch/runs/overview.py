@@ -41,8 +41,8 @@ class Overview:
         result: what it came to; None where that is not written yet, or is of fewer trials than there are.
         target: the metric that it selects by.
         best: the trial whose model is the best one so far, if any was completed.
-        front: trials that no other beats in both metric and cost, by rising cost; of the last block, where blocks are
-            searched.
+        comparable: the completed trials whose figures are numbers; of the last block, where blocks are searched.
+        front: of these, the trials that no other beats in both metric and cost, by rising cost.
         knee: of these, the one farthest from the line between the ends.
         reference_cost: in the goal's unit; reference_energy: in pJ. Before there is a result they are reckoned back
             from a trial's score, to five digits; None where they cannot be.
@@ -54,6 +54,7 @@ class Overview:
     result: Result | None
     target: Target
     best: Trial | None
+    comparable: tuple[Trial, ...]
     front: tuple[Trial, ...]
     knee: Trial | None
     reference_cost: float | None
@@ -118,7 +119,7 @@ def overview(record: RunRecord) -> Overview:
     if told is not None and told.completed + told.failed + told.skipped != len(record.trials):
         result = None  # of before it went on
     writer = holder(record.folder)
-    completed = [trial for trial in of_last_block(record.trials) if not math.isnan(trial.score)]
+    completed = tuple(trial for trial in of_last_block(record.trials) if not math.isnan(trial.score))
     target = _target(record, completed)
     points = [Point(target.worth(trial.metric), trial.price.cost) for trial in completed]
     middle = knee(points)
@@ -130,6 +131,7 @@ def overview(record: RunRecord) -> Overview:
         result=result,
         target=target,
         best=_best(record, result, completed, target),
+        comparable=completed,
         front=tuple(completed[index] for index in front(points)),
         knee=None if middle is None else completed[middle],
         reference_cost=cost,
