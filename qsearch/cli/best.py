@@ -9,12 +9,6 @@ from qsearch.cli.output import say, say_exactly
 from qsearch.cli.tables import format_option, print_table
 from qsearch.errors import LONGEST_LINE
 from qsearch.paths import as_text
-from qsearch.report.best import figures, layer_rows, lines, shown
-from qsearch.report.markdown import plain
-from qsearch.report.trial_tables import facts, trial_facts
-from qsearch.runs.directory import plan_text
-from qsearch.runs.overview import overview
-from qsearch.runs.record import RunRecord
 
 
 @click.command()
@@ -26,6 +20,13 @@ def best(folder: str, number: int | None, output: str) -> None:
 
     Exit code 6 as long as no trial is completed.
     """
+    from qsearch.report.best import figures, layer_rows, lines, shown
+    from qsearch.report.markdown import plain
+    from qsearch.report.trial_tables import facts, trial_facts
+    from qsearch.runs.directory import plan_text
+    from qsearch.runs.overview import overview
+    from qsearch.runs.record import RunRecord
+
     run = overview(RunRecord.read(as_text(folder)))
     chosen = shown(run, number)
     if output == "yaml":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from qsearch.cli.json_output import JSON, say_document
@@ -9,10 +11,9 @@ from qsearch.cli.output import say, say_exactly
 from qsearch.cli.tables import csv_of, format_option, print_table
 from qsearch.errors import LONGEST_LINE, ConfigError, shown
 from qsearch.paths import as_text
-from qsearch.report import comparison_tables as tables
-from qsearch.report.comparison import Comparison, compare
-from qsearch.report.markdown import plain
-from qsearch.runs.record import RunRecord
+
+if TYPE_CHECKING:
+    from qsearch.report.comparison import Comparison
 
 
 @click.command(name="compare")
@@ -20,6 +21,10 @@ from qsearch.runs.record import RunRecord
 @format_option()
 def compare_runs(folders: tuple[str, ...], output: str) -> None:
     """Put runs side by side: figures, configurations as far as they differ, fronts, choices for the same layers."""
+    from qsearch.report import comparison_tables as tables
+    from qsearch.report.comparison import compare
+    from qsearch.runs.record import RunRecord
+
     records = [RunRecord.read(as_text(folder)) for folder in folders]
     if len(records) < 2:
         raise ConfigError(
@@ -39,6 +44,8 @@ def compare_runs(folders: tuple[str, ...], output: str) -> None:
 
 
 def _show(found: Comparison, output: str) -> None:
+    from qsearch.report import comparison_tables as tables
+
     headings = tables.headings(found)
     _part("runs", headings, tables.headline_rows(found), output)
     for remark in tables.remarks(found):
@@ -68,4 +75,9 @@ def _part(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]], ou
 
 
 def _line(text: str, output: str) -> None:
-    say(f"{plain(text, LONGEST_LINE)}\n" if output == "md" else text, length=LONGEST_LINE)
+    if output != "md":
+        say(text, length=LONGEST_LINE)
+        return
+    from qsearch.report.markdown import plain
+
+    say_exactly(f"{plain(text, LONGEST_LINE)}\n\n")

@@ -14,7 +14,7 @@ from qsearch.report.registries import TOPICS, items
 
 
 @click.command(name="list", epilog=f"Topics: {', '.join(TOPICS)}.")
-@click.argument("topic", metavar="TOPIC")
+@click.argument("topic", metavar="TOPIC", default="")
 @format_option()
 def list_names(topic: str, output: str) -> None:
     """Show the names that a configuration can use."""

@@ -11,7 +11,6 @@ import click
 
 from qsearch.cli.output import add_row, console, say_exactly, table_of
 from qsearch.errors import LONGEST_LINE, LONGEST_VALUE, one_line
-from qsearch.report.markdown import plain, table
 
 FORMATS = ("table", "json", "csv", "md")
 _WIDTH = 120
@@ -45,6 +44,8 @@ def print_table(
         length: of a cell, at most; what is longer is cut.
     """
     if output == "md":
+        from qsearch.report.markdown import plain, table
+
         head = "" if title is None else f"## {plain(title)}\n\n"
         body = table(
             [plain(heading) for heading in headings], ([plain(cell, length) for cell in line] for line in cells)

@@ -9,11 +9,7 @@ from qsearch.cli.output import say, say_exactly
 from qsearch.cli.tables import csv_of, format_option, print_table
 from qsearch.errors import ConfigError
 from qsearch.paths import as_text
-from qsearch.report.trial_choice import chosen
-from qsearch.report.trial_keys import NAMES
-from qsearch.report.trial_tables import columns, facts, reference_line, summary, trial_facts
-from qsearch.runs.overview import State, overview
-from qsearch.runs.record import RunRecord
+from qsearch.report.trial_key_names import NAMES
 
 _KEYS = "Keys: " + "; ".join(f"{name} ({meaning})" for name, meaning in NAMES.items()) + "."
 
@@ -43,6 +39,11 @@ def trials(
     output: str,
 ) -> None:
     """Show the trials of RUN, a folder that `qsearch run` writes or wrote."""
+    from qsearch.report.trial_choice import chosen
+    from qsearch.report.trial_tables import columns, facts, reference_line, summary, trial_facts
+    from qsearch.runs.overview import State, overview
+    from qsearch.runs.record import RunRecord
+
     run = overview(RunRecord.read(as_text(folder)))
     found = chosen(run, where, sort, reverse, top)
     names = _names(wanted)

@@ -1,23 +1,19 @@
-"""What a configuration can name, from the registries themselves: models, data sets, quantizers, ... No TensorFlow."""
+"""What a configuration can name, from the registries themselves: models, data sets, quantizers, ... No TensorFlow.
+
+Each is imported when it is asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from qsearch.config.keras_options import LOSS_CLASSES, METRIC_CLASSES, SHORT
-from qsearch.config.names import LOSSES, METRICS, OPTIMIZERS, SIGNED_LOSSES, TARGET_ALIASES, TARGETS
-from qsearch.config.search_modes import SEARCH_MODES
-from qsearch.config.shipped import shipped_configs
-from qsearch.datasets.load import DATASETS
-from qsearch.energy.process import PROCESSES
 from qsearch.errors import ConfigError, did_you_mean, shown
-from qsearch.layers.table import LAYERS
-from qsearch.models.presets import MODELS
-from qsearch.quantizers.parameters import Parameter
-from qsearch.quantizers.table import QUANTIZERS
 from qsearch.report.docstrings import first_sentence, sentence
+
+if TYPE_CHECKING:
+    from qsearch.quantizers.parameters import Parameter
 
 Item = Mapping[str, Any]
 """One thing, by the names of its fields, the same for all of a topic; `name` is the first."""
@@ -30,11 +26,14 @@ def items(topic: str) -> list[Item]:
         ConfigError: it is none.
     """
     if topic not in TOPICS:
-        raise ConfigError(f"list: found {shown(topic)}, allowed: {', '.join(TOPICS)}{did_you_mean(topic, TOPICS)}")
+        found = shown(topic) if topic else "nothing"
+        raise ConfigError(f"list: found {found}, allowed: {', '.join(TOPICS)}{did_you_mean(topic, TOPICS)}")
     return TOPICS[topic]()
 
 
 def _models() -> list[Item]:
+    from qsearch.models.presets import MODELS
+
     return [
         {
             "name": name,
@@ -48,6 +47,8 @@ def _models() -> list[Item]:
 
 
 def _datasets() -> list[Item]:
+    from qsearch.datasets.load import DATASETS
+
     found: list[Item] = []
     for name, load in DATASETS.items():
         function = load.func if isinstance(load, partial) else load
@@ -56,6 +57,8 @@ def _datasets() -> list[Item]:
 
 
 def _quantizers() -> list[Item]:
+    from qsearch.quantizers.table import QUANTIZERS
+
     return [
         {
             "name": name,
@@ -71,11 +74,13 @@ def _parameter(parameter: Parameter) -> str:
 
 
 def _layers() -> list[Item]:
+    from qsearch.layers.table import LAYERS
+
     return [
         {
             "name": name,
             "replaces": list(entry.replaces),
-            "in_limit": entry.in_limit,
+            "in_limit": entry.in_limit and bool(entry.replaces),
             "roles": [role.value for role in dict.fromkeys([*entry.arguments, *entry.needed, *entry.keys.values()])],
             "what": sentence(f"layers.{entry.module}", name),
         }
@@ -84,10 +89,15 @@ def _layers() -> list[Item]:
 
 
 def _processes() -> list[Item]:
+    from qsearch.energy.process import PROCESSES
+
     return [{"name": name, "source": process.source} for name, process in PROCESSES.items()]
 
 
 def _metrics() -> list[Item]:
+    from qsearch.config.keras_options import METRIC_CLASSES, SHORT
+    from qsearch.config.names import METRICS
+
     return [
         {
             "name": name,
@@ -102,6 +112,9 @@ def _metrics() -> list[Item]:
 
 
 def _losses() -> list[Item]:
+    from qsearch.config.keras_options import LOSS_CLASSES, SHORT
+    from qsearch.config.names import LOSSES, SIGNED_LOSSES
+
     return [
         {
             "name": name,
@@ -113,10 +126,14 @@ def _losses() -> list[Item]:
 
 
 def _optimizers() -> list[Item]:
+    from qsearch.config.names import OPTIMIZERS
+
     return [{"name": name, "options": list(options)} for name, options in OPTIMIZERS.items()]
 
 
 def _targets() -> list[Item]:
+    from qsearch.config.names import TARGET_ALIASES, TARGETS
+
     return [
         {
             "name": name,
@@ -128,10 +145,14 @@ def _targets() -> list[Item]:
 
 
 def _modes() -> list[Item]:
+    from qsearch.config.search_modes import SEARCH_MODES
+
     return [{"name": mode.name, "options": list(mode.options), "what": mode.meaning} for mode in SEARCH_MODES.values()]
 
 
 def _configs() -> list[Item]:
+    from qsearch.config.shipped import shipped_configs
+
     found: list[Item] = []
     for name, path in shipped_configs().items():
         first = path.read_text(encoding="utf-8").partition("\n")[0]

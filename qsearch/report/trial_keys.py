@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from qsearch.config.durations import seconds_of
@@ -12,6 +12,7 @@ from qsearch.config.names import METRICS
 from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers.spec import parse
+from qsearch.report.trial_key_names import NAMES
 from qsearch.report.units import bits, duration, energy
 from qsearch.runs.overview import Overview
 from qsearch.search.trials import AnyTrial, SkippedTrial, Trial
@@ -45,14 +46,12 @@ class Key:
         heading: of its column, for people.
         value: of a trial of a run.
         falls: whether the greatest value comes first.
-        meaning: in a line, for the list of all keys.
     """
 
     name: str
     heading: str
     kind: Kind
     value: Callable[[AnyTrial, Overview], Value]
-    meaning: str
     falls: bool = False
 
     def shown(self, trial: AnyTrial, run: Overview) -> str:
@@ -145,21 +144,19 @@ def _bound(trial: AnyTrial, run: Overview) -> Value:
 
 
 _KEYS = (
-    Key(name="number", heading="trial", kind=WHOLE, value=lambda trial, run: trial.number, meaning="of the trial"),
+    Key(name="number", heading="trial", kind=WHOLE, value=lambda trial, run: trial.number),
     Key(
         name="status",
         heading="status",
         kind=TEXT,
         value=lambda trial, run: trial.status,
-        meaning="completed, failed or skipped",
     ),
-    Key(name="block", heading="block", kind=WHOLE, value=lambda trial, run: trial.block, meaning="that was searched"),
+    Key(name="block", heading="block", kind=WHOLE, value=lambda trial, run: trial.block),
     Key(
         name="score",
         heading="score",
         kind=REAL,
         value=_of_completed(lambda trial: trial.score),
-        meaning="of metric and cost; more is better",
         falls=True,
     ),
     Key(
@@ -167,22 +164,19 @@ _KEYS = (
         heading="metric",
         kind=REAL,
         value=_of_completed(lambda trial: trial.metric),
-        meaning="the target metric on the selection set",
     ),
-    Key(name="energy", heading="energy", kind=ENERGY, value=_energy, meaning="of one inference: 5000, 5nJ"),
+    Key(name="energy", heading="energy", kind=ENERGY, value=_energy),
     Key(
         name="cost",
         heading="cost",
         kind=ENERGY,
         value=_of_completed(lambda trial: trial.price.cost),
-        meaning="in the goal's unit",
     ),
     Key(
         name="ratio",
         heading="times less",
         kind=FACTOR,
         value=lambda trial, run: run.ratio(trial),
-        meaning="the reference's energy over the trial's",
         falls=True,
     ),
     Key(
@@ -190,7 +184,6 @@ _KEYS = (
         heading="delta",
         kind=REAL,
         value=_of_completed(lambda trial: trial.price.delta),
-        meaning="what its cost is worth, a part of the metric",
         falls=True,
     ),
     Key(
@@ -198,49 +191,41 @@ _KEYS = (
         heading="accepted",
         kind=FLAG,
         value=_of_completed(lambda trial: trial.accepted),
-        meaning="whether it keeps to max_drop: yes, no",
     ),
     Key(
         name="role",
         heading="role",
         kind=TEXT,
         value=lambda trial, run: ", ".join(run.roles.get(trial.number, ())) or None,
-        meaning="best, front, knee",
     ),
     Key(
         name="time",
         heading="time",
         kind=SECONDS,
         value=lambda trial, run: trial.seconds,
-        meaning="that it took: 90, 90s, 2min",
     ),
     Key(
         name="epochs",
         heading="epochs",
         kind=WHOLE,
         value=_of_completed(lambda trial: trial.trained.epochs),
-        meaning="the last one trained",
     ),
     Key(
         name="best_epoch",
         heading="best epoch",
         kind=WHOLE,
         value=_of_completed(lambda trial: trial.trained.best_epoch),
-        meaning="whose weights were kept",
     ),
     Key(
         name="parent",
         heading="parent",
         kind=WHOLE,
         value=lambda trial, run: trial.proposal.parent,
-        meaning="the trial whose weights it began with",
     ),
-    Key(name="same_as", heading="same as", kind=WHOLE, value=_same_as, meaning="the earlier trial with the same plan"),
-    Key(name="bound", heading="bound", kind=REAL, value=_bound, meaning="the score that a skipped one could have had"),
-    Key(name="reason", heading="reason", kind=TEXT, value=_reason, meaning="why it failed, was skipped or stopped"),
+    Key(name="same_as", heading="same as", kind=WHOLE, value=_same_as),
+    Key(name="bound", heading="bound", kind=REAL, value=_bound),
+    Key(name="reason", heading="reason", kind=TEXT, value=_reason),
 )
-NAMES: Mapping[str, str] = {key.name: key.meaning for key in _KEYS}
-"""Keys of every run, and what each is."""
 _ALIASES = {"id": "number", "trial": "number", "seconds": "time", "bits": "cost", "roles": "role"}
 
 
@@ -298,7 +283,6 @@ def _of_metric(name: str, run: Overview) -> Key:
         heading=name,
         kind=REAL,
         value=_of_completed(lambda trial: trial.metrics.get(name)),
-        meaning="a metric",
         falls=not rises,
     )
 
@@ -310,4 +294,4 @@ def _of_plan(name: str, layer: str, part: str) -> Key:
         return value if value is None or isinstance(value, int) else str(value)
 
     kind = WHOLE if part == "filters" else QUANTIZER
-    return Key(name=name, heading=name, kind=kind, value=chosen, meaning="what the plan says")
+    return Key(name=name, heading=name, kind=kind, value=chosen)
