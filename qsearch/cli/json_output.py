@@ -55,7 +55,7 @@ def wants_json(arguments: Sequence[str]) -> bool:
     """Whether the words after `qsearch` ask for JSON: also where they are wrong, so that no command has read them."""
     chosen = [
         word.partition("=")[2] if word.startswith(f"{_OPTION}=") else following
-        for word, following in zip(arguments, [*arguments[1:], ""], strict=True)
+        for word, following in zip(arguments, [*arguments, ""][1:], strict=True)
         if word == _OPTION or word.startswith(f"{_OPTION}=")
     ]
     return chosen[-1:] == [JSON]

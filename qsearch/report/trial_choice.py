@@ -29,7 +29,7 @@ _EXAMPLES = "energy<5nJ, 'metric>=0.95', status=failed or block=2"
 
 @dataclass(frozen=True)
 class Condition:
-    """What a trial must be like; one without such a value is not."""
+    """What a trial must be like. One without such a value is neither less nor more, but another text it is."""
 
     key: Key
     holds: Callable[[Any, Any], bool]
@@ -38,7 +38,7 @@ class Condition:
     def __call__(self, trial: AnyTrial, run: Overview) -> bool:
         found = self.key.value(trial, run)
         if found is None:
-            return False
+            return self.key.kind.is_text and self.holds is operator.ne
         if self.key.name == "role":  # of several, any counts
             parts = str(found).split(", ")
             return (self.value in parts) == (self.holds is operator.eq)
