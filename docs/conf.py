@@ -35,6 +35,7 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = f"qsearch {version}"
 html_static_path = ["_static"]
+html_extra_path = ["../llms.txt"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_copyright = False
