@@ -66,7 +66,8 @@ def trials(
         if line is not None:
             say(line)
         if run.state is State.RUNNING:
-            say(f"{run.writer} is at it; of at most {run.config.run.max_trials} trials")
+            planned = "" if run.planned is None else f"; {run.planned} trials are to be trained"
+            say(f"{run.writer} is at it{planned}")
 
 
 def _names(wanted: str | None) -> list[str]:

@@ -187,9 +187,8 @@ def _incomparable(runs: Sequence[Overview], names: Sequence[str]) -> dict[str, s
         "cost": lambda run: (run.unit, _pricing(run.config)),
         "score": lambda run: (run.metric, *_selected_on(run.config), run.config.goal.model_dump_json()),
     }
-    return {
-        what: _told(what, runs, names) for what, ask in asked.items() if any(ask(run) != ask(runs[0]) for run in runs)
-    }
+    different = [what for what, ask in asked.items() if any(ask(run) != ask(runs[0]) for run in runs)]
+    return {what: _told(what, runs, names, different) for what in different}
 
 
 def _selected_on(config: Config) -> tuple[Any, ...]:
@@ -209,22 +208,32 @@ def _pricing_of_energy(run: Overview) -> Any:
     return _pricing(run.config) if run.unit == "pJ" else None
 
 
-def _told(what: str, runs: Sequence[Overview], names: Sequence[str]) -> str:
+def _told(what: str, runs: Sequence[Overview], names: Sequence[str], different: Sequence[str]) -> str:
+    """Why; what is reckoned from something else that is told already says only that."""
+    if what == "score" and different[0] != what:
+        return f"its {different[0]} is not"
     tell: dict[str, Callable[[Overview], str]] = {
         "metric": lambda run: f"{run.metric} of {run.config.dataset.origin}, selected on {_set(run.config)}",
-        "energy": lambda run: "other rules of the goal" if run.unit == "pJ" else "a goal of bits",
-        "cost": lambda run: f"a goal of {run.config.goal.type}",
-        "score": lambda run: f"{run.metric} and a goal of {run.config.goal.type}",
+        "energy": lambda run: _words(run.config),
+        "cost": lambda run: _words(run.config),
+        "score": lambda run: _words(run.config),
     }
-    parts = [f"{name}: {tell[what](run)}" for run, name in zip(runs, names, strict=True)]
-    same = len({tell[what](run) for run in runs}) == 1
-    return "the rules differ, see the configurations" if same else "; ".join(parts)
+    said = [tell[what](run) for run in runs]
+    if len({*said}) == 1:
+        return "goal.params differ"
+    return "; ".join(f"{name}: {each}" for name, each in zip(names, said, strict=True))
+
+
+def _words(config: Config) -> str:
+    return f"a goal of {config.goal.type}"
 
 
 def _set(config: Config) -> str:
-    validation = config.dataset.validation
-    words = {"test": "the test set", "given": "a set of its own"}
-    return words.get(str(validation), f"{validation} of the training set")
+    data = config.dataset
+    if data.validation in ("test", "given"):
+        return "the test set" if data.validation == "test" else "a set of its own"
+    samples = "" if data.train_samples is None else f" of {data.train_samples:,} samples"
+    return f"{data.validation} of the training set{samples}"
 
 
 def _front(runs: Sequence[Overview]) -> CommonFront | None:

@@ -78,7 +78,8 @@ def chosen(
 
     Args:
         sort: a key, the best first: the greatest score, the least energy; "-KEY" turns the order. Trials without it
-            come last. None for their numbers, or by rank where only the first few are wanted.
+            come last. None for their numbers, or by rank where only the first few are wanted; of blocks, those of
+            the last one come first then, as scores of others look ahead.
         reverse: turn the order.
         top: the first so many.
 
@@ -88,7 +89,8 @@ def chosen(
     conditions = [condition(text, run) for text in where]
     found = [trial for trial in run.trials if all(holds(trial, run) for holds in conditions)]
     if sort is None and top is not None:
-        ranked = sorted(found, key=lambda trial: _rank(trial, run), reverse=True)
+        last = {trial.number for trial in run.comparable}
+        ranked = sorted(found, key=lambda trial: (trial.number in last, *_rank(trial, run)), reverse=True)
         found = ranked[::-1] if reverse else ranked
     else:
         turned = sort is not None and sort.startswith("-")

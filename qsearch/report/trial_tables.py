@@ -63,7 +63,7 @@ def facts(run: Overview) -> dict[str, Any]:
         "reference_energy": run.reference_energy,
         "reference_cost": run.reference_cost,
         "counts": run.counts.model_dump(),
-        "max_trials": run.config.run.max_trials,
+        "planned": run.planned,
         "best": None if run.best is None else run.best.number,
         "front": [trial.number for trial in run.front],
         "knee": None if run.knee is None else run.knee.number,

@@ -79,6 +79,12 @@ class Overview:
         return unit_of(self.config)
 
     @property
+    def planned(self) -> int | None:
+        """How many trials there are to be trained, where the configuration says it."""
+        run = self.config.run
+        return None if run.blocks or run.search_mode.continues else run.max_trials
+
+    @property
     def metric(self) -> str:
         """The target's name, as a model reports it on any data."""
         return self.target.name.removeprefix("val_")

@@ -105,7 +105,7 @@ def test_a_run_in_progress(tmp_path: Path) -> None:
     with pytest.raises(SearchError, match="no trial is completed; there are none yet; wait for the first one") as none:
         ran("best", str(folder))
     assert none.value.exit_code is ExitCode.NO_TRAINING
-    assert "process 7 on elsewhere is at it; of at most 50 trials" in printed("trials", str(folder))
+    assert "process 7 on elsewhere is at it; 50 trials are to be trained" in printed("trials", str(folder))
     assert told("trials", str(folder))["trials"] == []
 
 

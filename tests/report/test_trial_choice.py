@@ -139,9 +139,10 @@ def test_columns_tell_trials_apart(run: Overview) -> None:
 
 
 def test_of_blocks_their_number_is_shown(tmp_path: Path) -> None:
-    trials = [completed(1, 0.9, 4000.0, block=1), completed(2, 0.8, 3000.0, block=2)]
+    trials = [completed(1, 0.9, 3000.0, block=1), completed(2, 0.8, 4000.0, block=2)]
     run = overview(RunRecord.read(made_run(tmp_path / "run", trials, ended=False)))
     assert numbers(run, "block=2") == [2]
+    assert numbers(run, top=2) == [2, 1]  # a score of an earlier block looks ahead
     assert [key.name for key in columns(run, run.trials)][:2] == ["number", "block"]
 
 
