@@ -13,7 +13,7 @@ from qsearch.errors import LONGEST_LINE, ConfigError, shown
 from qsearch.paths import as_text
 
 if TYPE_CHECKING:
-    from qsearch.report.comparison import Comparison
+    from qsearch.report.compared import Comparison
 
 
 @click.command(name="compare")
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def compare_runs(folders: tuple[str, ...], output: str) -> None:
     """Put runs side by side: figures, configurations as far as they differ, fronts, choices for the same layers."""
     from qsearch.report import comparison_tables as tables
-    from qsearch.report.comparison import compare
+    from qsearch.report.compared import compare
     from qsearch.runs.record import RunRecord
 
     records = [RunRecord.read(as_text(folder)) for folder in folders]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qsearch.report.comparison import CommonFront, Comparison, Headline
+from qsearch.report.compared import CommonFront, Comparison, Headline
 from qsearch.report.config_diff import shown
 from qsearch.report.units import cost, duration, energy
 

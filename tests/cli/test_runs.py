@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from made_run import completed, failed, made_run, skipped
+from run_by_hand import completed, failed, made_run, skipped
 
 from qsearch import __version__
 from qsearch.cli.main import cli

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
-from made_run import completed, failed, made_run, skipped
+from run_by_hand import completed, failed, made_run, skipped
 
 from qsearch.errors import ConfigError
 from qsearch.goal.target import Target

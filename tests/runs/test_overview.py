@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from made_run import CONFIG, REFERENCE, completed, failed, made_run, plan, skipped
+from run_by_hand import CONFIG, REFERENCE, completed, failed, made_run, plan, skipped
 
 from qsearch.goal.target import Target
 from qsearch.runs.overview import Overview, State, overview

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from made_run import CONFIG, REFERENCE, completed, made_run, plan
+from run_by_hand import CONFIG, REFERENCE, completed, made_run, plan
 
 from qsearch.goal.target import Target
-from qsearch.report.comparison import Comparison, compare
+from qsearch.report.compared import Comparison, compare
 from qsearch.report.comparison_tables import csv_rows, headline_rows, remarks
 from qsearch.runs.record import RunRecord
 from qsearch.search.front import Point, hypervolume
