@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from configparser import ConfigParser
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -119,6 +120,14 @@ def test_the_reading_order_is_the_same_in_the_list_and_in_the_site() -> None:
     listed = [Path(file).stem for file, _ in links(DOCS / "index.md") if "/" not in file]
     places = [toctree().index(page) for page in listed]
     assert all(a < b for a, b in pairwise(places))
+
+
+def test_the_sites_llms_txt_leads_to_its_pages(tmp_path: Path) -> None:
+    made = runpy.run_path(str(DOCS / "conf.py"))
+    made["_write_llms"](SimpleNamespace(outdir=str(tmp_path)), None)
+    found = {file for file, _ in links(tmp_path / "llms.txt")}
+    assert {"programs.html", "commands.html", "_outside/CHANGELOG.html"} <= found
+    assert not [file for file in found if not file.endswith(".html")]
 
 
 def test_every_document_of_a_command_is_described() -> None:
