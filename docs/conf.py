@@ -92,6 +92,19 @@ def _follow_links(_: Any, document: str, source: list[str]) -> None:
     source[0] = LINK.sub(followed, source[0])
 
 
+def _write_llms(app: Any, error: Exception | None) -> None:
+    """llms.txt at the top of the site, whose links lead to its pages."""
+    if error is not None or not Path(app.outdir).is_dir():
+        return
+
+    def followed(match: re.Match[str]) -> str:
+        path = _target(match[0], ROOT / "llms.txt")
+        return match[0] if path is None else _of_site(path).relative_to(DOCS).with_suffix(".html").as_posix()
+
+    text = LINK.sub(followed, (ROOT / "llms.txt").read_text(encoding="utf-8"))
+    (Path(app.outdir) / "llms.txt").write_text(text, encoding="utf-8")
+
+
 def _signature(_: Any, kind: str, __: str, what: Any, ___: Any, signature: str | None, returned: str | None) -> Any:
     """Classes by the names of their arguments alone: a layer has dozens."""
     if kind == "class" and signature is not None:
@@ -122,5 +135,6 @@ def _docstring(_: Any, __: str, ___: str, ____: Any, _____: Any, lines: list[str
 def setup(app: Any) -> None:
     app.connect("config-inited", _copy_linked)
     app.connect("source-read", _follow_links)
+    app.connect("build-finished", _write_llms)
     app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-process-docstring", _docstring)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import ClassVar
@@ -22,10 +23,35 @@ class QsearchError(Exception):
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
 
+@dataclass(frozen=True, kw_only=True)
+class Located:
+    """One mistake in a configuration, in parts.
+
+    Attributes:
+        source: the file, or the option of the command line.
+        line, column: from 1; None of an option.
+        key: "run.max_trials"; empty for the whole file.
+    """
+
+    source: str
+    line: int | None
+    column: int | None
+    key: str
+    text: str
+
+
 class ConfigError(QsearchError):
-    """A configuration file, a command-line option or a quantizer string that cannot be used."""
+    """A configuration file, a command-line option or a quantizer string that cannot be used.
+
+    Attributes:
+        mistakes: those that the message tells, where it tells mistakes in a file.
+    """
 
     exit_code = ExitCode.CONFIG
+
+    def __init__(self, message: str, mistakes: Sequence[Located] = ()) -> None:
+        super().__init__(message)
+        self.mistakes = tuple(mistakes)
 
 
 class ConfiguredError(QsearchError):

@@ -61,8 +61,8 @@ EDITS: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {
     "a mode": {
         "qsearch/config/search_modes.py": (
             (
-                '        SearchMode(name="random"),\n',
-                '        SearchMode(name="random"),\n        SearchMode(name="plain"),\n',
+                '        SearchMode(name="random", ',
+                '        SearchMode(name="plain"),\n        SearchMode(name="random", ',
             ),
         ),
         MODES: (('    "random": _random,\n', '    "random": _random,\n    "plain": _random,\n'),),

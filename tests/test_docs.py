@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from configparser import ConfigParser
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -19,7 +20,12 @@ from qsearch.config import load_config
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(path.stem for path in DOCS.glob("*.md"))
-TEXTS = [*sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
+TEXTS = [
+    *sorted(DOCS.glob("*.md")),
+    *sorted(ROOT.glob("*.md")),
+    ROOT / "llms.txt",
+    *sorted((ROOT / "examples").rglob("*.md")),
+]
 
 
 def text(path: Path) -> str:
@@ -114,6 +120,22 @@ def test_the_reading_order_is_the_same_in_the_list_and_in_the_site() -> None:
     listed = [Path(file).stem for file, _ in links(DOCS / "index.md") if "/" not in file]
     places = [toctree().index(page) for page in listed]
     assert all(a < b for a, b in pairwise(places))
+
+
+def test_the_sites_llms_txt_leads_to_its_pages(tmp_path: Path) -> None:
+    made = runpy.run_path(str(DOCS / "conf.py"))
+    made["_write_llms"](SimpleNamespace(outdir=str(tmp_path)), None)
+    found = {file for file, _ in links(tmp_path / "llms.txt")}
+    assert {"programs.html", "commands.html", "_outside/CHANGELOG.html"} <= found
+    assert not [file for file in found if not file.endswith(".html")]
+
+
+def test_every_document_of_a_command_is_described() -> None:
+    called = r"say_document\(\s*\"(\w+)\"(?:, (\d+))?"
+    printed = {found for path in (ROOT / "qsearch" / "cli").glob("*.py") for found in re.findall(called, text(path))}
+    assert len(printed) > 5
+    described = {*re.findall(r"^\| `(qsearch\.\w+/\d+)` \|", text(DOCS / "programs.md"), re.MULTILINE)}
+    assert described == {f"qsearch.{kind}/{version or 1}" for kind, version in printed}
 
 
 @pytest.mark.slow

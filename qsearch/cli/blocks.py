@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from qsearch.cli import run as run_command
+from qsearch.cli.json_output import JSON, say_document
 from qsearch.cli.output import add_row, say, show, table_of
 from qsearch.cli.overrides import config_argument
+from qsearch.cli.tables import format_option
 from qsearch.config.bounds import TEXT_CHARACTERS
 from qsearch.interrupts import Interrupts
 from qsearch.report.units import duration
@@ -40,6 +42,7 @@ _NO_EDGE = 1000
 @click.option("--suggest", "suggested", is_flag=True, help="Print blocks for the model, as YAML to paste.")
 @click.option("--output-dir", metavar="FOLDER", help="In place of run.output_dir.")
 @click.option("--plain", is_flag=True, help="One plain line per trial, as when the output is no terminal.")
+@format_option(run_command.FORMATS)
 @click.pass_obj
 def blocks(
     interrupts: Interrupts | None,
@@ -50,6 +53,7 @@ def blocks(
     overrides: tuple[str, ...],
     output_dir: str | None,
     plain: bool,
+    output: str,
 ) -> int:
     """Search block by block, as CONFIG (default: qsearch.yaml) says; or look at its blocks before."""
     loaded = run_command.read(config, overrides, output_dir)
@@ -58,15 +62,15 @@ def blocks(
 
         raise without_blocks(loaded)
     if suggested:
-        _suggest(loaded)
+        _suggest(loaded, output)
     elif debug or timed:
-        _debug(loaded, timed)
+        _debug(loaded, timed, output)
     else:
-        return run_command.search(loaded, plain, interrupts)
+        return run_command.search(loaded, plain, interrupts, output=output)
     return 0
 
 
-def _suggest(loaded: LoadedConfig) -> None:
+def _suggest(loaded: LoadedConfig, output: str) -> None:
     with quiet_start():
         from qsearch.blocks.suggest import suggest
         from qsearch.runner.experiment import read_experiment, schedule_of
@@ -77,19 +81,38 @@ def _suggest(loaded: LoadedConfig) -> None:
         raise loaded.error(("limit",), "names no layer of the model, so that there is nothing to cut into blocks")
     run = loaded.config.run.model_copy(update={"blocks": tuple(block.pattern for block in blocks)})
     proposed = replace(experiment, loaded=replace(loaded, config=loaded.config.model_copy(update={"run": run})))
+    if output == JSON:
+        _say_suggested(blocks, experiment)
+        return
     for line in (*_pasteable(blocks, experiment), *_left_out(blocks, experiment)):
         say(line, length=TEXT_CHARACTERS)
     say(f"# {_sizes(schedule_of(proposed))}")
 
 
+def _say_suggested(blocks: Sequence[SuggestedBlock], experiment: Experiment) -> None:
+    costs = experiment.layer_costs
+    inside = {name for block in blocks for name in block.layers}
+    suggested = [
+        {"pattern": block.pattern, "layers": list(block.layers), "share": _share(block.layers, experiment)}
+        for block in blocks
+    ]
+    outside = [name for name in costs if name not in inside]
+    say_document("suggested_blocks", blocks=suggested, unmatched=outside, notes=experiment.unsearched)
+
+
+def _share(layers: Sequence[str], experiment: Experiment) -> float:
+    """Of the reference's cost."""
+    total = experiment.reference.total
+    return sum(experiment.layer_costs.get(name, 0.0) for name in layers) / total if total else 0.0
+
+
 def _pasteable(blocks: Sequence[SuggestedBlock], experiment: Experiment) -> list[str]:
     """YAML with comments."""
-    costs, total = experiment.layer_costs, experiment.reference.total
     quoted = ["'" + block.pattern.replace("'", "''") + "'" for block in blocks]
     width = min(max(map(len, quoted)), 40)
     lines = ["run:", "  blocks:"]
     for block, pattern in zip(blocks, quoted, strict=True):
-        share = sum(costs.get(name, 0.0) for name in block.layers) / total if total else 0.0
+        share = _share(block.layers, experiment)
         few = len(pattern) <= width and len(block.layers) <= 10
         told = (
             ", ".join(block.layers) if few else f"{len(block.layers)} layers, {block.layers[0]} to {block.layers[-1]}"
@@ -100,12 +123,11 @@ def _pasteable(blocks: Sequence[SuggestedBlock], experiment: Experiment) -> list
 
 def _left_out(blocks: Sequence[SuggestedBlock], experiment: Experiment) -> list[str]:
     """What is in no block, as comments; nothing of it is searched."""
-    costs, total = experiment.layer_costs, experiment.reference.total
     inside = {name for block in blocks for name in block.layers}
-    outside = [name for name in costs if name not in inside]
+    outside = [name for name in experiment.layer_costs if name not in inside]
     if not outside:
         return []
-    share = sum(costs[name] for name in outside) / total if total else 0.0
+    share = _share(outside, experiment)
     told = ", ".join(outside) if len(outside) <= 10 else f"{outside[0]} to {outside[-1]}"
     return [
         f"# in no block, as nothing of it is searched: {len(outside)} layers, {share:.1%} of the cost: {told}",
@@ -113,7 +135,7 @@ def _left_out(blocks: Sequence[SuggestedBlock], experiment: Experiment) -> list[
     ]
 
 
-def _debug(loaded: LoadedConfig, timed: bool) -> None:
+def _debug(loaded: LoadedConfig, timed: bool, output: str) -> None:
     with quiet_start():
         from qsearch.runner.experiment import read_experiment, schedule_of, table_of
 
@@ -124,7 +146,48 @@ def _debug(loaded: LoadedConfig, timed: bool) -> None:
         from qsearch.runner.timing import measure
 
         timing = measure(experiment, schedule)
-    _show(loaded, table, schedule, timing, experiment.unsearched)
+    if output == JSON:
+        _say_blocks(loaded, table, schedule, timing, experiment.unsearched)
+    else:
+        _show(loaded, table, schedule, timing, experiment.unsearched)
+
+
+def _say_blocks(
+    loaded: LoadedConfig,
+    table: BlockTable,
+    schedule: Schedule,
+    timing: Timing | None,
+    unsearched: Sequence[str],
+) -> None:
+    from qsearch.search.modes import workload
+
+    run = loaded.config.run
+    stages = {
+        stage.block.pattern: {"combinations": size, "trials": workload(run, stage.trials)[0]}
+        for stage, size in zip(schedule.stages, schedule.sizes, strict=True)
+        if stage.block is not None
+    }
+    blocks: list[dict[str, Any]] = [
+        {
+            "pattern": block.pattern,
+            "layers": dict(block.layers),
+            "share": block.share,
+            **stages.get(block.pattern, {"combinations": 1, "trials": 0}),
+        }
+        for block in table.blocks
+    ]
+    say_document(
+        "blocks",
+        schedule_block=run.schedule_block,
+        blocks=blocks,
+        trials=sum(block["trials"] for block in blocks),
+        combinations={"at_once": schedule.space.size, "by_blocks": sum(schedule.sizes)},
+        seconds=None if timing is None else {**asdict(timing), "total": timing.total},
+        unmatched=list(table.unmatched),
+        matched_twice={layer: list(patterns) for layer, patterns in table.matched_twice.items()},
+        unsearched=list(unsearched),
+        notes=list(schedule.notes),
+    )
 
 
 def _show(

@@ -33,6 +33,10 @@ COMMANDS: Mapping[str, Listed] = {
     "energy": Listed("qsearch.cli.energy:energy", "Print the energy of one inference, layer by layer."),
     "verify": Listed("qsearch.cli.verify:verify", "Check that every weight is on its quantizer's grid."),
     "export": Listed("qsearch.cli.export:export", "Write a quantized model for hardware, bit for bit."),
+    "trials": Listed("qsearch.cli.trials:trials", "Show the trials of a run."),
+    "best": Listed("qsearch.cli.best:best", "Show the best model of a run, and its plan."),
+    "compare": Listed("qsearch.cli.compare:compare_runs", "Put runs side by side."),
+    "list": Listed("qsearch.cli.list:list_names", "Show the names that a configuration can use."),
     "doctor": Listed("qsearch.cli.doctor:doctor", "Look whether qsearch can run here, and what is missing."),
     "completion": Listed("qsearch.cli.completion:completion", "Print what makes a shell complete qsearch's commands."),
 }

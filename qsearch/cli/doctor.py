@@ -17,7 +17,9 @@ import click
 
 from qsearch.cli import findings
 from qsearch.cli.findings import Finding, State
-from qsearch.cli.output import add_row, say, say_exactly, show, table_of
+from qsearch.cli.json_output import JSON, say_document
+from qsearch.cli.output import add_row, say, show, table_of
+from qsearch.cli.tables import format_option
 from qsearch.errors import one_line, shown
 from qsearch.exit_codes import ExitCode
 from qsearch.paths import expanded
@@ -25,13 +27,11 @@ from qsearch.startup import BACKEND
 
 _SECONDS = 300
 """After which an import has failed."""
-_VERSION = 1
-"""Of the JSON; it rises when a name goes or means something else."""
 _NO_EDGE = 200
 
 
 @click.command()
-@click.option("--format", "output", type=click.Choice(("table", "json")), default="table", show_default=True)
+@format_option(("table", JSON))
 def doctor(output: str) -> int:
     """Look whether qsearch can run here: versions, devices, memory, data, folders, optional parts, tools, terminal.
 
@@ -39,9 +39,9 @@ def doctor(output: str) -> int:
     """
     found = _by_area([*_examined()])
     broken = [finding for finding in found if finding.state is State.ERROR]
-    if output == "json":
+    if output == JSON:
         rows = [asdict(finding) for finding in found]
-        say_exactly(json.dumps({"version": _VERSION, "can_run": not broken, "findings": rows}, indent=2) + "\n")
+        say_document("doctor", can_run=not broken, findings=rows)
     else:
         _show(found)
         say("qsearch can run here" if not broken else f"qsearch cannot run here: {broken[0].found}")

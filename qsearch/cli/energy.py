@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from qsearch.cli.json_output import say_document
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
-from qsearch.cli.output import add_row, say, say_exactly, show, table_of
+from qsearch.cli.output import say, say_exactly
+from qsearch.cli.tables import format_option, print_table
 from qsearch.config import bounds
 from qsearch.config.names import MEMORIES, MODELS, NUMBER_TYPES, PROCESSES
 from qsearch.errors import ConfigError, shown
@@ -29,9 +30,8 @@ _REFERENCE_HELP = (
     "Price the model unquantized, in this number type. "
     "Default: int8 for a float model, its own quantizers for a quantized one."
 )
-_WIDTH = 120
-"""Of tables in files."""
-_FORMATS = ("table", "json", "csv", "md")
+_LEFT = ("layer", "class")
+"""Columns of text."""
 
 
 @click.command()
@@ -77,7 +77,7 @@ _FORMATS = ("table", "json", "csv", "md")
 )
 @click.option("--sort", type=click.Choice(tables.SORTS), default="model", show_default=True)
 @model_file_options
-@click.option("--format", "output", type=click.Choice(_FORMATS), default="table", show_default=True)
+@format_option()
 def energy(
     model: str,
     reference: str | None,
@@ -181,15 +181,14 @@ def _print_report(model: _Priced, sort: str, output: str) -> None:
     if output == "json":
         head: dict[str, Any] = {"model": model.name, "reference": model.reference, "unit": "pJ"}
         metrics = {**model.metrics.to_dict(), "ebops": model.ebops}
-        say_exactly(json.dumps({**head, **report.to_dict(), "metrics": metrics}, indent=2) + "\n")
+        say_document("energy", **head, **report.to_dict(), metrics=metrics)
     elif output == "csv":
         say_exactly(tables.as_csv(report, sort))
     else:
         what = "its own quantizers" if model.reference is None else f"{model.reference} reference"
         title = f"{model.name}: {what}"
-        _print_table(
-            title, "pJ; 'counted' is what enters the total", tables.HEADINGS, tables.rows(report, sort), output
-        )
+        caption = "pJ; 'counted' is what enters the total"
+        print_table(tables.HEADINGS, tables.rows(report, sort), output, title=title, caption=caption, left=_LEFT)
         _print_lines(tables.figures(report, model.metrics, model.ebops), report.notes, output)
 
 
@@ -201,32 +200,17 @@ def _print_comparison(first: _Priced, second: _Priced, output: str) -> None:
             {"name": side.name, **side.report.to_dict(), "metrics": side.metrics.to_dict()} for side in (first, second)
         ]
         ratio = second.report.total / first.report.total if first.report.total else None
-        say_exactly(json.dumps({"unit": "pJ", "models": models, "ratio": ratio}, indent=2) + "\n")
+        say_document("energy_comparison", unit="pJ", models=models, ratio=ratio)
     elif output == "csv":
         say_exactly(tables.csv_text([("layer", *(f"{name} (pJ)" for name in names), "ratio"), *cells]))
     else:
         title = f"{names[0]} and {names[1]}"
-        _print_table(title, "pJ, of what enters the total", ("layer", *names, "ratio"), cells, output)
+        caption = "pJ, of what enters the total"
+        print_table(("layer", *names, "ratio"), cells, output, title=title, caption=caption, left=_LEFT)
         sides = [tables.figures(side.report, side.metrics, side.ebops) for side in (first, second)]
         both = {name: f"{figure}; {sides[1][name]}" for name, figure in sides[0].items() if name in sides[1]}
         notes = [f"{side.name}: {note}" for side in (first, second) for note in side.report.notes]
         _print_lines(both, notes, output)
-
-
-def _print_table(
-    title: str, caption: str, headings: Sequence[str], cells: Iterable[Sequence[str]], output: str
-) -> None:
-    if output == "md":
-        from qsearch.report.markdown import plain
-
-        say_exactly(f"## {plain(title)}\n\n{tables.as_markdown(headings, cells)}\n\n{caption}\n\n")
-        return
-    shown = table_of(headings, title, caption)
-    for column, heading in zip(shown.columns, headings, strict=True):
-        column.justify = "left" if heading in ("layer", "class") else "right"
-    for line in cells:
-        add_row(shown, line)
-    show(shown, _WIDTH)
 
 
 def _print_lines(figures: Mapping[str, str], notes: Sequence[str], output: str) -> None:

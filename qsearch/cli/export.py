@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qsearch.cli.json_output import JSON, say_document
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
 from qsearch.cli.output import say
+from qsearch.cli.tables import format_option
 from qsearch.config.names import TARGET_ALIASES
 from qsearch.errors import ConfigError, QsearchError, shown
 from qsearch.paths import expanded
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     help="At an output: left to the reader, or computed in float32 (onnx, qonnx, litert).",
 )
 @click.option(
-    "-o", "--output", metavar="FOLDER", help="Where; default: exports/TARGET in the run, or beside the model."
+    "-o", "--output", "folder", metavar="FOLDER", help="Where; default: exports/TARGET in the run, or beside the model."
 )
 @click.option(
     "--input-quantizer",
@@ -47,15 +49,17 @@ if TYPE_CHECKING:
     "--option", "options", multiple=True, metavar="KEY=VALUE", help="Of the target; docs/export.md lists them."
 )
 @model_file_options
+@format_option(("text", "json"))
 def export(
     source: str,
     target: str,
     builder: str | None,
     norms: str | None,
     softmax: str,
-    output: str | None,
+    folder: str | None,
     input_quantizer: str | None,
     options: tuple[str, ...],
+    output: str,
     **loading: Any,
 ) -> None:
     """Write the best model of a run, or a model file, for hardware, bit for bit.
@@ -80,19 +84,22 @@ def export(
         from qsearch.runner.exports import SOURCES, source_quantizer
     target_named(target)  # a mistake is told before anything is loaded
     model = ModelFileOptions(**loading).load(str(model_path))
-    folder = _folder(path, target) if output is None else expanded(output)
+    to = _folder(path, target) if folder is None else expanded(folder)
     given = None if config is None or input_quantizer is not None else source_quantizer(config)
     quantizer = given if input_quantizer is None else SOURCES.get(input_quantizer, input_quantizer)
     exported = write(
         model,
         target,
-        folder,
+        to,
         sources=quantizer,
         samples=_samples(config),
         options=chosen,
         norms=norms,
         softmax=softmax,
     )
+    if output == JSON:
+        say_document("export", **compared(exported))
+        return
     tell(exported)
     say(f"{target} in {exported.folder} (start with README.md)")
 
@@ -128,6 +135,25 @@ def _samples(config: Config | None) -> Any:
     except QsearchError as error:
         say(f"note: {error}; compared on random and extreme inputs alone", err=True)
         return None
+
+
+def compared(exported: Exported) -> dict[str, Any]:
+    """The same as `tell` tells, as fields of a document."""
+    comparison = exported.comparison
+    return {
+        "target": exported.target,
+        "folder": str(exported.folder),
+        "executed": exported.executed,
+        "samples": comparison.samples,
+        "artefact_mismatches": comparison.artefact_mismatches if exported.executed else None,
+        "keras_mismatches": dict(comparison.keras_mismatches),
+        "first_layer": comparison.first_layer or None,
+        "largest_difference": comparison.largest_difference,
+        "kept_difference": comparison.kept_difference,
+        "inexact": list(exported.model.inexact),
+        "figures": dict(exported.figures),
+        "notes": list(exported.model.notes),
+    }
 
 
 def tell(exported: Exported) -> None:

@@ -7,12 +7,14 @@ import os
 import shutil
 import sys
 import traceback
+from collections.abc import Sequence
 
 import click
 from click.shell_completion import shell_complete
 
 from qsearch import __version__
 from qsearch.cli.commands import Commands
+from qsearch.cli.json_output import say_error
 from qsearch.cli.log_file import log
 from qsearch.cli.messages import Messages, quiet
 from qsearch.cli.output import say_exactly
@@ -20,6 +22,7 @@ from qsearch.cli.streams import guard_streams, trouble_of
 from qsearch.errors import (
     LONGEST_LINE,
     ConfigError,
+    Located,
     ModelError,
     QsearchError,
     VerificationError,
@@ -74,7 +77,9 @@ def main(interrupts: Interrupts) -> int:
     code = _outcome(interrupts)
     trouble = trouble_of(sys.stdout)
     if code == ExitCode.DONE and trouble is not None and not isinstance(trouble, BrokenPipeError):
-        _tell(f"error: the standard output cannot be written: {trouble.strerror}")
+        say = f"error: the standard output cannot be written: {trouble.strerror}"
+        say_exactly(f"{say}\n", err=True)
+        log(say, logging.ERROR)
         return ExitCode.OUTPUT
     return code
 
@@ -91,34 +96,30 @@ def _outcome(interrupts: Interrupts) -> int:
         except click.exceptions.Exit as error:
             return error.exit_code
         except click.ClickException as error:
-            _tell(_shown(error))
-            return error.exit_code
+            return _stopped(error.exit_code, _shown(error), error.format_message())
         except (KeyboardInterrupt, click.Abort):
-            _tell("interrupted")
-            return ExitCode.INTERRUPTED
+            return _stopped(ExitCode.INTERRUPTED, "interrupted", "interrupted")
         except BaseException as error:
             _trace(error, messages)
-            text, code = _told(error)
-            _tell(text)
-            return code
+            return _stopped(*_told(error), error.mistakes if isinstance(error, ConfigError) else ())
         return result if isinstance(result, int) else ExitCode.DONE
 
 
-def _told(error: BaseException) -> tuple[str, int]:
-    """What an error says, and how it ends the process."""
+def _told(error: BaseException) -> tuple[int, str, str]:
+    """How an error ends the process, what it says to people, and its message as it is."""
+    text = str(error)
     if isinstance(error, ConfigError):
-        return printable(str(error)), error.exit_code  # as compilers do: each line starts with its place
+        return error.exit_code, printable(text), text  # as compilers do: each line starts with its place
     if isinstance(error, ModelError | VerificationError):  # of one thing each, which may be named by a file
-        return f"error: {one_line(str(error), LONGEST_LINE)}", error.exit_code
+        return error.exit_code, f"error: {one_line(text, LONGEST_LINE)}", text
     if isinstance(error, QsearchError):
-        return f"error: {printable(str(error))}", error.exit_code
+        return error.exit_code, f"error: {printable(text)}", text
     if isinstance(error, Exception):
-        return (
-            f"error: this is a bug in qsearch: {type(error).__name__}: {printable(text_of(error))}\n"
-            "`qsearch --debug ...` shows where; please report it"
-        ), ExitCode.BUG
+        what = f"this is a bug in qsearch: {type(error).__name__}: {printable(text_of(error))}"
+        return ExitCode.BUG, f"error: {what}\n`qsearch --debug ...` shows where; please report it", what
     # sys.exit and the like, which neither click nor anything of ours raises
-    return f"error: code that the configuration names ended with {told(error)}", ExitCode.CONFIG
+    what = f"code that the configuration names ended with {told(error)}"
+    return ExitCode.CONFIG, f"error: {what}", what
 
 
 def _trace(error: BaseException, messages: Messages) -> None:
@@ -134,9 +135,12 @@ def _trace(error: BaseException, messages: Messages) -> None:
         say_exactly(f"{lines}\n", err=True)
 
 
-def _tell(text: str) -> None:
+def _stopped(code: int, text: str, message: str, mistakes: Sequence[Located] = ()) -> int:
+    """Tell what stops a command: people on the standard error, a program that asks for JSON on the other one too."""
     say_exactly(f"{text}\n", err=True)
     log(text, logging.ERROR)
+    say_error(code, message, sys.argv[1:], mistakes)
+    return code
 
 
 def _shown(error: click.ClickException) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from qsearch.cli.log_file import log
-from qsearch.errors import LONGEST_LINE, one_line
+from qsearch.errors import LONGEST_LINE, LONGEST_VALUE, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,11 +49,11 @@ def console(width: int | None = None) -> Console:
     return made
 
 
-def add_row(table: Table, cells: Iterable[str], end_section: bool = False) -> None:
+def add_row(table: Table, cells: Iterable[str], end_section: bool = False, length: int = LONGEST_VALUE) -> None:
     """A row of plain text."""
     from rich.text import Text
 
-    table.add_row(*(Text(one_line(cell)) for cell in cells), end_section=end_section)
+    table.add_row(*(Text(one_line(cell, length)) for cell in cells), end_section=end_section)
 
 
 def table_of(headings: Sequence[str], title: str | None = None, caption: str | None = None) -> Table:

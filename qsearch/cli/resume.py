@@ -8,7 +8,8 @@ import click
 
 from qsearch.cli.arguments import RUN_FOLDER
 from qsearch.cli.overrides import overrides_option
-from qsearch.cli.run import read, search, workers_options
+from qsearch.cli.run import FORMATS, read, search, workers_options
+from qsearch.cli.tables import format_option
 from qsearch.interrupts import Interrupts
 from qsearch.paths import as_text
 
@@ -18,6 +19,7 @@ from qsearch.paths import as_text
 @overrides_option
 @click.option("--plain", is_flag=True, help="One plain line per trial, as when the output is no terminal.")
 @workers_options
+@format_option(FORMATS, help="json: lines go to the standard error, and the result to the standard output.")
 @click.pass_obj
 def resume(
     interrupts: Interrupts | None,
@@ -26,6 +28,7 @@ def resume(
     plain: bool,
     workers: int | None,
     scheduler: str | None,
+    output: str,
 ) -> int:
     """Go on with the run in FOLDER, which was stopped, killed, or is to have more trials.
 
@@ -36,4 +39,4 @@ def resume(
 
     path = run_folder(as_text(str(folder)))
     loaded = read(path / CONFIG, (*overrides, "run.overwrite=false"), str(path))
-    return search(loaded, plain, interrupts, True, workers, scheduler)
+    return search(loaded, plain, interrupts, True, workers, scheduler, output)

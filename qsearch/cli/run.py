@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from qsearch.cli.json_output import JSON, messages_aside, say_document
 from qsearch.cli.output import say, say_exactly
 from qsearch.cli.overrides import config_argument
+from qsearch.cli.tables import format_option
 from qsearch.exit_codes import ExitCode
 from qsearch.interrupts import Interrupts
 from qsearch.paths import as_text
@@ -19,8 +22,13 @@ from qsearch.startup import quiet_start
 
 if TYPE_CHECKING:
     from qsearch.config import LoadedConfig
+    from qsearch.runner.run_result import RunResult
     from qsearch.runs.figures import BestModel, KeptModel, Reference
     from qsearch.runs.result import Result
+
+
+FORMATS = ("text", JSON)
+"""Of commands that search: lines for people, or what came of it as one document at the end."""
 
 
 def workers_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -45,6 +53,7 @@ def workers_options(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--print-config", is_flag=True, help="Print the configuration as it is resolved, as YAML, and end.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and train nothing.")
 @workers_options
+@format_option(FORMATS, help="json: lines go to the standard error, and the result to the standard output.")
 @click.pass_obj
 def run(
     interrupts: Interrupts | None,
@@ -57,6 +66,7 @@ def run(
     dry_run: bool,
     workers: int | None,
     scheduler: str | None,
+    output: str,
 ) -> int:
     """Search the best quantized version of a model, as CONFIG (default: qsearch.yaml) says.
 
@@ -72,7 +82,7 @@ def run(
         from qsearch.cli.dry_run import rehearsed
 
         return rehearsed(read(config, overrides, output_dir), resume)
-    return search(read(config, overrides, output_dir), plain, interrupts, resume, workers, scheduler)
+    return search(read(config, overrides, output_dir), plain, interrupts, resume, workers, scheduler, output)
 
 
 def read(config: Path, overrides: tuple[str, ...], output_dir: str | None) -> LoadedConfig:
@@ -89,22 +99,34 @@ def search(
     resume: bool = False,
     workers: int | None = None,
     scheduler: str | None = None,
+    output: str = FORMATS[0],
 ) -> int:
     """Run it and show what came of it; returns the exit code."""
     from qsearch.cli.progress import observe, ticking
     from qsearch.workers.pool import pool
 
-    with ticking(plain, "TensorFlow is loaded"), quiet_start():
-        from qsearch.runner.pipeline import run_loaded
+    with messages_aside(output):
+        with ticking(plain, "TensorFlow is loaded"), quiet_start():
+            from qsearch.runner.pipeline import run_loaded
 
-    with pool(workers, scheduler) as found, observe(plain) as observer:
-        result = run_loaded(loaded, observer, interrupts or Interrupts(), resume, found)
-    _show(result.result, result.run_directory)
-    if result.result.interrupted:
-        say(f"to go on: qsearch resume {shlex.quote(str(result.run_directory))}")
+        with pool(workers, scheduler) as found, observe(plain) as observer:
+            ended = run_loaded(loaded, observer, interrupts or Interrupts(), resume, found)
+        _show(ended.result, ended.run_directory)
+        if ended.result.interrupted:
+            say(f"to go on: qsearch resume {shlex.quote(str(ended.run_directory))}")
+    code = _exit_code(ended)
+    if output == JSON:
+        exports = [asdict(outcome) for outcome in ended.exports]
+        folder = str(ended.run_directory)
+        say_document("run", exit_code=int(code), folder=folder, exports=exports, result=ended.summary)
+    return code
+
+
+def _exit_code(ended: RunResult) -> ExitCode:
+    if ended.result.interrupted:
         return ExitCode.INTERRUPTED
-    demands = result.result.demands
-    if not all(outcome.written for outcome in result.exports):
+    demands = ended.result.demands
+    if not all(outcome.written for outcome in ended.exports):
         return ExitCode.NOT_EXACT
     return ExitCode.DONE if demands is None or demands.met else ExitCode.UNMET
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from qsearch.cli.json_output import JSON, problem, say_document
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
-from qsearch.cli.output import add_row, say, say_exactly, show, table_of
-from qsearch.errors import OutputError, VerificationError
+from qsearch.cli.output import add_row, say, show, table_of
+from qsearch.cli.tables import format_option
+from qsearch.errors import LONGEST_LINE, OutputError, VerificationError
+from qsearch.exit_codes import ExitCode
 from qsearch.files import writable, written_whole
 from qsearch.paths import expanded
 from qsearch.startup import quiet_start
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--write", type=click.Path(), help="Write a copy of the model whose stored weights are levels.")
 @click.option("--against", metavar="FOLDER", help="Compare what `qsearch export` wrote there with MODEL, bit for bit.")
 @model_file_options
-@click.option("--format", "output", type=click.Choice(("table", "json")), default="table", show_default=True)
+@format_option(("table", "json"))
 def verify(
     model: str,
     stored: bool,
@@ -35,7 +37,7 @@ def verify(
     against: str | None,
     output: str,
     **loading: Any,
-) -> None:
+) -> int:
     """Check that every weight of MODEL, a .keras, .h5 or .json file, is on its quantizer's grid.
 
     A trained model holds floats, which its layers quantize in every call: the values that they compute with are
@@ -50,10 +52,11 @@ def verify(
     model_file = None if write is None else _writing(write, ".keras")
     loaded = ModelFileOptions(**loading).load(model)
     if against is not None:
-        _against(loaded, against)
-        return
+        _against(loaded, against, output)
+        return ExitCode.DONE
     parts = check(loaded)
-    _print(parts, output)
+    error = _problem(parts, stored)
+    _print(model, parts, error, output)
     if weights_file is not None:
         import numpy
 
@@ -67,29 +70,39 @@ def verify(
         for name, reason in kept.items():
             say(f"note: {name} keeps its trained floats: {reason}", err=True)
         say(f"model with stored levels in {model_file}", err=True)
-    _conclude(parts, stored)
+    if error is None:
+        return ExitCode.DONE
+    if output != JSON:
+        raise error
+    say(f"error: {error}", err=True, length=LONGEST_LINE)  # its document is printed already
+    return error.exit_code
 
 
-def _against(model: Any, folder: str) -> None:
-    from qsearch.cli.export import tell
+def _against(model: Any, folder: str, output: str) -> None:
+    from qsearch.cli.export import compared, tell
     from qsearch.hardware.public import verify_export
 
-    tell(verify_export(model, folder))
+    found = verify_export(model, folder)
+    if output == JSON:
+        say_document("export", **compared(found))
+    else:
+        tell(found)
 
 
-def _conclude(parts: tuple[Checked, ...], stored: bool) -> None:
+def _problem(parts: tuple[Checked, ...], stored: bool) -> VerificationError | None:
     from qsearch.hardware.verify import State
 
     failing = {State.OFF, State.TRAINED} if stored else {State.OFF}
     bad = [item for item in parts if item.state in failing]
-    if bad:
-        first = bad[0]
-        what = first.problem or "is stored as trained float; see --write"
-        more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
-        raise VerificationError(f"{first.layer}/{first.weight}: {what}{more}")
+    if not bad:
+        return None
+    first = bad[0]
+    what = first.problem or "is stored as trained float; see --write"
+    more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
+    return VerificationError(f"{first.layer}/{first.weight}: {what}{more}")
 
 
-def _print(parts: tuple[Checked, ...], output: str) -> None:
+def _print(model: str, parts: tuple[Checked, ...], error: VerificationError | None, output: str) -> None:
     rows = [
         {
             "layer": item.layer,
@@ -103,8 +116,9 @@ def _print(parts: tuple[Checked, ...], output: str) -> None:
         }
         for item in parts
     ]
-    if output == "json":
-        say_exactly(json.dumps(rows, indent=2) + "\n")
+    if output == JSON:
+        said = None if error is None else problem(error.exit_code, str(error))
+        say_document("verify", model=model, weights=rows, error=said)
         return
     table = table_of(("layer", "weight", "quantizer", "bits", "values", "state"))
     for row in rows:

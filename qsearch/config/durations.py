@@ -21,8 +21,12 @@ _PART = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-z]+)\s*"
 _EXPECTED = "expected a time above 0: a number of seconds, or a text such as 90s, 10min, 2h, 1h30min or 1.5h"
 
 
-def _duration(value: Any) -> float:
-    """Seconds of a number, or of a text such as "1h30min"."""
+def seconds_of(value: Any) -> float:
+    """Seconds of a number, or of a text such as "1h30min".
+
+    Raises:
+        ValueError: it is neither, or not above 0.
+    """
     seconds = _of_text(value) if isinstance(value, str) else value
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= bounds.COUNT:
         above = isinstance(seconds, int | float) and seconds > bounds.COUNT
@@ -45,7 +49,7 @@ def _of_text(text: str) -> float | None:
     return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else None
 
 
-Duration = Annotated[float, BeforeValidator(_duration)]
+Duration = Annotated[float, BeforeValidator(seconds_of)]
 """Seconds."""
 
 

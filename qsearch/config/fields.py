@@ -176,8 +176,12 @@ Quantizer = Annotated[QuantizerSpec, _QuantizerField]
 _PJ = {"pj": 1.0, "nj": 1e3, "uj": 1e6, "µj": 1e6, "mj": 1e9, "j": 1e12}
 
 
-def _energy(value: Any) -> float:
-    """pJ of a number, or of a text such as "20nJ"."""
+def picojoules(value: Any) -> float:
+    """pJ of a number, or of a text such as "20nJ".
+
+    Raises:
+        ValueError: it is neither, or not above 0.
+    """
     energy = value
     if isinstance(value, str):
         match = re.fullmatch(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([pnuµm]?[jJ])\s*", value)
@@ -190,7 +194,7 @@ def _energy(value: Any) -> float:
     return float(energy)
 
 
-Energy = Annotated[float, BeforeValidator(_energy)]
+Energy = Annotated[float, BeforeValidator(picojoules)]
 
 
 def _part(value: Any, of: str) -> float:

@@ -36,11 +36,11 @@ class LoadedConfig:
 
     def error(self, path: Path, text: str) -> ConfigError:
         """A located error about a value that only the model or the data show to be wrong."""
-        return ConfigError(str(self.source.problem(path, text)))
+        return self.source.problem(path, text).error
 
     def key_error(self, path: Path, text: str) -> ConfigError:
         """The same about a key."""
-        return ConfigError(str(self.source.key_problem(path, text)))
+        return self.source.key_problem(path, text).error
 
 
 def load_config(path: str | FilePath, overrides: Sequence[str] = (), output_dir: str | None = None) -> LoadedConfig:
@@ -66,8 +66,8 @@ def check(source: Source) -> LoadedConfig:
     """
     problems = list(source.problems)
     if not isinstance(source.data, dict):
-        found = source.problem((), f"found {shown(source.data)}, expected sections such as 'dataset:' and 'model:'")
-        raise ConfigError(str(found))
+        text = f"found {shown(source.data)}, expected sections such as 'dataset:' and 'model:'"
+        raise source.problem((), text).error
     source = _sink(_lift(source, problems), problems)
     config = None
     try:
@@ -80,7 +80,7 @@ def check(source: Source) -> LoadedConfig:
         lines = [str(problem) for problem in problems[: bounds.PROBLEMS]]
         if len(problems) > bounds.PROBLEMS:
             lines.append(f"{source.name}: file: {len(problems) - bounds.PROBLEMS:,} more of these")
-        raise ConfigError("\n".join(lines))
+        raise ConfigError("\n".join(lines), [problem.located for problem in problems[: bounds.PROBLEMS]])
     if config.run.output_dir is None:
         # A file's name may hold what a name in a file may not: bytes that are not UTF-8.
         stem = "".join(one if one.isprintable() else "_" for one in FilePath(source.name).stem) or "run"

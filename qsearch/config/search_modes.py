@@ -11,6 +11,7 @@ class SearchMode:
     """One way to search.
 
     Attributes:
+        meaning: in a line, for people.
         options: keys of `run` that this mode alone reads.
         transfers: whether trials start from trained weights, where the configuration leaves that open.
         whole_front: whether all trade-offs between metric and cost are wanted, and not the best score alone.
@@ -19,6 +20,7 @@ class SearchMode:
     """
 
     name: str
+    meaning: str = ""
     options: tuple[str, ...] = ()
     transfers: bool = False
     whole_front: bool = False
@@ -28,11 +30,29 @@ class SearchMode:
 SEARCH_MODES: Mapping[str, SearchMode] = {
     mode.name: mode
     for mode in (
-        SearchMode(name="random"),
-        SearchMode(name="bayesian", options=("num_initial_points", "alpha", "beta")),
-        SearchMode(name="hyperband", options=("max_epochs", "factor", "hyperband_iterations"), continues=True),
-        SearchMode(name="guided", transfers=True),
-        SearchMode(name="pareto", transfers=True, whole_front=True),
+        SearchMode(name="random", meaning="uniform choices"),
+        SearchMode(
+            name="bayesian",
+            meaning="choices of a Gaussian process of the scores so far",
+            options=("num_initial_points", "alpha", "beta"),
+        ),
+        SearchMode(
+            name="hyperband",
+            meaning="many trials of few epochs, of which the best go on to more",
+            options=("max_epochs", "factor", "hyperband_iterations"),
+            continues=True,
+        ),
+        SearchMode(
+            name="guided",
+            meaning="children of the best trials, from their trained weights, ranked by the score that they promise",
+            transfers=True,
+        ),
+        SearchMode(
+            name="pareto",
+            meaning="the same for the whole trade-off of metric and cost; every model of the front is saved",
+            transfers=True,
+            whole_front=True,
+        ),
     )
 }
 MODES = tuple(SEARCH_MODES)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from qsearch.errors import printable, shown
+from qsearch.errors import ConfigError, Located, printable, shown
 
 Key = str | int
 Path = tuple[Key, ...]
@@ -35,6 +35,17 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.place}: {dotted(self.path) or 'file'}: {self.text}"
+
+    @property
+    def located(self) -> Located:
+        """The same in parts."""
+        place = self.place
+        return Located(source=place.source, line=place.line, column=place.column, key=dotted(self.path), text=self.text)
+
+    @property
+    def error(self) -> ConfigError:
+        """The error that tells it."""
+        return ConfigError(str(self), (self.located,))
 
 
 @dataclass(frozen=True, kw_only=True)

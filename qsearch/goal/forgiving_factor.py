@@ -35,6 +35,13 @@ class ForgivingFactor:
         saving = math.log(self.stress * max(reference, 1.0) / max(trial, 1.0)) / math.log(self.rate)
         return (self.delta_p if saving >= 0 else self.delta_n) / 100 * saving
 
+    def reference(self, delta: float, trial: float) -> float | None:
+        """The reference's cost, reckoned back from what the cost of a trial is worth; None where it cannot be."""
+        percent = self.delta_p if delta >= 0 else self.delta_n
+        if not percent or not delta:
+            return None
+        return max(trial, 1.0) * math.exp(delta * 100 / percent * math.log(self.rate)) / self.stress
+
     @staticmethod
     def score(metric: float, delta: float) -> float:
         """metric · (1 + delta)."""

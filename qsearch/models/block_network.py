@@ -1,4 +1,4 @@
-"""The seed's convolutional block network (AutoQKeras' example network), with its layer names."""
+"""AutoQKeras' example network of convolutional blocks, with its layer names."""
 
 from __future__ import annotations
 

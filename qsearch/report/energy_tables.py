@@ -1,4 +1,4 @@
-"""Energy reports as rows, CSV and Markdown."""
+"""Energy reports as rows and CSV."""
 
 from __future__ import annotations
 
@@ -76,12 +76,6 @@ _NUMBER = re.compile(r"-?[0-9,]+(?:\.[0-9]+)?%?")
 
 def _csv_cell(cell: str) -> str:
     return cell.replace(",", "") if _NUMBER.fullmatch(cell) else one_line(cell)
-
-
-def as_markdown(headings: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
-    from qsearch.report.markdown import plain, table  # which knows all of a run
-
-    return table([plain(heading) for heading in headings], ([plain(cell) for cell in line] for line in cells))
 
 
 def _priced(report: EnergyReport) -> str:

@@ -31,6 +31,7 @@ from qsearch.runs.figures import (
     TrialCounts,
     UnsearchedLayer,
 )
+from qsearch.runs.overview import of_last_block
 from qsearch.runs.result import Result
 from qsearch.search.front import Point, front, hypervolume, knee
 from qsearch.search.trials import AnyTrial, FailedTrial, SkippedTrial, Trained, Trial
@@ -148,8 +149,7 @@ class RunSummary:
     @cached_property
     def completed(self) -> list[Trial]:
         """Of the last block alone, where blocks were searched: those before left layers unquantized."""
-        last = max((trial.block or 0 for trial in self.trials), default=0)
-        return [trial for trial in self.trials if isinstance(trial, Trial) and (trial.block or 0) == last]
+        return [*of_last_block(self.trials)]
 
     def _demands(self) -> Demands | None:
         """What the user demanded, and whether the best trial keeps to it."""

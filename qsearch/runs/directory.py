@@ -126,7 +126,7 @@ class RunDirectory:
             )
         with written_whole(self.path / name / MODEL, self.path) as aside:
             model.save(aside)
-        self.write_text(f"{name}/{PLAN}", yaml.safe_dump(plan.to_dict(), sort_keys=False))
+        self.write_text(f"{name}/{PLAN}", plan_text(plan))
 
     def copy_model(self, name: str, other: str) -> None:
         """Write a saved model and its plan into another folder, in place of what is there."""
@@ -146,6 +146,11 @@ class RunDirectory:
         if aside.exists():
             with failing_writes(self.model_path):
                 aside.replace(self.model_path)
+
+
+def plan_text(plan: QuantizationPlan) -> str:
+    """A plan as plan.yaml has it."""
+    return yaml.safe_dump(plan.to_dict(), sort_keys=False)
 
 
 def run_folder(folder: str) -> Path:

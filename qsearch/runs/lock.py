@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -35,6 +36,36 @@ def locked(folder: Path) -> Iterator[None]:
             with suppress(OSError):
                 (folder / LOCK).unlink(missing_ok=True)
             os.close(descriptor)
+
+
+def holder(folder: Path) -> str | None:
+    """Which process writes to a run directory, "process 12 on host"; None where none does.
+
+    The file alone is read: who took the lock to see whether it is held would be in the way of a process that starts.
+    What a killed process left is told by its number, on the machine that it ran on.
+    """
+    try:
+        text = (folder / LOCK).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+    match = re.fullmatch(r"process (\d{1,9}) on (\S+)", text)
+    if match is None:
+        return text[:200] or None
+    if match[2] == socket.gethostname() and not _lives(int(match[1])):
+        return None
+    return text
+
+
+def _lives(process: int) -> bool:
+    if sys.platform == "win32":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 def _taken(path: Path) -> int | None:

@@ -206,7 +206,7 @@ def trial_from_dict(line: Mapping[str, Any]) -> AnyTrial:
             price=price,
             trained=trained,
             target=line.get("target") or _target_of(line["metrics"]),
-            score=line["score"],
+            score=_number(line["score"]),
             accepted=line.get("accepted", True),
         )
     reason = line["reason"]

@@ -70,7 +70,8 @@ def test_verify(model: str) -> None:
     text = printed(verify, model)
     assert not STEERING.search(text)
     assert "[bold]c" in text
-    assert [row["layer"] for row in json.loads(printed(verify, model, "--format", "json"))][::2] == list(NAMES)
+    weights = json.loads(printed(verify, model, "--format", "json"))["weights"]
+    assert [row["layer"] for row in weights][::2] == list(NAMES)
 
 
 def test_progress() -> None:

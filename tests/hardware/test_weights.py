@@ -154,12 +154,19 @@ def test_the_command(tmp_path: Path) -> None:
     runner = CliRunner()
     found = runner.invoke(command, [path, "--format", "json"], catch_exceptions=False)
     assert found.exit_code == 0
-    rows = json.loads(found.stdout)
+    told = json.loads(found.stdout)
+    assert (told["schema"], told["model"], told["error"]) == ("qsearch.verify/1", path, None)
+    rows = told["weights"]
     assert [row["weight"] for row in rows] == ["kernel", "bias"]
     assert rows[0]["quantizer"] == "ternary(alpha='auto_po2')"
     assert rows[0]["state"] == "on its grid (stored as float)"
     with pytest.raises(VerificationError, match="d/kernel: is stored as trained float; see --write, and 1 more"):
         runner.invoke(command, [path, "--stored"], catch_exceptions=False)
+    refused = runner.invoke(
+        command, [path, "--stored", "--format", "json"], catch_exceptions=False, standalone_mode=False
+    )
+    assert refused.return_value == 7
+    assert json.loads(refused.stdout)["error"]["exit_code"] == 7
     levels, codes = str(tmp_path / "levels.keras"), str(tmp_path / "codes.npz")
     runner.invoke(command, [path, "--write", levels, "--weights", codes], catch_exceptions=False)
     assert runner.invoke(command, [levels, "--stored"], catch_exceptions=False).exit_code == 0

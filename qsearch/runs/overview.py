@@ -1,0 +1,207 @@
+"""What a run has come to so far, told from its directory: of one that has ended, goes on, or was killed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+
+from qsearch.config import Config
+from qsearch.goal.forgiving_factor import ForgivingFactor
+from qsearch.goal.target import Target
+from qsearch.plan import QuantizationPlan
+from qsearch.runs.figures import TrialCounts
+from qsearch.runs.lock import holder
+from qsearch.runs.record import RunRecord
+from qsearch.runs.result import Result
+from qsearch.search.front import Point, front, knee
+from qsearch.search.trials import AnyTrial, FailedTrial, SkippedTrial, Trial
+
+
+class State(Enum):
+    """How far a run is."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    """It ended in order, before its time."""
+    STOPPED = "stopped"
+    """It was killed, or has not begun to search."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """A run so far.
+
+    Attributes:
+        state: how far it is.
+        writer: the process that writes to its directory, if one does.
+        result: what it came to; None where that is not written yet, or is of fewer trials than there are.
+        target: the metric that it selects by.
+        best: the trial whose model is the best one so far, if any was completed.
+        comparable: the completed trials whose figures are numbers; of the last block, where blocks are searched.
+        front: of these, the trials that no other beats in both metric and cost, by rising cost.
+        knee: of these, the one farthest from the line between the ends.
+        reference_cost: in the goal's unit; reference_energy: in pJ. Before there is a result they are reckoned back
+            from a trial's score, to five digits; None where they cannot be.
+    """
+
+    record: RunRecord
+    state: State
+    writer: str | None
+    result: Result | None
+    target: Target
+    best: Trial | None
+    comparable: tuple[Trial, ...]
+    front: tuple[Trial, ...]
+    knee: Trial | None
+    reference_cost: float | None
+    reference_energy: float | None
+
+    @property
+    def config(self) -> Config:
+        return self.record.config
+
+    @property
+    def trials(self) -> tuple[AnyTrial, ...]:
+        return self.record.trials
+
+    @property
+    def name(self) -> str:
+        """Its folder, as people name it."""
+        return str(self.record.folder)
+
+    @property
+    def unit(self) -> str:
+        """Of costs: pJ or bits."""
+        return unit_of(self.config)
+
+    @property
+    def planned(self) -> int | None:
+        """How many trials there are to be trained, where the configuration says it."""
+        run = self.config.run
+        return None if run.blocks or run.search_mode.continues else run.max_trials
+
+    @property
+    def metric(self) -> str:
+        """The target's name, as a model reports it on any data."""
+        return self.target.name.removeprefix("val_")
+
+    @cached_property
+    def counts(self) -> TrialCounts:
+        """How many trials ended how."""
+        status = [trial.status for trial in self.trials]
+        return TrialCounts(
+            completed=status.count(Trial.status),
+            failed=status.count(FailedTrial.status),
+            skipped=status.count(SkippedTrial.status),
+        )
+
+    @cached_property
+    def roles(self) -> dict[int, tuple[str, ...]]:
+        """What trials are, by number: "best", "front", "knee"."""
+        found: dict[int, list[str]] = {}
+        if self.best is not None:
+            found.setdefault(self.best.number, []).append("best")
+        for trial in self.front:
+            found.setdefault(trial.number, []).append("front")
+        if self.knee is not None:
+            found.setdefault(self.knee.number, []).append("knee")
+        return {number: tuple(roles) for number, roles in found.items()}
+
+    def ratio(self, trial: AnyTrial) -> float | None:
+        """How many times less energy than the reference a trial uses."""
+        if not isinstance(trial, Trial) or not self.reference_energy or not trial.price.energy:
+            return None
+        return self.reference_energy / trial.price.energy
+
+
+def overview(record: RunRecord) -> Overview:
+    """What a record comes to."""
+    result = record.result
+    told = None if result is None else result.trials
+    if told is not None and told.completed + told.failed + told.skipped != len(record.trials):
+        result = None  # of before it went on
+    writer = holder(record.folder)
+    completed = tuple(trial for trial in of_last_block(record.trials) if not math.isnan(trial.score))
+    target = _target(record, completed)
+    points = [Point(target.worth(trial.metric), trial.price.cost) for trial in completed]
+    middle = knee(points)
+    cost = _reference_cost(record, completed)
+    return Overview(
+        record=record,
+        state=_state(result, writer),
+        writer=writer,
+        result=result,
+        target=target,
+        best=_best(record, result, completed, target),
+        comparable=completed,
+        front=tuple(completed[index] for index in front(points)),
+        knee=None if middle is None else completed[middle],
+        reference_cost=cost,
+        reference_energy=_reference_energy(record, cost),
+    )
+
+
+def of_last_block(trials: Sequence[AnyTrial]) -> tuple[Trial, ...]:
+    """The completed trials that can be compared: of the last block alone, as earlier ones leave layers unquantized."""
+    last = max((trial.block or 0 for trial in trials), default=0)
+    return tuple(trial for trial in trials if isinstance(trial, Trial) and (trial.block or 0) == last)
+
+
+def unit_of(config: Config) -> str:
+    """Of a goal's costs."""
+    return "pJ" if config.goal.type == "energy" else "bits"
+
+
+def _state(result: Result | None, writer: str | None) -> State:
+    if writer is not None:
+        return State.RUNNING
+    if result is None:
+        return State.STOPPED
+    return State.INTERRUPTED if result.interrupted else State.FINISHED
+
+
+def _target(record: RunRecord, completed: Sequence[Trial]) -> Target:
+    """Its name and direction; the best value that it can have does not matter any more."""
+    if record.result is not None:
+        return Target(f"val_{record.result.target_metric}", record.result.direction == "max", None)
+    name = completed[0].target if completed else f"val_{record.config.reference.metrics[0]}"
+    # a score has the sign of the metric where more is better, and the other one where less is
+    turned = any(trial.score * trial.metric < 0 for trial in completed)
+    return Target(name, not turned, None)
+
+
+def _best(record: RunRecord, result: Result | None, completed: Sequence[Trial], target: Target) -> Trial | None:
+    """The trial of the model in best/; it is not that of the last block where that found nothing better."""
+    every = {trial.number: trial for trial in record.completed}
+    if result is not None:
+        return None if result.best is None else every.get(result.best.trial)
+    there = [trial for trial in every.values() if _same(trial.plan, record.best_plan)]
+    return max(there or completed, key=lambda trial: trial.rank(target), default=None)
+
+
+def _same(plan: QuantizationPlan, other: QuantizationPlan | None) -> bool:
+    return other is not None and plan == other
+
+
+def _reference_cost(record: RunRecord, completed: Sequence[Trial]) -> float | None:
+    if record.result is not None:
+        return record.result.reference.cost
+    if record.config.run.blocks:  # a score looks ahead to the blocks to come
+        return None
+    params = record.config.goal.params
+    forgiving = ForgivingFactor(params.delta_p, params.delta_n, params.rate, params.stress)
+    surest = max(completed, key=lambda trial: abs(trial.price.delta), default=None)
+    found = None if surest is None else forgiving.reference(surest.price.delta, surest.price.cost)
+    return None if found is None else float(f"{found:.5g}")
+
+
+def _reference_energy(record: RunRecord, cost: float | None) -> float | None:
+    if record.result is not None:
+        return record.result.reference.energy
+    if record.energies is not None:
+        return record.energies.reference.total
+    return cost if unit_of(record.config) == "pJ" else None
