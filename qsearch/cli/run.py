@@ -103,8 +103,11 @@ def search(
 ) -> int:
     """Run it and show what came of it; returns the exit code."""
     from qsearch.cli.progress import observe, ticking
+    from qsearch.runs.directory import planned_directory
     from qsearch.workers.pool import pool
 
+    if not resume:  # told before TensorFlow is loaded, which takes seconds
+        planned_directory(str(loaded.config.run.output_dir), loaded.config.run.overwrite)
     with messages_aside(output):
         with ticking(plain, "TensorFlow is loaded"), quiet_start():
             from qsearch.runner.pipeline import run_loaded
