@@ -2,70 +2,76 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
-from qsearch.cli.output import say
+from qsearch.cli.output import say, say_exactly
 from qsearch.cli.run import read
-from qsearch.config import LoadedConfig
-from qsearch.config.import_paths import import_paths
 from qsearch.config.remarks import remarks
+from qsearch.config.touched import Touched, touched
 from qsearch.errors import ConfigError
-from qsearch.imports import look_in, origin, refusal
-from qsearch.paths import expanded
+from qsearch.startup import quiet_start
+
+_VERSION = 1
+"""Of the shape of `--format json`; raised when a key changes its meaning or goes."""
 
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path), default="qsearch.yaml")
+@click.option("--file-only", is_flag=True, help="Read the file alone: import nothing, read no model and no data.")
+@click.option("--time", "timed", is_flag=True, help="Estimate the run time, from epochs that are trained and measured.")
+@click.option("--format", "output", type=click.Choice(("table", "json")), default="table", show_default=True)
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, e.g. --set run.max_trials=3."
 )
 @click.option("--output-dir", metavar="FOLDER", help="In place of run.output_dir.")
-def check(config: Path, overrides: tuple[str, ...], output_dir: str | None) -> None:
-    """Check CONFIG (default: qsearch.yaml) without running it: its mistakes, and what a run would import and read.
+def check(
+    config: Path, file_only: bool, timed: bool, output: str, overrides: tuple[str, ...], output_dir: str | None
+) -> None:
+    """Check CONFIG (default: qsearch.yaml) without searching: its mistakes, and what a run of it would do.
 
-    Nothing is imported, and no model and no data are read.
+    Prints what would be imported, read and written; then builds the model and reads the data, and prints the
+    reference's cost, the size of the space, its cheapest and dearest plan, and what is not searched.
+
+    Code that the file names is imported for that. Of a file from somebody else, look at --file-only first.
     """
+    if file_only and timed:
+        raise click.UsageError("--file-only trains nothing; leave out --time")
     loaded = read(config, overrides, output_dir)
-    problems = _imports(loaded) + _files(loaded)
-    say(f"writes {loaded.config.run.output_dir}")
-    for remark in remarks(loaded):
-        say(f"note: {remark}")
-    if problems:
-        raise ConfigError("\n".join(problems))
+    found = touched(loaded)
+    _tell(found, aside=output == "json")
+    if found.problems:
+        raise ConfigError("\n".join(found.problems))
+    told = {"version": _VERSION, "file": loaded.source.name, "touches": found.to_dict()}
+    if file_only:
+        lines = remarks(loaded)
+        if output == "json":
+            say_exactly(json.dumps({**told, "remarks": lines, "outlook": None}, indent=2) + "\n")
+            return
+        for line in lines:
+            say(f"note: {line}")
+        say(f"{loaded.source.name}: no mistakes found in the file alone")
+        return
+    with quiet_start():
+        from qsearch.runner.outlook import outlook
+
+    seen = outlook(loaded, timed)
+    if output == "json":
+        whole = {**told, "remarks": list(seen.remarks), "outlook": seen.to_dict()}
+        say_exactly(json.dumps(whole, indent=2, allow_nan=False) + "\n")
+        return
+    from qsearch.cli.outlook import show
+
+    show(seen)
     say(f"{loaded.source.name}: no mistakes found")
 
 
-def _imports(loaded: LoadedConfig) -> list[str]:
-    """Say what would be imported, and from where; returns what cannot be."""
-    for folder in (Path(loaded.source.name).parent, Path()):
-        look_in(folder)
-    problems = []
-    for key, path in import_paths(loaded.config):
-        place = loaded.source.problem(key, path)
-        module = origin(path)
-        if (refused := refusal(path)) is not None:
-            problems.append(str(loaded.error(key, refused)))
-        elif module is None:
-            nowhere = f"there is no module {path.partition(':')[0]} beside the file, in the current folder or among the"
-            problems.append(str(loaded.error(key, f"{path}: {nowhere} installed packages")))
-        else:
-            say(f"imports {place} from {module}")
-    return problems
-
-
-def _files(loaded: LoadedConfig) -> list[str]:
-    """Say which files would be read; returns those that are not there."""
-    config, problems = loaded.config, []
-    for key, name in (
-        (("dataset", "npz"), config.dataset.npz),
-        (("model", "path"), config.model.path),
-        (("model", "weights"), config.model.weights),
-    ):
-        if name is None:
-            continue
-        say(f"reads {loaded.source.problem(key, name)}")
-        if not expanded(name).exists():
-            problems.append(str(loaded.error(key, f"{name}: no such file")))
-    return problems
+def _tell(found: Touched, aside: bool) -> None:
+    """What would be touched, before any of it is; to the standard error where the other one is for data."""
+    for one in found.imports:
+        say(f"imports {one}", err=aside)
+    for one in found.reads:
+        say(f"reads {one}", err=aside)
+    say(f"writes {found.writes}", err=aside)
