@@ -16,6 +16,7 @@ from qsearch.cli.energy import energy
 from qsearch.cli.export import export
 from qsearch.cli.resume import resume
 from qsearch.cli.run import run
+from qsearch.cli.schema import schema
 from qsearch.cli.streams import guard_streams, trouble_of
 from qsearch.cli.verify import verify
 from qsearch.errors import (
@@ -45,6 +46,7 @@ def cli() -> None:
 cli.add_command(run)
 cli.add_command(resume)
 cli.add_command(check)
+cli.add_command(schema)
 cli.add_command(energy)
 cli.add_command(blocks)
 cli.add_command(verify)

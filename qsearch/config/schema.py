@@ -41,7 +41,8 @@ from qsearch.config.fields import (
     Side,
     Text,
     Whole,
-    one_of,
+    named,
+    spelt,
 )
 from qsearch.config.goals import BitsGoalConfig, GoalConfig
 from qsearch.config.hardware import Export, Target
@@ -65,15 +66,20 @@ def _fraction(value: Any) -> Any:
     )
 
 
+_WrittenValidation = Literal["test", "given"] | Annotated[float, Field(gt=0, lt=1)]
+
+
 class DatasetConfig(Section):
     """A registry name, or data of the user's own: a file of arrays, or a function that makes them."""
 
-    name: Annotated[Text, BeforeValidator(one_of(DATASETS))] | None = None
+    name: Annotated[Text, named(DATASETS)] | None = None
     npz: Text | None = None
     factory: ImportPath | None = None
     train_samples: Count | None = None
     test_samples: Count | None = None
-    validation: Annotated[Literal["test", "given"] | float, BeforeValidator(_fraction)] = "test"
+    validation: Annotated[
+        Literal["test", "given"] | float, BeforeValidator(_fraction, json_schema_input_type=_WrittenValidation)
+    ] = "test"
     augment: Augment | None = None
 
     @model_validator(mode="after")
@@ -113,7 +119,7 @@ Filters = Annotated[
 class ModelConfig(Section):
     """A registry name, with options of its network to change, a model file, or a function that builds one."""
 
-    name: Annotated[Text, BeforeValidator(one_of(MODELS))] | None = None
+    name: Annotated[Text, named(MODELS)] | None = None
     path: Text | None = None
     weights: Text | None = None
     factory: ImportPath | None = None
@@ -181,6 +187,16 @@ def _class_weight(value: Any) -> Any:
     )
 
 
+_WrittenWeights = (
+    Literal["balanced"]
+    | Annotated[
+        dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], Annotated[float, Field(ge=0, le=bounds.FACTOR)]],
+        Field(min_length=1),
+    ]
+    | None
+)
+
+
 class ReferenceConfig(Section):
     """How the reference is compiled and trained; trials use the same optimizer, loss and metrics.
 
@@ -193,7 +209,7 @@ class ReferenceConfig(Section):
     loss_weights: Mapping[str, NotNegative] | None = None
     metrics: tuple[Metric, ...] = (Chosen("acc"),)
     direction: Literal["max", "min"] | None = None
-    class_weight: Annotated[Any, PlainValidator(_class_weight)] = None
+    class_weight: Annotated[Any, PlainValidator(_class_weight, json_schema_input_type=_WrittenWeights)] = None
     """"balanced", or a mapping of class numbers to weights."""
     epochs: Whole = 10
     batch_size: Count = 32
@@ -250,6 +266,9 @@ LayerIndexes = Annotated[
 ]
 
 
+_WrittenIndexes = IndexRange | list[Int] | spelt(pattern=f"^{_RANGE}$") | None
+
+
 class BudgetConfig(Section):
     """What the best model may use at most: energy in pJ ("20nJ" in a file), cost in the goal's unit."""
 
@@ -283,7 +302,7 @@ class RunConfig(Section):
 
     output_dir: Text | None = None
     overwrite: Bool = True
-    mode: Annotated[Text, BeforeValidator(one_of(MODES))] = "random"
+    mode: Annotated[Text, named(MODES)] = "random"
     seed: Seed = 0
     max_trials: Count = 10
     epochs: Count = 10
@@ -316,8 +335,10 @@ class RunConfig(Section):
     fold_batch_norm: Bool = False
     tune_filters: Literal["layer", "block", "none"] = "none"
     tune_filters_exceptions: Pattern | None = None
-    layer_indexes: Annotated[LayerIndexes | None, BeforeValidator(_indexes)] = None
-    distribution_strategy: Annotated[Text, BeforeValidator(one_of(STRATEGIES))] = "auto"
+    layer_indexes: Annotated[LayerIndexes | None, BeforeValidator(_indexes, json_schema_input_type=_WrittenIndexes)] = (
+        None
+    )
+    distribution_strategy: Annotated[Text, named(STRATEGIES)] = "auto"
     blocks: Annotated[tuple[Pattern, ...], Few] | None = None
     schedule_block: Literal["sequential", "cost"] = "sequential"
     min_trials_per_block: Count = 10
@@ -365,6 +386,8 @@ class FinalTrainingConfig(Section):
 
 
 class Config(Section):
+    """A run, in one file."""
+
     dataset: DatasetConfig
     model: ModelConfig
     reference: ReferenceConfig = ReferenceConfig()
