@@ -14,6 +14,7 @@ from qsearch.cli.blocks import blocks
 from qsearch.cli.check import check
 from qsearch.cli.energy import energy
 from qsearch.cli.export import export
+from qsearch.cli.init import init
 from qsearch.cli.resume import resume
 from qsearch.cli.run import run
 from qsearch.cli.schema import schema
@@ -46,6 +47,7 @@ def cli() -> None:
 cli.add_command(run)
 cli.add_command(resume)
 cli.add_command(check)
+cli.add_command(init)
 cli.add_command(schema)
 cli.add_command(energy)
 cli.add_command(blocks)
