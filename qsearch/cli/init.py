@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import TypeAdapter, ValidationError
 
+from qsearch.cli.model_choice import MODEL_ENDINGS, chosen_model
 from qsearch.cli.output import say, say_exactly
 from qsearch.cli.schema import schema_text
 from qsearch.config.draft import SCHEMA_FILE
@@ -26,10 +27,9 @@ from qsearch.paths import as_text, expanded
 from qsearch.startup import quiet_start
 
 if TYPE_CHECKING:
-    from qsearch.runner.drafted import DataChoice, ModelChoice, Wishes
+    from qsearch.runner.drafted import DataChoice, Wishes
     from qsearch.runner.survey import Survey
 
-_ENDINGS = (".keras", ".h5", ".hdf5", ".json")
 _DEFAULT = Path("qsearch.yaml")
 _OF_OURS = '"title": "A configuration of qsearch"'
 
@@ -102,7 +102,7 @@ def init(
         model = _ask_model() if asks else None
     if model is None:
         raise click.UsageError(f"MODEL is missing: a model file, module:function, or one of {', '.join(MODELS)}")
-    choice = _model(as_text(model), load_weights, custom_objects)
+    choice = chosen_model(as_text(model), load_weights, custom_objects)
     with quiet_start():
         from qsearch.runner.drafted import Wishes, drafted, suggested_data
         from qsearch.runner.survey import survey
@@ -137,12 +137,18 @@ def init(
 
 
 def _refuse_existing(path: Path, force: bool) -> None:
-    if path.exists() and not force:
+    """Before anything is loaded. A schema of ours is written anew, as it is that of this version."""
+    if force:
+        return
+    if path.exists():
         raise OutputError(f"{path} is there already; name another file with -o, or overwrite it with --force")
+    schema = path.with_name(SCHEMA_FILE)
+    if schema.exists() and _OF_OURS not in schema.read_text(encoding="utf-8", errors="replace"):
+        raise OutputError(f"{schema} is there already and is no schema of qsearch; overwrite it with --force")
 
 
 def _ask_model() -> str:
-    files = sorted(str(one) for one in Path().iterdir() if one.suffix in _ENDINGS[:3] and one.is_file())
+    files = sorted(str(one) for one in Path().iterdir() if one.suffix in MODEL_ENDINGS[:3] and one.is_file())
     words = f"Model (a .keras or .h5 file, MODULE:FUNCTION, or one of {', '.join(MODELS)})"
     return str(click.prompt(words, default=files[0] if files else "digits"))
 
@@ -161,23 +167,6 @@ def _asked(wishes: Wishes) -> Wishes:
 def _answer(kind: Any, example: str) -> Callable[[str], str]:
     check = _valid(kind, example)
     return lambda value: check(None, None, value) or "" if value else ""
-
-
-def _model(model: str, weights: str | None, custom_objects: tuple[str, ...]) -> ModelChoice:
-    with quiet_start():
-        from qsearch.runner.drafted import ModelChoice
-
-    path = expanded(model)
-    if model in MODELS and not path.exists():
-        return ModelChoice(name=model)
-    if is_import_path(model) and not path.exists():
-        return ModelChoice(factory=model)
-    if path.suffix not in _ENDINGS and not path.exists():
-        raise ConfigError(
-            f"MODEL {shown(model)}: expected a model file (.keras, .h5, .json), module:function, or one of "
-            f"{', '.join(MODELS)}{did_you_mean(model, MODELS)}"
-        )
-    return ModelChoice(path=model, weights=weights, custom_objects=custom_objects)
 
 
 def _data(given: str | None, seen: Survey, suggestion: str | None, path: Path) -> DataChoice:
@@ -240,10 +229,8 @@ def _write(files: _Files) -> None:
         else:
             _write_text(beside, text)
             written.append(beside)
-    schema, text = files.path.with_name(SCHEMA_FILE), schema_text()
-    if schema.exists() and not files.force and _OF_OURS not in schema.read_text(encoding="utf-8", errors="replace"):
-        raise OutputError(f"{schema} is there already and is no schema of qsearch; overwrite it with --force")
-    _write_text(schema, text)
+    schema = files.path.with_name(SCHEMA_FILE)
+    _write_text(schema, schema_text())
     written.append(schema)
     _write_text(files.path, files.text)
     say(f"wrote {', '.join(map(str, written))}")

@@ -15,6 +15,7 @@ from qsearch.cli.check import check
 from qsearch.cli.energy import energy
 from qsearch.cli.export import export
 from qsearch.cli.init import init
+from qsearch.cli.quantize import quantize
 from qsearch.cli.resume import resume
 from qsearch.cli.run import run
 from qsearch.cli.schema import schema
@@ -48,6 +49,7 @@ cli.add_command(run)
 cli.add_command(resume)
 cli.add_command(check)
 cli.add_command(init)
+cli.add_command(quantize)
 cli.add_command(schema)
 cli.add_command(energy)
 cli.add_command(blocks)

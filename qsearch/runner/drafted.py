@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import keras
-
 from qsearch.blocks.suggest import suggest
 from qsearch.config import LoadedConfig
 from qsearch.config.draft import Draft, DraftBlock, DraftHead, DraftTraining, comment, counted, quoted
@@ -17,49 +15,14 @@ from qsearch.config.load import check
 from qsearch.config.yaml_reader import parse_source
 from qsearch.datasets.shapes import DATA_SHAPES
 from qsearch.errors import ConfigError, ConfiguredError
-from qsearch.models import build_custom, build_model, import_objects, load_model
 from qsearch.report.units import energy
 from qsearch.runner.experiment import Experiment, read_experiment
 from qsearch.runner.feasible import check_budget, extremes
+from qsearch.runner.model_choice import ModelChoice
 from qsearch.runner.survey import Survey, SurveyedHead
 
 _DATA_OF_PRESETS = {"resnet8": "cifar10", "digits_resnet": "digits"}
 """Of networks that are not called as their data set is."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelChoice:
-    """Where the model is from: a name, a file, or a function; the rest is for a file."""
-
-    name: str | None = None
-    path: str | None = None
-    factory: str | None = None
-    weights: str | None = None
-    custom_objects: tuple[str, ...] = ()
-
-    @property
-    def origin(self) -> str:
-        return str(self.name or self.path or self.factory)
-
-    def build(self) -> keras.Model:
-        """The model.
-
-        Raises:
-            ModelError: it cannot be had.
-        """
-        if self.name is not None:
-            return build_model(self.name)
-        if self.path is not None:
-            return load_model(self.path, custom_objects=import_objects(self.custom_objects), weights=self.weights)
-        return build_custom(str(self.factory), {})
-
-    def keys(self) -> dict[str, str]:
-        """The section `model`."""
-        given = {"name": self.name, "path": self.path, "factory": self.factory, "weights": self.weights}
-        keys = {key: quoted(value) for key, value in given.items() if value is not None}
-        if self.custom_objects:
-            keys["custom_objects"] = f"[{', '.join(map(quoted, self.custom_objects))}]"
-        return keys
 
 
 @dataclass(frozen=True, kw_only=True)

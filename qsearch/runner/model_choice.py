@@ -1,0 +1,45 @@
+"""A model as a person names it on the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+
+from qsearch.config.draft import quoted
+from qsearch.models import build_custom, build_model, import_objects, load_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelChoice:
+    """Where the model is from: a name, a file, or a function; the rest is for a file."""
+
+    name: str | None = None
+    path: str | None = None
+    factory: str | None = None
+    weights: str | None = None
+    custom_objects: tuple[str, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        return str(self.name or self.path or self.factory)
+
+    def build(self) -> keras.Model:
+        """The model.
+
+        Raises:
+            ModelError: it cannot be had.
+        """
+        if self.name is not None:
+            return build_model(self.name)
+        if self.path is not None:
+            return load_model(self.path, custom_objects=import_objects(self.custom_objects), weights=self.weights)
+        return build_custom(str(self.factory), {})
+
+    def keys(self) -> dict[str, str]:
+        """The section `model`."""
+        given = {"name": self.name, "path": self.path, "factory": self.factory, "weights": self.weights}
+        keys = {key: quoted(value) for key, value in given.items() if value is not None}
+        if self.custom_objects:
+            keys["custom_objects"] = f"[{', '.join(map(quoted, self.custom_objects))}]"
+        return keys
