@@ -14,6 +14,7 @@ from qsearch.config.goals import (
     OwnProcess,
 )
 from qsearch.config.hardware import ExportConfig, TargetConfig
+from qsearch.config.layer_indexes import IndexRange
 from qsearch.config.limits import QuantizationConfig
 from qsearch.config.optimizers import OptimizerConfig
 from qsearch.config.schedules import ScheduleConfig
@@ -23,7 +24,6 @@ from qsearch.config.schema import (
     Config,
     DatasetConfig,
     FinalTrainingConfig,
-    IndexRange,
     ModelConfig,
     ReferenceConfig,
     RunConfig,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -10,7 +9,6 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
-    PlainValidator,
     Strict,
     Tag,
     field_validator,
@@ -20,6 +18,7 @@ from pydantic import (
 from qsearch.config import bounds
 from qsearch.config.augment import Augment, AugmentConfig
 from qsearch.config.chosen import Chosen, Losses, Metric
+from qsearch.config.class_weight import ClassWeight
 from qsearch.config.durations import Duration
 from qsearch.config.fields import (
     AutoOrBool,
@@ -31,7 +30,6 @@ from qsearch.config.fields import (
     Factor,
     Few,
     ImportPath,
-    Int,
     NotNegative,
     Pattern,
     PlacedError,
@@ -42,10 +40,10 @@ from qsearch.config.fields import (
     Text,
     Whole,
     named,
-    spelt,
 )
 from qsearch.config.goals import BitsGoalConfig, GoalConfig
 from qsearch.config.hardware import Export, Target
+from qsearch.config.layer_indexes import AsIndexes, LayerIndexes
 from qsearch.config.limits import Limits, QuantizationConfig
 from qsearch.config.names import DATASETS, METRICS, MODELS, STRATEGIES
 from qsearch.config.optimizers import Optimizer, OptimizerConfig
@@ -162,41 +160,6 @@ class ModelConfig(Section):
         return str(self.name or self.path or self.factory)
 
 
-def _is_class_number(key: Any) -> bool:
-    return re.fullmatch(r"[0-9]{1,9}", str(key)) is not None and int(key) < bounds.SIDE
-
-
-def _class_weight(value: Any) -> Any:
-    if value is None or value == "balanced":
-        return value
-    kinds = isinstance(value, Mapping) and all(_is_class_number(key) for key in value)
-    if (
-        kinds
-        and value
-        and all(type(weight) in (int, float) and 0 <= weight <= bounds.FACTOR for weight in value.values())
-    ):
-        weights: dict[int, float] = {}
-        for key, weight in value.items():
-            if int(key) in weights:
-                raise ValueError(f"found class {int(key)} twice: {shown(value)}")
-            weights[int(key)] = float(weight)
-        return weights
-    raise ValueError(
-        f"found {shown(value)}, expected 'balanced' or a weight >= 0 for each class: {{0: 1.0, 1: 5.0}}, none above "
-        f"{bounds.FACTOR:g}"
-    )
-
-
-_WrittenWeights = (
-    Literal["balanced"]
-    | Annotated[
-        dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], Annotated[float, Field(ge=0, le=bounds.FACTOR)]],
-        Field(min_length=1),
-    ]
-    | None
-)
-
-
 class ReferenceConfig(Section):
     """How the reference is compiled and trained; trials use the same optimizer, loss and metrics.
 
@@ -209,7 +172,7 @@ class ReferenceConfig(Section):
     loss_weights: Mapping[str, NotNegative] | None = None
     metrics: tuple[Metric, ...] = (Chosen("acc"),)
     direction: Literal["max", "min"] | None = None
-    class_weight: Annotated[Any, PlainValidator(_class_weight, json_schema_input_type=_WrittenWeights)] = None
+    class_weight: ClassWeight = None
     """"balanced", or a mapping of class numbers to weights."""
     epochs: Whole = 10
     batch_size: Count = 32
@@ -239,34 +202,6 @@ class ReferenceConfig(Section):
     def _time_to_warm_up(self) -> Self:
         check_warmup(self.learning_rate_schedule, self.epochs)
         return self
-
-
-class IndexRange(Section):
-    """`range(start, stop)` over the model's layers; a negative end counts from the last layer."""
-
-    start: Int = 0
-    stop: Int | None = None
-
-
-_RANGE = r"range\(\s*(-?[0-9]{1,15})\s*,\s*(-?[0-9]{1,15})\s*\)"
-
-
-def _indexes(value: Any) -> Any:
-    match = re.fullmatch(_RANGE, value) if isinstance(value, str) else None
-    if match:
-        return {"start": int(match[1]), "stop": int(match[2])}
-    if isinstance(value, dict | list | tuple | IndexRange) or value is None:
-        return value
-    raise ValueError(f"found {shown(value)}, expected a list of indexes or {{start: 1, stop: -1}}")
-
-
-LayerIndexes = Annotated[
-    Annotated[IndexRange, Tag("range")] | Annotated[tuple[Int, ...], Tag("list")],
-    Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "range"),
-]
-
-
-_WrittenIndexes = IndexRange | list[Int] | spelt(pattern=f"^{_RANGE}$") | None
 
 
 class BudgetConfig(Section):
@@ -335,9 +270,7 @@ class RunConfig(Section):
     fold_batch_norm: Bool = False
     tune_filters: Literal["layer", "block", "none"] = "none"
     tune_filters_exceptions: Pattern | None = None
-    layer_indexes: Annotated[LayerIndexes | None, BeforeValidator(_indexes, json_schema_input_type=_WrittenIndexes)] = (
-        None
-    )
+    layer_indexes: Annotated[LayerIndexes | None, AsIndexes] = None
     distribution_strategy: Annotated[Text, named(STRATEGIES)] = "auto"
     blocks: Annotated[tuple[Pattern, ...], Few] | None = None
     schedule_block: Literal["sequential", "cost"] = "sequential"

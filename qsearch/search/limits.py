@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from qsearch.config import Config, LoadedConfig
+from qsearch.config.layer_indexes import IndexRange
 from qsearch.config.limits import ACTIVATION, LINEAR, activation_limit, key_for, patterns, weight_limit
 from qsearch.config.names import LIMIT_CLASSES
-from qsearch.config.schema import IndexRange
 from qsearch.config.yaml_source import Path
 from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.graph import operations as ops
