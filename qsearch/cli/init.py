@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from qsearch.cli.model_choice import MODEL_ENDINGS, chosen_model
+from qsearch.cli.model_choice import MODEL_ENDINGS, chosen_model, model_options
 from qsearch.cli.output import say, say_exactly
 from qsearch.cli.schema import schema_text
 from qsearch.config.draft import SCHEMA_FILE
@@ -67,10 +67,7 @@ def _valid(kind: Any, example: str) -> Callable[[Any, Any, str | None], str | No
 @click.option("--max-drop", metavar="PART", callback=_valid(Share, "1%"), help="Most of the metric to lose, as 1%.")
 @click.option("--target", type=click.Choice((*TARGETS, *TARGET_ALIASES)), help="Search only what it computes exactly.")
 @click.option("--blocks", "blockwise", is_flag=True, help="Search block by block; without it, blocks are suggested.")
-@click.option("--load-weights", type=click.Path(), metavar="FILE", help="Of a MODEL that is a .json architecture.")
-@click.option(
-    "--custom-object", "custom_objects", multiple=True, metavar="MODULE:CLASS", help="A class that the file needs."
-)
+@model_options
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 def init(
     model: str | None,
@@ -84,6 +81,7 @@ def init(
     blockwise: bool,
     load_weights: str | None,
     custom_objects: tuple[str, ...],
+    arguments: tuple[str, ...],
     force: bool,
 ) -> None:
     """Write a configuration for MODEL: a .keras, .h5 or .json file, a network's name (mnist), or module:function.
@@ -93,7 +91,18 @@ def init(
     """
     printed = str(output) == "-"
     path = _DEFAULT if printed else expanded(output)
-    given = (data, mode, trials, budget, max_drop, target, blockwise or None, load_weights, custom_objects or None)
+    given = (
+        data,
+        mode,
+        trials,
+        budget,
+        max_drop,
+        target,
+        blockwise or None,
+        load_weights,
+        custom_objects or None,
+        arguments or None,
+    )
     asks = sys.stdin.isatty() and sys.stdout.isatty() and all(one is None for one in given)
     if not printed:
         _refuse_existing(path, force)
@@ -102,7 +111,7 @@ def init(
         model = _ask_model() if asks else None
     if model is None:
         raise click.UsageError(f"MODEL is missing: a model file, module:function, or one of {', '.join(MODELS)}")
-    choice = chosen_model(as_text(model), load_weights, custom_objects)
+    choice = chosen_model(as_text(model), load_weights, custom_objects, arguments)
     with quiet_start():
         from qsearch.runner.drafted import Wishes, drafted, suggested_data
         from qsearch.runner.survey import survey

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qsearch.cli.model_choice import chosen_model
+from qsearch.cli.model_choice import chosen_model, model_options
 from qsearch.cli.output import add_row, console, say, say_exactly, table_of
 from qsearch.errors import ConfigError, shown
 from qsearch.files import writable, written_whole
@@ -39,10 +39,7 @@ _LISTED = 20
               help="Keep the model's weights, channels following widths; or initialise them anew.")  # fmt: skip
 @click.option("--evaluate", "config", type=click.Path(path_type=Path), metavar="CONFIG",
               help="Evaluate both models on the test set of this configuration.")  # fmt: skip
-@click.option("--load-weights", type=click.Path(), metavar="FILE", help="Of a MODEL that is a .json architecture.")
-@click.option(
-    "--custom-object", "custom_objects", multiple=True, metavar="MODULE:CLASS", help="A class that the file needs."
-)
+@model_options
 @click.option("--format", "output_format", type=click.Choice(("table", "json")), default="table", show_default=True)
 def quantize(
     model: str,
@@ -52,6 +49,7 @@ def quantize(
     config: Path | None,
     load_weights: str | None,
     custom_objects: tuple[str, ...],
+    arguments: tuple[str, ...],
     output_format: str,
 ) -> None:
     """Quantize MODEL as a plan says, without a search: a model file, a network's name (mnist), or module:function.
@@ -64,7 +62,7 @@ def quantize(
     if path.exists() and expanded(model).exists() and path.samefile(expanded(model)):
         raise ConfigError(f"-o {shown(str(output))}: is MODEL itself, which stays as it is; name another file")
     writable(path)
-    choice = chosen_model(as_text(model), load_weights, custom_objects)
+    choice = chosen_model(as_text(model), load_weights, custom_objects, arguments)
     done = _done(choice, plan_file, config, weights == "keep")
     with written_whole(path) as aside:
         done.model.save(aside)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 
@@ -12,13 +15,19 @@ from qsearch.models import build_custom, build_model, import_objects, load_model
 
 @dataclass(frozen=True, kw_only=True)
 class ModelChoice:
-    """Where the model is from: a name, a file, or a function; the rest is for a file."""
+    """Where the model is from: a name, a file, or a function.
+
+    Attributes:
+        weights, custom_objects: for a file.
+        arguments: for a function.
+    """
 
     name: str | None = None
     path: str | None = None
     factory: str | None = None
     weights: str | None = None
     custom_objects: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def origin(self) -> str:
@@ -34,7 +43,7 @@ class ModelChoice:
             return build_model(self.name)
         if self.path is not None:
             return load_model(self.path, custom_objects=import_objects(self.custom_objects), weights=self.weights)
-        return build_custom(str(self.factory), {})
+        return build_custom(str(self.factory), self.arguments)
 
     def keys(self) -> dict[str, str]:
         """The section `model`."""
@@ -42,4 +51,6 @@ class ModelChoice:
         keys = {key: quoted(value) for key, value in given.items() if value is not None}
         if self.custom_objects:
             keys["custom_objects"] = f"[{', '.join(map(quoted, self.custom_objects))}]"
+        if self.arguments:
+            keys["arguments"] = json.dumps(dict(self.arguments), ensure_ascii=False)  # which is YAML too
         return keys

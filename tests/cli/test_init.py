@@ -117,6 +117,8 @@ def test_limits_and_loss_are_those_of_the_model(tmp_path: Path, name: str) -> No
         ("digits", ("--data", "mnits"), ConfigError, "did you mean 'mnist'"),
         ("digits", ("--budget", "1pJ"), ConfigError, "digits: run.budget.energy: found 1.00 pJ, and the cheapest"),
         ("digits", ("--custom-object", "a:B"), ConfigError, "is for a model file"),
+        ("digits", ("--argument", "a=1"), ConfigError, "is for module:function"),
+        ("a:b", ("--argument", "a"), ConfigError, "expected KEY=VALUE, as width=32"),
         ("no.keras", (), ModelError, "no such file"),
         ("no_such_module:build", (), ModelError, "cannot be imported"),
     ],
