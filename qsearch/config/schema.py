@@ -114,6 +114,13 @@ Filters = Annotated[
 ]
 
 
+def _no_number(value: Any) -> Any:
+    """0 is False to Python, and not to whoever reads the file again."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"found {shown(value)}, allowed: false, none, dsp, mobilenet")
+    return value
+
+
 class ModelConfig(Section):
     """A registry name, with options of its network to change, a model file, or a function that builds one."""
 
@@ -130,9 +137,7 @@ class ModelConfig(Section):
     with_batchnorm: Bool | None = None
     kernel_initializer: Text | None = None
     bias_initializer: Text | None = None
-    use_separable: Annotated[
-        Literal[False, "none", "dsp", "mobilenet"] | None, BeforeValidator(lambda value: value)
-    ] = None
+    use_separable: Annotated[Literal[False, "none", "dsp", "mobilenet"] | None, BeforeValidator(_no_number)] = None
     use_xnornet_trick: Bool | None = None
     all_conv: Bool | None = None
 
