@@ -21,13 +21,15 @@ from pydantic import BeforeValidator, PlainValidator  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
 
 from qsearch.config import chosen, durations, fields, goals, limits, schema  # noqa: E402
+from qsearch.config.descriptions import description  # noqa: E402
 from qsearch.config.names import OPTIMIZERS  # noqa: E402
 from qsearch.config.section import Section  # noqa: E402
 
 PAGE = ROOT / "docs" / "configuration_keys.md"
 HEAD = """# All keys of a configuration
 
-This page is made from the schema by `scripts/config_keys.py`, and a test keeps it so.
+This page is made from the schema by `scripts/config_keys.py`, and a test keeps it so; `qsearch schema` prints
+the same as a JSON Schema, for editors and other programs.
 [configuration.md](configuration.md) explains the keys by example. A key with the default *needed* must be there. One
 with *none* may be left out; what then counts (a default of the mode, of Keras' optimizer, of the schedule) is there.
 """
@@ -101,11 +103,12 @@ def _table(section: type[Section], names: list[str]) -> Iterator[str]:
         title += f" with `type: {get_args(kind.annotation)[0]}`"
     if section in (goals.EnergyParams, goals.BitsParams):
         title += f" of `type: {'energy' if section is goals.EnergyParams else 'bits'}`"
-    yield from (f"## {title}", "", "| key | default | what it may be |", "|---|---|---|")
+    yield from (f"## {title}", "", "| key | what it is | default | what it may be |", "|---|---|---|---|")
     hints = get_type_hints(section, include_extras=True)
     for name, field in section.model_fields.items():
         words = OF_ONE_KEY.get((section.__name__, name)) or _words(hints[name])
-        yield f"| `{name}` | {_default(section, field)} | {words.replace('|', '&#124;')} |"
+        said = description(section, name).replace("|", "&#124;")
+        yield f"| `{name}` | {said} | {_default(section, field)} | {words.replace('|', '&#124;')} |"
     yield ""
 
 

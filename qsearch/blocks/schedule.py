@@ -59,6 +59,11 @@ class Schedule:
         """The number of combinations of each stage."""
         return tuple(space.size for space in self.spaces())
 
+    @property
+    def reachable(self) -> SearchSpace:
+        """All that the stages together can choose: layers that are in no block stay as they are."""
+        return self.space.part(frozenset().union(*(stage.names for stage in self.stages)), self.space.base)
+
     def spaces(self) -> list[SearchSpace]:
         """What each stage searches, as far as that is known before."""
         base = self.space.base

@@ -12,6 +12,7 @@ import click
 
 from qsearch.cli import run as run_command
 from qsearch.cli.json_output import JSON, say_document
+from qsearch.cli.outlook import count_of, timing_lines
 from qsearch.cli.output import add_row, say, show, table_of
 from qsearch.cli.overrides import config_argument
 from qsearch.cli.tables import format_option
@@ -226,7 +227,7 @@ def _show(
     say(f"{len(table.blocks)} blocks, {total} trials in all")
     say(_sizes(schedule))
     if timing is not None:
-        for line in _told(timing):
+        for line in timing_lines(timing):
             say(line)
     if table.unmatched:
         say(f"in no block: {', '.join(table.unmatched)}")
@@ -239,22 +240,6 @@ def _show(
 def _sizes(schedule: Schedule) -> str:
     flat, blocked = Decimal(schedule.space.size), Decimal(sum(schedule.sizes))
     return (
-        f"combinations: {_count(flat)} for the whole network at once, {_count(blocked)} block by block, "
-        f"{_count(flat / blocked)} times fewer"
-    )
-
-
-def _count(number: Decimal) -> str:
-    """6.2, 123,456 or 1.23e+45; deep networks have more combinations than a float can count."""
-    if number < 100:
-        return f"{float(number):.3g}"
-    return f"{round(number):,}" if number < 1_000_000_000 else f"{number:.2e}"
-
-
-def _told(timing: Timing) -> tuple[str, str]:
-    return (
-        f"measured: {timing.reference_epoch:.2g} s an epoch of the reference; {timing.trial_start:.2g} s to build a "
-        f"candidate, {timing.trial_epoch:.2g} s an epoch of it",
-        f"estimated: reference {duration(timing.reference)}, blocks {duration(sum(timing.stages))}, "
-        f"final training {duration(timing.final)}; {duration(timing.total)} in all at most, as trials may be skipped",
+        f"combinations: {count_of(flat)} for the whole network at once, {count_of(blocked)} block by block, "
+        f"{count_of(flat / blocked)} times fewer"
     )

@@ -7,73 +7,82 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qsearch.cli.json_output import JSON, say_document
 from qsearch.cli.output import say
 from qsearch.cli.overrides import config_argument
 from qsearch.cli.run import read
+from qsearch.cli.tables import format_option
 from qsearch.errors import ConfigError
-from qsearch.imports import look_in, origin, refusal
-from qsearch.paths import expanded
+from qsearch.startup import quiet_start
 
 if TYPE_CHECKING:
     from qsearch.config import LoadedConfig
+    from qsearch.config.touched import Touched
 
 
 @click.command()
 @config_argument
+@click.option("--file-only", is_flag=True, help="Read the file alone: import nothing, read no model and no data.")
+@click.option("--time", "timed", is_flag=True, help="Estimate the run time, from epochs that are trained and measured.")
+@format_option(("table", JSON))
 @click.option("--output-dir", metavar="FOLDER", help="In place of run.output_dir.")
-def check(config: Path, overrides: tuple[str, ...], output_dir: str | None) -> None:
-    """Check CONFIG (default: qsearch.yaml) without running it: its mistakes, and what a run would import and read.
+def check(
+    config: Path, file_only: bool, timed: bool, output: str, overrides: tuple[str, ...], output_dir: str | None
+) -> None:
+    """Check CONFIG (default: qsearch.yaml) without searching: its mistakes, and what a run of it would do.
 
-    Nothing is imported, and no model and no data are read.
+    Prints what would be imported, read and written; then builds the model and reads the data, and prints the
+    reference's cost, the size of the space, its cheapest and dearest plan, and what is not searched.
+
+    Code that the file names is imported for that. Of a file from somebody else, look at --file-only first.
     """
-    from qsearch.config.remarks import remarks
-
+    if file_only and timed:
+        raise click.UsageError("--file-only trains nothing; leave out --time")
     loaded = read(config, overrides, output_dir)
-    problems = what_is_read(loaded)
-    say(f"writes {loaded.config.run.output_dir}")
-    for remark in remarks(loaded):
-        say(f"note: {remark}")
-    if problems:
-        raise ConfigError("\n".join(problems))
-    say(f"{loaded.source.name}: no mistakes found")
+    found = what_is_touched(loaded, aside=output == JSON)
+    name = loaded.source.name
+    if file_only:
+        from qsearch.config.remarks import remarks
+
+        lines = remarks(loaded)
+        if output == JSON:
+            say_document("check", file=name, touches=found.to_dict(), remarks=lines, outlook=None)
+            return
+        for line in lines:
+            say(f"note: {line}")
+        say(f"{name}: no mistakes found in the file alone")
+        return
+    with quiet_start():
+        from qsearch.runner.outlook import outlook
+
+    seen = outlook(loaded, timed)
+    if output == JSON:
+        facts = {"touches": found.to_dict(), "remarks": list(seen.remarks), "outlook": seen.to_dict()}
+        say_document("check", file=name, **facts)
+        return
+    from qsearch.cli.outlook import show
+
+    show(seen)
+    say(f"{name}: no mistakes found")
 
 
-def what_is_read(loaded: LoadedConfig) -> list[str]:
-    """Say what a run would import and which files it would read; returns what cannot be."""
-    return _imports(loaded) + _files(loaded)
+def what_is_touched(loaded: LoadedConfig, aside: bool = False) -> Touched:
+    """Say what a run would import, read and write, before any of it is done.
 
+    Args:
+        aside: on the standard error, as the other one is for data.
 
-def _imports(loaded: LoadedConfig) -> list[str]:
-    """Say what would be imported, and from where; returns what cannot be."""
-    from qsearch.config.import_paths import import_paths
+    Raises:
+        ConfigError: something of it is not there.
+    """
+    from qsearch.config.touched import touched
 
-    for folder in (Path(loaded.source.name).parent, Path()):
-        look_in(folder)
-    problems = []
-    for key, path in import_paths(loaded.config):
-        place = loaded.source.problem(key, path)
-        module = origin(path)
-        if (refused := refusal(path)) is not None:
-            problems.append(str(loaded.error(key, refused)))
-        elif module is None:
-            nowhere = f"there is no module {path.partition(':')[0]} beside the file, in the current folder or among the"
-            problems.append(str(loaded.error(key, f"{path}: {nowhere} installed packages")))
-        else:
-            say(f"imports {place} from {module}")
-    return problems
-
-
-def _files(loaded: LoadedConfig) -> list[str]:
-    """Say which files would be read; returns those that are not there."""
-    config, problems = loaded.config, []
-    for key, name in (
-        (("dataset", "npz"), config.dataset.npz),
-        (("model", "path"), config.model.path),
-        (("model", "weights"), config.model.weights),
-    ):
-        if name is None:
-            continue
-        say(f"reads {loaded.source.problem(key, name)}")
-        if not expanded(name).exists():
-            problems.append(str(loaded.error(key, f"{name}: no such file")))
-    return problems
+    found = touched(loaded)
+    for one in found.imports:
+        say(f"imports {one}", err=aside)
+    for one in found.reads:
+        say(f"reads {one}", err=aside)
+    say(f"writes {found.writes}", err=aside)
+    if found.problems:
+        raise ConfigError("\n".join(found.problems))
+    return found

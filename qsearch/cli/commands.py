@@ -26,17 +26,20 @@ class Listed:
 
 
 COMMANDS: Mapping[str, Listed] = {
+    "init": Listed("qsearch.cli.init:init", "Write a configuration for a model."),
+    "check": Listed("qsearch.cli.check:check", "Check a configuration, and say what a run of it would do."),
     "run": Listed("qsearch.cli.run:run", "Search the best quantized version of a model."),
     "resume": Listed("qsearch.cli.resume:resume", "Go on with a run that was stopped, or is to have more trials."),
-    "check": Listed("qsearch.cli.check:check", "Check a configuration without running it."),
     "blocks": Listed("qsearch.cli.blocks:blocks", "Search block by block, or look at the blocks before."),
     "energy": Listed("qsearch.cli.energy:energy", "Print the energy of one inference, layer by layer."),
+    "quantize": Listed("qsearch.cli.quantize:quantize", "Apply a plan to a model, without a search."),
     "verify": Listed("qsearch.cli.verify:verify", "Check that every weight is on its quantizer's grid."),
     "export": Listed("qsearch.cli.export:export", "Write a quantized model for hardware, bit for bit."),
     "trials": Listed("qsearch.cli.trials:trials", "Show the trials of a run."),
     "best": Listed("qsearch.cli.best:best", "Show the best model of a run, and its plan."),
     "compare": Listed("qsearch.cli.compare:compare_runs", "Put runs side by side."),
     "list": Listed("qsearch.cli.list:list_names", "Show the names that a configuration can use."),
+    "schema": Listed("qsearch.cli.schema:schema", "Print the JSON Schema of a configuration."),
     "doctor": Listed("qsearch.cli.doctor:doctor", "Look whether qsearch can run here, and what is missing."),
     "completion": Listed("qsearch.cli.completion:completion", "Print what makes a shell complete qsearch's commands."),
 }

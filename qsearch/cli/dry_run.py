@@ -6,14 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from qsearch.cli.output import say
-from qsearch.errors import ConfigError
 from qsearch.exit_codes import ExitCode
-from qsearch.report.units import cost, duration
 from qsearch.startup import quiet_start
 
 if TYPE_CHECKING:
     from qsearch.config import LoadedConfig
-    from qsearch.runner.prepared import Prepared
 
 
 def rehearsed(loaded: LoadedConfig, resume: bool) -> int:
@@ -23,71 +20,21 @@ def rehearsed(loaded: LoadedConfig, resume: bool) -> int:
         resume: whether it is to go on with the run in its folder.
 
     Raises:
-        QsearchError: what the run would end with.
+        QsearchError: what the run would end with before its first training.
     """
-    from qsearch.cli.check import what_is_read
+    from qsearch.cli.check import what_is_touched
+    from qsearch.cli.outlook import show
 
-    problems = what_is_read(loaded)
-    if problems:
-        raise ConfigError("\n".join(problems))
     where = [*_folder(loaded, resume), *_files(loaded)]  # told before the model and the data are read
-    for line in (*_facts(loaded), *where):
+    what_is_touched(loaded)
+    with quiet_start():
+        from qsearch.runner.outlook import outlook
+
+    show(outlook(loaded))
+    for line in where:
         say(line)
     say("nothing was trained or written: --dry-run")
     return ExitCode.DONE
-
-
-def _facts(loaded: LoadedConfig) -> Iterator[str]:
-    """Data, model, costs, space, stages and trials, a line each.
-
-    Raises:
-        QsearchError: what a run would end with before its first training.
-    """
-    with quiet_start():
-        from qsearch.runner.experiment import read_experiment
-        from qsearch.runner.feasible import check_budget
-        from qsearch.runner.placed import placed
-        from qsearch.runner.prepared import prepared
-        from qsearch.runner.rehearsal import rehearse
-
-    with placed(loaded):
-        experiment = read_experiment(loaded)
-        ready = prepared(experiment)
-        check_budget(experiment, ready.schedule.space)
-        remarks = rehearse(experiment, ready.data, ready.recipe, ready.schedule)
-    data, config = ready.data, loaded.config
-    yield f"data set {config.dataset.origin}: {data.train.samples} samples to train, {data.test.samples} to test, " + (
-        "selected on the test set" if config.dataset.validation == "test" else f"{data.selection.samples} to select on"
-    )
-    yield f"model {config.model.origin}: {len(experiment.graph.nodes)} calls of layers"
-    yield f"the reference costs {cost(experiment.reference.total, experiment.costs.unit)}"
-    space = ready.schedule.space
-    yield f"space: {len(space.dimensions)} choices, {_count(space.size)} combinations"
-    yield from experiment.unsearched
-    yield from _stages(ready)
-    for line in (*experiment.remarks, *remarks):
-        yield f"note: {line}"
-
-
-def _stages(ready: Prepared) -> Iterator[str]:
-    from qsearch.search.modes import workload
-
-    run, final = ready.experiment.loaded.config.run, ready.experiment.loaded.config.final_training
-    reference = ready.experiment.loaded.config.reference
-    yield f"training of the reference: {reference.epochs} epochs in batches of {reference.batch_size}"
-    for stage, size in zip(ready.schedule.stages, ready.schedule.sizes, strict=True):
-        where = "" if stage.block is None else f" of block {stage.block.pattern}"
-        trials, epochs = workload(run, stage.trials)
-        yield f"search{where}, {run.mode}: {trials} trials, {epochs} epochs in all, of {_count(size)} combinations"
-    for name, limit in (("time_limit", run.time_limit), ("trial_timeout", run.trial_timeout)):
-        if limit is not None:
-            yield f"run.{name}: {duration(limit)}"
-    if final is not None:
-        yield f"final training: {final.epochs} epochs"
-
-
-def _count(number: int) -> str:
-    return f"{number:,}" if number < 1_000_000_000 else f"{float(number):.2e}" if number < 10**300 else "over 1e300"
 
 
 def _folder(loaded: LoadedConfig, resume: bool) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Discriminator, PlainValidator, Tag, model_validator
+from pydantic import Discriminator, Field, PlainValidator, Tag, model_validator
 
 from qsearch.config import bounds
 from qsearch.config.fields import ImportPath, Side
@@ -21,6 +21,9 @@ def _shift(value: Any) -> float | int:
     )
 
 
+_WrittenShift = Annotated[float, Field(gt=0, lt=1)] | Side
+
+
 class AugmentConfig(Section):
     """Random moves of images, drawn for each sample anew; what comes in at the border repeats the border.
 
@@ -31,7 +34,7 @@ class AugmentConfig(Section):
     """
 
     flip: Literal["horizontal", "vertical", "both"] | None = None
-    shift: Annotated[float | int, PlainValidator(_shift)] | None = None
+    shift: Annotated[float | int, PlainValidator(_shift, json_schema_input_type=_WrittenShift)] | None = None
     crop: Side | None = None
 
     @model_validator(mode="after")

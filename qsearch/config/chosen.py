@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import PlainSerializer, PlainValidator
+from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from qsearch.config import bounds
+from qsearch.config.chosen_schema import losses_schema, metric_schema
 from qsearch.config.fields import PlacedError, is_import_path, one_of
 from qsearch.config.keras_options import (
     AXES,
@@ -236,7 +237,13 @@ def _plain(value: Any) -> Any:
     return value.plain if isinstance(value, Chosen) else value
 
 
+_WrittenLosses = Annotated[Any, WithJsonSchema(losses_schema(LOSSES, LOSS_CLASSES))]
+_WrittenMetric = Annotated[Any, WithJsonSchema(metric_schema(METRICS, METRIC_CLASSES))]
 Losses: TypeAlias = Annotated[
-    Chosen | Mapping[str, Chosen], PlainValidator(_loss), PlainSerializer(_plain, return_type=Any)
+    Chosen | Mapping[str, Chosen],
+    PlainValidator(_loss, json_schema_input_type=_WrittenLosses),
+    PlainSerializer(_plain, return_type=Any),
 ]
-Metric: TypeAlias = Annotated[Chosen, PlainValidator(_metric), PlainSerializer(_plain, return_type=Any)]
+Metric: TypeAlias = Annotated[
+    Chosen, PlainValidator(_metric, json_schema_input_type=_WrittenMetric), PlainSerializer(_plain, return_type=Any)
+]

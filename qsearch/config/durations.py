@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from qsearch.config import bounds
+from qsearch.config.fields import Above0, spelt
 from qsearch.errors import did_you_mean, shown
 
 _SECONDS = {"d": 86_400.0, "h": 3_600.0, "min": 60.0, "s": 1.0}
@@ -49,7 +50,10 @@ def _of_text(text: str) -> float | None:
     return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else None
 
 
-Duration = Annotated[float, BeforeValidator(seconds_of)]
+Duration = Annotated[
+    float,
+    BeforeValidator(seconds_of, json_schema_input_type=Above0 | spelt(pattern=rf"^\s*(?:{_PART})+$")),
+]
 """Seconds."""
 
 

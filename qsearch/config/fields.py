@@ -6,7 +6,16 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, PlainValidator, Strict
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainValidator,
+    Strict,
+)
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from qsearch.config import bounds
@@ -39,6 +48,8 @@ NotNegative = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False), InFlo
 Factor = Annotated[float, Strict(), Field(ge=0, le=bounds.FACTOR, allow_inf_nan=False), InFloat32]
 Bool = Annotated[bool, Strict()]
 Text = Annotated[str, Strict(), Field(min_length=1)]
+Above0 = Annotated[float, Field(gt=0)]
+"""As the JSON Schema has what a validator of its own holds against more."""
 
 
 class PlacedError(ValueError):
@@ -73,6 +84,23 @@ def one_of(allowed: Sequence[str]) -> Callable[[Any], str]:
     return check
 
 
+def named(allowed: Sequence[str], check: Callable[[Any], str] | None = None, any_case: bool = False) -> BeforeValidator:
+    """The validator of a field that is one of these names, as the JSON Schema says it too.
+
+    Args:
+        check: in place of `one_of`.
+        any_case: it takes names in any case; the schema leaves those with a capital to it.
+    """
+    names = spelt(enum=list(allowed))
+    written = names | spelt(pattern="[A-Z]") if any_case else names
+    return BeforeValidator(check or one_of(allowed), json_schema_input_type=written)
+
+
+def spelt(**schema: Any) -> Any:
+    """A text as the JSON Schema describes it, for what a validator reads of a file: `spelt(pattern="%$")`."""
+    return Annotated[str, Field(json_schema_extra=schema)]
+
+
 def _auto_or_bool(value: Any) -> Any:
     if value == "auto" or isinstance(value, bool):
         return value
@@ -86,12 +114,19 @@ def _auto_or_count(value: Any) -> Any:
     raise ValueError(f"found {shown(value)}, allowed: auto, or a whole number from 1 to {bounds.COUNT:,}")
 
 
-AutoOrBool = Annotated[Literal["auto"] | bool, PlainValidator(_auto_or_bool)]
+AutoOrBool = Annotated[
+    Literal["auto"] | bool, PlainValidator(_auto_or_bool, json_schema_input_type=Literal["auto"] | bool)
+]
 """A switch that may be left to qsearch."""
-AutoOrCount = Annotated[Literal["auto"] | int, PlainValidator(_auto_or_count)]
+AutoOrCount = Annotated[
+    Literal["auto"] | int, PlainValidator(_auto_or_count, json_schema_input_type=Literal["auto"] | Count)
+]
 
 
 _IMPORT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+IMPORT_PATTERN = f"^{_IMPORT.pattern}$"
 
 
 def is_import_path(value: Any) -> bool:
@@ -105,7 +140,7 @@ def _import_path(value: Any) -> str:
     return str(value)
 
 
-ImportPath = Annotated[str, BeforeValidator(_import_path)]
+ImportPath = Annotated[str, BeforeValidator(_import_path, json_schema_input_type=spelt(pattern=IMPORT_PATTERN))]
 
 
 def _pair(value: Any) -> Any:
@@ -118,6 +153,15 @@ def _pair(value: Any) -> Any:
 
 
 AsPair = BeforeValidator(_pair)
+
+
+class OrOne:
+    """The JSON Schema of such a pair: two values, or one for both."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        pair = handler(schema)
+        return {"anyOf": [pair["prefixItems"][0], pair]}
 
 
 def _few(value: Any) -> Any:
@@ -161,6 +205,17 @@ AsNamed = BeforeValidator(_named)
 """Of a section with a name and options: a bare name is one without options."""
 
 
+class OrName:
+    """The JSON Schema of such a section: the section, or the name alone, as the section's own key has it."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        section = handler(schema)
+        name = handler.resolve_ref_schema(section)["properties"]["name"]
+        known = {key: value for key, value in name.items() if key in ("type", "enum", "anyOf")}
+        return {"anyOf": [known, section]}
+
+
 class _QuantizerField:
     """Quantizer strings are checked by the grammar, and written back as strings."""
 
@@ -169,6 +224,10 @@ class _QuantizerField:
         return core_schema.no_info_plain_validator_function(
             _quantizer, serialization=core_schema.plain_serializer_function_ser_schema(str)
         )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "minLength": 1}
 
 
 Quantizer = Annotated[QuantizerSpec, _QuantizerField]
@@ -184,7 +243,7 @@ def picojoules(value: Any) -> float:
     """
     energy = value
     if isinstance(value, str):
-        match = re.fullmatch(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([pnuµm]?[jJ])\s*", value)
+        match = re.fullmatch(_ENERGY, value)
         try:
             energy = float(match[1]) * _PJ[match[2].lower()] if match else None
         except ValueError:
@@ -194,22 +253,30 @@ def picojoules(value: Any) -> float:
     return float(energy)
 
 
-Energy = Annotated[float, BeforeValidator(picojoules)]
+_ENERGY = r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([pnuµm]?[jJ])\s*"
+Energy = Annotated[float, BeforeValidator(picojoules, json_schema_input_type=Above0 | spelt(pattern=f"^{_ENERGY}$"))]
+
+
+_PERCENT = r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*%\s*"
 
 
 def _part(value: Any, of: str) -> float:
     """A fraction, or a percentage such as "1%"."""
     part = value
     if isinstance(value, str):
-        match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*%\s*", value)
+        match = re.fullmatch(_PERCENT, value)
         part = float(match[1]) / 100 if match else None
     if isinstance(part, bool) or not isinstance(part, int | float) or not 0 <= part < 1:
         raise ValueError(f"found {shown(value)}, expected a part{of}: '1%' or 0.01, below 100%")
     return float(part)
 
 
-Share = Annotated[float, BeforeValidator(lambda value: _part(value, " of the reference's metric"))]
-Fraction = Annotated[float, BeforeValidator(lambda value: _part(value, ""))]
+_Written = Annotated[float, Field(ge=0, lt=1)] | spelt(pattern=f"^{_PERCENT}$")
+Share = Annotated[
+    float,
+    BeforeValidator(lambda value: _part(value, " of the reference's metric"), json_schema_input_type=_Written),
+]
+Fraction = Annotated[float, BeforeValidator(lambda value: _part(value, ""), json_schema_input_type=_Written)]
 """A part of something that the key names."""
 Decay = Annotated[float, Strict(), Field(ge=0, lt=1, allow_inf_nan=False), InFloat32]
 """How much of an average is kept from one step to the next: all of it would never change."""

@@ -9,15 +9,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 from qsearch.config import bounds
-from qsearch.config.fields import AsPair, Bool, Count, MemoryBits, Real, Text, one_of
+from qsearch.config.fields import AsPair, Bool, Count, MemoryBits, OrOne, Real, Text, named
 from qsearch.config.names import BITS_CLASSES, MEMORIES, NUMBER_TYPES, PROCESSES
 from qsearch.config.section import Section
 from qsearch.errors import ConfigError, shown
 from qsearch.quantizers.sense import MOST_PRICED, senseless
 from qsearch.quantizers.spec import parse
 
-Memory = Annotated[Literal["fixed", "sram", "dram"], BeforeValidator(one_of(MEMORIES))]
-NumberType = Annotated[Text, BeforeValidator(one_of(NUMBER_TYPES))]
+Memory = Annotated[Literal["fixed", "sram", "dram"], named(MEMORIES)]
+NumberType = Annotated[Text, named(NUMBER_TYPES)]
 
 
 def _source(value: str) -> str:
@@ -63,7 +63,7 @@ class Forgiveness(Section):
     """Of a model that has Q layers from the start: what their own quantizers cost, or the same network without any."""
 
 
-ProcessName = Annotated[Text, BeforeValidator(one_of(PROCESSES))]
+ProcessName = Annotated[Text, named(PROCESSES)]
 Picojoules = Annotated[float, Strict(), Field(ge=0, le=bounds.PICOJOULES, allow_inf_nan=False)]
 
 
@@ -102,7 +102,8 @@ def _widths(value: Any) -> Any:
     return {_WIDTHS.get(key, key): energy for key, energy in value.items()}
 
 
-Widths = Annotated[dict[Literal[16, 32], Picojoules], BeforeValidator(_widths)]
+_WrittenWidths = dict[Literal["16", "32"], Picojoules]
+Widths = Annotated[dict[Literal[16, 32], Picojoules], BeforeValidator(_widths, json_schema_input_type=_WrittenWidths)]
 
 
 class OwnProcess(Section):
@@ -124,12 +125,13 @@ class EnergyParams(Forgiveness):
 
     process: ProcessName = "horowitz"
     own_process: OwnProcess | None = None
-    parameters_on_memory: Annotated[tuple[Memory, Memory], AsPair] = ("fixed", "fixed")
-    activations_on_memory: Annotated[tuple[Memory, Memory], AsPair] = ("dram", "dram")
-    rd_wr_on_io: Annotated[tuple[Bool, Bool], AsPair] = (True, True)
-    min_sram_size: Annotated[tuple[MemoryBits, MemoryBits], AsPair] = (0, 0)
+    parameters_on_memory: Annotated[tuple[Memory, Memory], AsPair, OrOne] = ("fixed", "fixed")
+    activations_on_memory: Annotated[tuple[Memory, Memory], AsPair, OrOne] = ("dram", "dram")
+    rd_wr_on_io: Annotated[tuple[Bool, Bool], AsPair, OrOne] = (True, True)
+    min_sram_size: Annotated[tuple[MemoryBits, MemoryBits], AsPair, OrOne] = (0, 0)
     source_quantizers: Annotated[
-        tuple[Annotated[Text, AfterValidator(_source)], ...] | None, BeforeValidator(_listed)
+        tuple[Annotated[Text, AfterValidator(_source)], ...] | None,
+        BeforeValidator(_listed, json_schema_input_type=Text | Annotated[list[Text], Field(min_length=1)] | None),
     ] = None
     reference_internal: NumberType = "fp32"
     reference_accumulator: NumberType = "fp32"
@@ -139,6 +141,8 @@ class EnergyParams(Forgiveness):
 
 
 class EnergyGoalConfig(Section):
+    """Save energy."""
+
     type: Literal["energy"]
     params: EnergyParams = EnergyParams()
 
@@ -150,15 +154,19 @@ _EVERYTHING: Mapping[str, tuple[Counted, ...]] = {"default": ("parameters", "act
 
 
 class BitsParams(Forgiveness):
+    """Which bits count, and what a saving is worth."""
+
     input_bits: Count = 8
     output_bits: Count = 8
     ref_bits: Count = 8
-    config: dict[Annotated[str, BeforeValidator(one_of(BITS_CLASSES))], tuple[Counted, ...]] = Field(
+    config: dict[Annotated[str, named(BITS_CLASSES)], tuple[Counted, ...]] = Field(
         default_factory=lambda: dict(_EVERYTHING)
     )
 
 
 class BitsGoalConfig(Section):
+    """Save bits."""
+
     type: Literal["bits"]
     params: BitsParams = BitsParams()
 

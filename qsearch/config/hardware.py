@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
-
-from qsearch.config.fields import AsNamed, Text, one_of
+from qsearch.config.fields import AsNamed, OrName, Text, named, one_of
 from qsearch.config.names import TARGET_ALIASES, TARGETS
 from qsearch.config.section import Section
 
@@ -19,7 +17,7 @@ def _target(value: Any) -> str:
 class TargetConfig(Section):
     """A form in which models leave for hardware, with its options; norms: None for what suits it."""
 
-    name: Annotated[Text, BeforeValidator(_target)]
+    name: Annotated[Text, named((*TARGETS, *TARGET_ALIASES), _target)]
     options: Mapping[str, Any] = {}
     norms: Literal["scale", "thresholds"] | None = None
 
@@ -34,5 +32,5 @@ class ExportConfig(TargetConfig):
     softmax: Literal["drop", "keep"] = "drop"
 
 
-Target = Annotated[TargetConfig, AsNamed]
-Export = Annotated[ExportConfig, AsNamed]
+Target = Annotated[TargetConfig, AsNamed, OrName]
+Export = Annotated[ExportConfig, AsNamed, OrName]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Tag, field_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from qsearch.config.fields import Count, Few, PlacedError, Quantizer, Whole
 from qsearch.config.names import LIMIT_CLASSES
@@ -119,7 +119,8 @@ def _entry(value: Any) -> Any:
     return value
 
 
-Entry = Annotated[tuple[Limit, ...], BeforeValidator(_entry)]
+_WrittenEntry = Whole | Annotated[list[Limit], Field(max_length=3)]
+Entry = Annotated[tuple[Limit, ...], BeforeValidator(_entry, json_schema_input_type=_WrittenEntry)]
 Limits = dict[str, Entry]
 
 DEFAULT = "default"

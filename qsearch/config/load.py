@@ -21,9 +21,9 @@ from qsearch.config.yaml_reader import Dumper
 from qsearch.config.yaml_source import Path, Problem, Source
 from qsearch.errors import ConfigError, shown
 
-_MOVED = ("goal", "quantization_config", "limit")
+MOVED = ("goal", "quantization_config", "limit")
 """AutoQKeras' run_config holds these; in a file they stand beside `run:`."""
-_SUNK = ("budget", "max_drop")
+SUNK = ("budget", "max_drop")
 """May stand beside `run:` too."""
 
 
@@ -105,9 +105,9 @@ def _unknown(problems: Sequence[Problem], told: Sequence[Problem]) -> list[Probl
 
 def _settled(path: Path) -> Path:
     """Where `_lift` and `_sink` leave what stands at a path."""
-    if path[:1] == ("run",) and len(path) > 1 and path[1] in _MOVED:
+    if path[:1] == ("run",) and len(path) > 1 and path[1] in MOVED:
         return path[1:]
-    return ("run", *path) if path and path[0] in _SUNK else path
+    return ("run", *path) if path and path[0] in SUNK else path
 
 
 _LIMITS: TypeAdapter[Limits] = TypeAdapter(Limits)
@@ -125,12 +125,12 @@ def _check_across(source: Source) -> list[Problem]:
 
 def _lift(source: Source, problems: list[Problem]) -> Source:
     """Move `run.goal` and its like to where the schema has them."""
-    return _moved(source, problems, _MOVED, ("run",), ())
+    return _moved(source, problems, MOVED, ("run",), ())
 
 
 def _sink(source: Source, problems: list[Problem]) -> Source:
     """Move constraints that stand beside `run:` into it."""
-    return _moved(source, problems, _SUNK, (), ("run",))
+    return _moved(source, problems, SUNK, (), ("run",))
 
 
 def _moved(source: Source, problems: list[Problem], names: Sequence[str], here: Path, there: Path) -> Source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, Strict, model_validator
+from pydantic import Field, Strict, model_validator
 
 from qsearch.config import bounds
 from qsearch.config.fields import (
@@ -14,11 +14,13 @@ from qsearch.config.fields import (
     Decay,
     Momentum,
     NotNegative,
+    OrName,
     PlacedError,
     Positive,
     Real,
     Text,
     is_import_path,
+    named,
     one_of,
 )
 from qsearch.config.names import OPTIMIZERS
@@ -40,7 +42,7 @@ def _name(value: Any) -> str:
 class OptimizerConfig(Section):
     """One of Keras' optimizers; options that are None have its defaults."""
 
-    name: Annotated[Text, BeforeValidator(_name)] = "adam"
+    name: Annotated[Text, named((*OPTIMIZERS,), _name, any_case=True)] = "adam"
     learning_rate: Positive = 0.001
     weight_decay: NotNegative | None = None
     clipnorm: Positive | None = None
@@ -90,4 +92,4 @@ class OptimizerConfig(Section):
         return self.model_dump(exclude={"name"}, exclude_none=True)
 
 
-Optimizer = Annotated[OptimizerConfig, AsNamed]
+Optimizer = Annotated[OptimizerConfig, AsNamed, OrName]

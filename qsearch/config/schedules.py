@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Self, TypeAlias
 
-from pydantic import BeforeValidator, PlainSerializer, model_validator
+from pydantic import PlainSerializer, model_validator
 
 from qsearch.config.fields import (
     AsNamed,
@@ -13,11 +13,12 @@ from qsearch.config.fields import (
     Count,
     Fraction,
     NotNegative,
+    OrName,
     PlacedError,
     Positive,
     Text,
     Whole,
-    one_of,
+    named,
 )
 from qsearch.config.section import Section
 from qsearch.errors import did_you_mean, shown
@@ -44,7 +45,7 @@ class ScheduleConfig(Section):
         factor: of reduce_on_plateau, what the rate is multiplied by after `patience` epochs without a lower val_loss.
     """
 
-    name: Annotated[Text, BeforeValidator(one_of(tuple(_OPTIONS)))] = "constant"
+    name: Annotated[Text, named(tuple(_OPTIONS))] = "constant"
     warmup_epochs: Whole | None = None
     alpha: Fraction | None = None
     decay_rate: Positive | None = None
@@ -116,4 +117,4 @@ def _short(value: ScheduleConfig) -> Any:
     )
 
 
-Schedule: TypeAlias = Annotated[ScheduleConfig, AsNamed, PlainSerializer(_short, return_type=Any)]
+Schedule: TypeAlias = Annotated[ScheduleConfig, AsNamed, OrName, PlainSerializer(_short, return_type=Any)]

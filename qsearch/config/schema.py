@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -10,7 +9,6 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
-    PlainValidator,
     Strict,
     Tag,
     field_validator,
@@ -20,6 +18,7 @@ from pydantic import (
 from qsearch.config import bounds
 from qsearch.config.augment import Augment, AugmentConfig
 from qsearch.config.chosen import Chosen, Losses, Metric
+from qsearch.config.class_weight import ClassWeight
 from qsearch.config.durations import Duration
 from qsearch.config.fields import (
     AutoOrBool,
@@ -31,7 +30,6 @@ from qsearch.config.fields import (
     Factor,
     Few,
     ImportPath,
-    Int,
     NotNegative,
     Pattern,
     PlacedError,
@@ -41,10 +39,11 @@ from qsearch.config.fields import (
     Side,
     Text,
     Whole,
-    one_of,
+    named,
 )
 from qsearch.config.goals import BitsGoalConfig, GoalConfig
 from qsearch.config.hardware import Export, Target
+from qsearch.config.layer_indexes import AsIndexes, LayerIndexes
 from qsearch.config.limits import Limits, QuantizationConfig
 from qsearch.config.names import DATASETS, METRICS, MODELS, STRATEGIES
 from qsearch.config.optimizers import Optimizer, OptimizerConfig
@@ -65,15 +64,20 @@ def _fraction(value: Any) -> Any:
     )
 
 
+_WrittenValidation = Literal["test", "given"] | Annotated[float, Field(gt=0, lt=1)]
+
+
 class DatasetConfig(Section):
     """A registry name, or data of the user's own: a file of arrays, or a function that makes them."""
 
-    name: Annotated[Text, BeforeValidator(one_of(DATASETS))] | None = None
+    name: Annotated[Text, named(DATASETS)] | None = None
     npz: Text | None = None
     factory: ImportPath | None = None
     train_samples: Count | None = None
     test_samples: Count | None = None
-    validation: Annotated[Literal["test", "given"] | float, BeforeValidator(_fraction)] = "test"
+    validation: Annotated[
+        Literal["test", "given"] | float, BeforeValidator(_fraction, json_schema_input_type=_WrittenValidation)
+    ] = "test"
     augment: Augment | None = None
 
     @model_validator(mode="after")
@@ -110,10 +114,17 @@ Filters = Annotated[
 ]
 
 
+def _no_number(value: Any) -> Any:
+    """0 is False to Python, and not to whoever reads the file again."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"found {shown(value)}, allowed: false, none, dsp, mobilenet")
+    return value
+
+
 class ModelConfig(Section):
     """A registry name, with options of its network to change, a model file, or a function that builds one."""
 
-    name: Annotated[Text, BeforeValidator(one_of(MODELS))] | None = None
+    name: Annotated[Text, named(MODELS)] | None = None
     path: Text | None = None
     weights: Text | None = None
     factory: ImportPath | None = None
@@ -126,9 +137,7 @@ class ModelConfig(Section):
     with_batchnorm: Bool | None = None
     kernel_initializer: Text | None = None
     bias_initializer: Text | None = None
-    use_separable: Annotated[
-        Literal[False, "none", "dsp", "mobilenet"] | None, BeforeValidator(lambda value: value)
-    ] = None
+    use_separable: Annotated[Literal[False, "none", "dsp", "mobilenet"] | None, BeforeValidator(_no_number)] = None
     use_xnornet_trick: Bool | None = None
     all_conv: Bool | None = None
 
@@ -156,31 +165,6 @@ class ModelConfig(Section):
         return str(self.name or self.path or self.factory)
 
 
-def _is_class_number(key: Any) -> bool:
-    return re.fullmatch(r"[0-9]{1,9}", str(key)) is not None and int(key) < bounds.SIDE
-
-
-def _class_weight(value: Any) -> Any:
-    if value is None or value == "balanced":
-        return value
-    kinds = isinstance(value, Mapping) and all(_is_class_number(key) for key in value)
-    if (
-        kinds
-        and value
-        and all(type(weight) in (int, float) and 0 <= weight <= bounds.FACTOR for weight in value.values())
-    ):
-        weights: dict[int, float] = {}
-        for key, weight in value.items():
-            if int(key) in weights:
-                raise ValueError(f"found class {int(key)} twice: {shown(value)}")
-            weights[int(key)] = float(weight)
-        return weights
-    raise ValueError(
-        f"found {shown(value)}, expected 'balanced' or a weight >= 0 for each class: {{0: 1.0, 1: 5.0}}, none above "
-        f"{bounds.FACTOR:g}"
-    )
-
-
 class ReferenceConfig(Section):
     """How the reference is compiled and trained; trials use the same optimizer, loss and metrics.
 
@@ -193,7 +177,7 @@ class ReferenceConfig(Section):
     loss_weights: Mapping[str, NotNegative] | None = None
     metrics: tuple[Metric, ...] = (Chosen("acc"),)
     direction: Literal["max", "min"] | None = None
-    class_weight: Annotated[Any, PlainValidator(_class_weight)] = None
+    class_weight: ClassWeight = None
     """"balanced", or a mapping of class numbers to weights."""
     epochs: Whole = 10
     batch_size: Count = 32
@@ -223,31 +207,6 @@ class ReferenceConfig(Section):
     def _time_to_warm_up(self) -> Self:
         check_warmup(self.learning_rate_schedule, self.epochs)
         return self
-
-
-class IndexRange(Section):
-    """`range(start, stop)` over the model's layers; a negative end counts from the last layer."""
-
-    start: Int = 0
-    stop: Int | None = None
-
-
-_RANGE = r"range\(\s*(-?[0-9]{1,15})\s*,\s*(-?[0-9]{1,15})\s*\)"
-
-
-def _indexes(value: Any) -> Any:
-    match = re.fullmatch(_RANGE, value) if isinstance(value, str) else None
-    if match:
-        return {"start": int(match[1]), "stop": int(match[2])}
-    if isinstance(value, dict | list | tuple | IndexRange) or value is None:
-        return value
-    raise ValueError(f"found {shown(value)}, expected a list of indexes or {{start: 1, stop: -1}}")
-
-
-LayerIndexes = Annotated[
-    Annotated[IndexRange, Tag("range")] | Annotated[tuple[Int, ...], Tag("list")],
-    Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "range"),
-]
 
 
 class BudgetConfig(Section):
@@ -283,7 +242,7 @@ class RunConfig(Section):
 
     output_dir: Text | None = None
     overwrite: Bool = True
-    mode: Annotated[Text, BeforeValidator(one_of(MODES))] = "random"
+    mode: Annotated[Text, named(MODES)] = "random"
     seed: Seed = 0
     max_trials: Count = 10
     epochs: Count = 10
@@ -316,8 +275,8 @@ class RunConfig(Section):
     fold_batch_norm: Bool = False
     tune_filters: Literal["layer", "block", "none"] = "none"
     tune_filters_exceptions: Pattern | None = None
-    layer_indexes: Annotated[LayerIndexes | None, BeforeValidator(_indexes)] = None
-    distribution_strategy: Annotated[Text, BeforeValidator(one_of(STRATEGIES))] = "auto"
+    layer_indexes: Annotated[LayerIndexes | None, AsIndexes] = None
+    distribution_strategy: Annotated[Text, named(STRATEGIES)] = "auto"
     blocks: Annotated[tuple[Pattern, ...], Few] | None = None
     schedule_block: Literal["sequential", "cost"] = "sequential"
     min_trials_per_block: Count = 10
@@ -365,6 +324,8 @@ class FinalTrainingConfig(Section):
 
 
 class Config(Section):
+    """A run, in one file."""
+
     dataset: DatasetConfig
     model: ModelConfig
     reference: ReferenceConfig = ReferenceConfig()

@@ -17,17 +17,18 @@ from qsearch.errors import ConfigError, did_you_mean
 from qsearch.paths import expanded
 
 _LISTED = 10
+_STDIN = Path("/dev/stdin")
 _MOST_BYTES = 4 * bounds.FILE_CHARACTERS + 4
 """A character takes up to four bytes."""
 
 
 def read_source(path: Path) -> Source:
-    """Read a YAML file, or the shipped configuration of that name.
+    """Read a YAML file, or the shipped configuration of that name; - is the standard input.
 
     Raises:
         ConfigError: the file is missing, unreadable, no text, or not YAML.
     """
-    path = shipped_or(path)
+    path = _STDIN if str(path) == "-" else shipped_or(path)
     name, path = str(path), expanded(path)
     try:
         data = _read(path)
@@ -50,18 +51,19 @@ def _read(path: Path) -> bytes:
     # Not blocking, as nobody may ever write to a pipe.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        return b"".join(_parts(path, descriptor, stat.S_ISFIFO(mode)))
+        # A pipe of the shell's ends with the command that writes to it, however long that takes.
+        return b"".join(_parts(path, descriptor, stat.S_ISFIFO(mode) and path != _STDIN))
     finally:
         os.close(descriptor)
 
 
-def _parts(path: Path, descriptor: int, pipe: bool) -> Iterator[bytes]:
+def _parts(path: Path, descriptor: int, limited: bool) -> Iterator[bytes]:
     """What is read, part by part, as pipes and some files give only a few bytes at a time."""
     waiting = select.poll()
     waiting.register(descriptor, select.POLLIN)
     left = _MOST_BYTES + 1
     while left > 0:
-        if pipe and not waiting.poll(bounds.PIPE_SECONDS * 1000):
+        if not waiting.poll(bounds.PIPE_SECONDS * 1000 if limited else None):
             raise ConfigError(
                 f"{path}: is a pipe from which nothing came for {bounds.PIPE_SECONDS:g} seconds; name a file"
             )

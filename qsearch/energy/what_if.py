@@ -16,7 +16,7 @@ from qsearch.quantizers.sense import MOST_PRICED, senseless
 from qsearch.quantizers.shapes import misfit
 from qsearch.quantizers.spec import parse
 
-_FILTERS = "filters"
+FILTERS = "filters"
 
 
 def with_changes(
@@ -43,7 +43,7 @@ def with_changes(
             raise ConfigError(
                 f"--what-if {shown(text)}: {graph.name} has no layer {shown(name)}{did_you_mean(name, nodes)}"
             )
-        allowed = _parts(nodes[name])
+        allowed = parts_of(nodes[name])
         if part not in allowed:
             found = f"allowed: {', '.join(allowed)}" if allowed else "it has nothing to quantize"
             raise ConfigError(
@@ -51,7 +51,7 @@ def with_changes(
             )
         if made.setdefault((name, part), text) != text:
             raise ConfigError(f"--what-if {shown(text)}: {name}.{part} is changed already: {shown(made[name, part])}")
-        if part == _FILTERS:
+        if part == FILTERS:
             filters[name] = LayerPlan(filters=_number(value.strip(), text))
         else:
             layers[name] = _changed(layers.get(name, LayerPlan()), part, value.strip(), text)
@@ -89,8 +89,8 @@ def _changed(layer: LayerPlan, part: str, value: str, text: str) -> LayerPlan:
     return replace(layer, quantizers={**layer.quantizers, Role(part): spec})
 
 
-def _parts(node: Node) -> list[str]:
-    """What of a layer can be changed."""
+def parts_of(node: Node) -> list[str]:
+    """What of a layer can be quantized, by role, and `filters` where it has a width of its own."""
     operation = node.operation
     if isinstance(operation, ops.Input | ops.Idle | ops.DataMover):
         return []
@@ -104,4 +104,4 @@ def _parts(node: Node) -> list[str]:
     if isinstance(operation, ops.Recurrent):
         roles += [Role.STATE.value, Role.RECURRENT_ACTIVATION.value]
     roles += [Role.ACTIVATION.value, Role.OUTPUT.value]
-    return [*roles, _FILTERS] if ops.width_of(operation) is not None else roles
+    return [*roles, FILTERS] if ops.width_of(operation) is not None else roles

@@ -1,15 +1,16 @@
-"""Can a budget be met at all? Costs are known without training."""
+"""What the plans of a space cost, without training: can a budget be met, and what are the cheapest and the dearest."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from qsearch.blocks.lookahead import cost_in
 from qsearch.goal.price import Constraints, Price
 from qsearch.runner.experiment import Experiment
-from qsearch.search.cheapest import cheapest
+from qsearch.search.cheapest import cheapest, dearest
 from qsearch.search.space import Choice, SearchSpace, Values
 
 _ALL = 2_000
@@ -50,6 +51,31 @@ def check_budget(experiment: Experiment, space: SearchSpace) -> None:
     raise loaded.error(
         ("run", "budget"), "no candidate keeps to energy and cost at once; raise one of them, or leave it out"
     )
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """The cheapest and the dearest plan of a space.
+
+    Attributes:
+        exact: whether every plan was looked at; of a large space they are what turning one choice after the other
+            comes to, from several starts.
+    """
+
+    cheapest: Values
+    dearest: Values
+    exact: bool
+
+
+def extremes(experiment: Experiment, space: SearchSpace) -> Extremes | None:
+    """The cheapest and the dearest plan; None where no widths fit together."""
+    cost = cost_in(space, experiment.costs)
+    cheap = list(_cheap(experiment, space))
+    exact = space.size <= _ALL
+    dear = cheap if exact else [dearest(space, cost, start) for start in _starts(space)]
+    if not cheap:
+        return None
+    return Extremes(min(cheap, key=cost), max((one for one in dear if cost(one) < math.inf), key=cost), exact)
 
 
 def _amount(value: float) -> str:

@@ -114,7 +114,7 @@ def run_loaded(
             observer.stage(line)
         ready = prepared(experiment)
         known = inputs.with_data(ready.data)
-        check_budget(experiment, ready.schedule.space)
+        check_budget(experiment, ready.schedule.reachable)
         remarks = rehearse(experiment, ready.data, ready.recipe, ready.schedule)
         for line in remarks:
             observer.stage(line)

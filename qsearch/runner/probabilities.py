@@ -41,7 +41,7 @@ def disagreement(model: keras.Model, graph: ModelGraph, losses: Mapping[str, Cho
         loss = losses.get(head)
         if loss is None or loss.custom or loss.name not in (*_BINARY, *_CLASSES):
             continue
-        wrong = _wrong(head, loss, numpy.asarray(values, dtype="float64"), _last(model, graph, node))
+        wrong = _wrong(head, loss, numpy.asarray(values, dtype="float64"), last_function(model, graph, node))
         if wrong is not None:
             problems[head] = wrong
     return problems
@@ -82,7 +82,7 @@ def _unbounded(last: Function | None) -> bool:
     return last is not None and (last.is_linear or (last.name == RELU and (last.upper is None or last.upper > 1)))
 
 
-def _last(model: keras.Model, graph: ModelGraph, name: str) -> Function | None:
+def last_function(model: keras.Model, graph: ModelGraph, name: str) -> Function | None:
     """The function that an output ends in; None where that is not certain."""
     nodes = {node.name: node for node in graph.nodes}
     while name in nodes:

@@ -1,4 +1,4 @@
-"""Values by what they cost: the cheapest, and those in the middle."""
+"""Values by what they cost: the cheapest, the dearest, and those in the middle."""
 
 from __future__ import annotations
 
@@ -23,6 +23,18 @@ def cheapest(
             values = options[costs.index(lowest)]
         if not lowest < before:
             return values
+
+
+def dearest(
+    space: SearchSpace, cost: Callable[[Values], float], start: Mapping[str, Choice] | None = None
+) -> dict[str, Choice]:
+    """Each choice in turn the dearest, in the same way; what costs infinitely much cannot be, and is none."""
+
+    def saved(values: Values) -> float:
+        found = cost(values)
+        return -found if found < math.inf else math.inf
+
+    return cheapest(space, saved, start)
 
 
 def middle(space: SearchSpace, cost: Callable[[Values], float]) -> dict[str, Choice]:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from qsearch.config import Config, LoadedConfig
+from qsearch.config.layer_indexes import IndexRange
 from qsearch.config.limits import ACTIVATION, LINEAR, activation_limit, key_for, patterns, weight_limit
 from qsearch.config.names import LIMIT_CLASSES
-from qsearch.config.schema import IndexRange
 from qsearch.config.yaml_source import Path
 from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.graph import operations as ops
@@ -120,7 +120,7 @@ class _Builder:
             if name in self.nodes and name not in self.norms:
                 self._add(self.nodes[name], linear)
         if not self.layers:
-            classes = (_class(self.nodes[name]) for name in self.order if name in self.nodes)
+            classes = (deciding_class(self.nodes[name]) for name in self.order if name in self.nodes)
             classes = (name for name in classes if name in QUANTIZED_CLASSES)
             allowed = ", ".join(dict.fromkeys(classes)) or "none that has a quantized form"
             reasons = {one.reason: f"; {one.layer} ({one.class_name}): {one.reason}" for one in self._matched()}
@@ -198,7 +198,7 @@ class _Builder:
 
     def _obstacle(self, node: Node) -> str | None:
         """Why a layer has no quantized form, or None."""
-        if _class(node) in QUANTIZED_CLASSES:
+        if deciding_class(node) in QUANTIZED_CLASSES:
             return None
         return "no quantized form"
 
@@ -315,7 +315,7 @@ class _Builder:
         )
 
 
-def _class(node: Node) -> str:
+def deciding_class(node: Node) -> str:
     """The class that decides whether a layer has a quantized form: that of what it is or wraps."""
     if ACTIVATION in node.classes:
         return ACTIVATION

@@ -35,7 +35,7 @@ def told(monkeypatch: pytest.MonkeyPatch, probed: Mapping[str, Any], code: int) 
     assert done.exception is None
     assert done.return_value == code
     whole = json.loads(done.output)
-    assert whole["version"] == 1
+    assert whole["schema"] == "qsearch.doctor/1"
     assert whole["can_run"] is (code == 0)
     return {(row["area"], row["name"]): row for row in whole["findings"]}
 

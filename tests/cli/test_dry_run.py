@@ -25,9 +25,10 @@ def test_everything_is_told_and_nothing_is_done(tmp_path: Path) -> None:
     assert done.return_value == 0
     config = load_config(path).config
     text = done.output
-    assert f"data set {config.dataset.origin}: " in text
-    assert "the reference costs " in text
-    assert "search, random: 7 trials, 21 epochs in all, of " in text
+    assert f"data         {config.dataset.origin}: " in text
+    assert "\nreference    " in text
+    assert "\ncheapest     " in text
+    assert "trials       7 at most, 21 epochs in all, mode random" in text
     assert f"writes {tmp_path / 'out'}\n" in text
     assert "trials.jsonl, best/model.keras, best/plan.yaml, models/trial_N/, checkpoints/" in text
     assert [one.name for one in tmp_path.iterdir()] == [path.name]

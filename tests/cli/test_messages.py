@@ -87,14 +87,14 @@ def noise():
     logging.getLogger("somebody").warning("of somebody")
 from qsearch.cli.check import check
 import qsearch.cli.check as room
-whole = room.what_is_read
-def noisy(loaded):
+whole = room.what_is_touched
+def noisy(loaded, aside=False):
     with quiet_start():
         noise()
     logging.getLogger("somebody").warning("of somebody later")
     logging.getLogger("tensorflow").warning("of inner workings")
     return whole(loaded)
-room.what_is_read = noisy
+room.what_is_touched = noisy
 from qsearch.__main__ import main
 main()
 """
@@ -105,7 +105,7 @@ def noisy(tmp_path: Path, *arguments: str) -> tuple[str, str]:
     """What `qsearch check` says while libraries talk: its output, and its standard error."""
     env = {name: value for name, value in os.environ.items() if name not in ("TF_CPP_MIN_LOG_LEVEL", "PYTHONWARNINGS")}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "check", "digits", *arguments],
+        [sys.executable, "-c", PROGRAM, "check", "digits", "--file-only", *arguments],
         env={**env, "PYTHONPATH": str(ROOT)}, cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -114,7 +114,7 @@ def noisy(tmp_path: Path, *arguments: str) -> tuple[str, str]:
 
 def test_libraries_are_heard_where_they_are_asked_for(tmp_path: Path) -> None:
     out, err = noisy(tmp_path, "-v")
-    assert out.endswith("no mistakes found\n")
+    assert out.endswith("no mistakes found in the file alone\n")
     assert all(text in err for text in NOISE)
 
 

@@ -1,0 +1,91 @@
+"""MODEL on the command line: a network's name, a model file, or a function that builds one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qsearch.config.fields import is_import_path
+from qsearch.config.names import MODELS
+from qsearch.config.yaml_reader import parse_source
+from qsearch.errors import ConfigError, did_you_mean, shown
+from qsearch.paths import expanded
+from qsearch.startup import quiet_start
+
+if TYPE_CHECKING:
+    from qsearch.runner.model_choice import ModelChoice
+
+MODEL_ENDINGS = (".keras", ".h5", ".hdf5", ".json")
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of a command that takes such a MODEL; it gets `load_weights`, `custom_objects` and `arguments`."""
+    for option in (
+        click.option(
+            "--argument",
+            "arguments",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="What the function of module:function is called with.",
+        ),
+        click.option(
+            "--custom-object",
+            "custom_objects",
+            multiple=True,
+            metavar="MODULE:CLASS",
+            help="A layer class that the file needs.",
+        ),
+        click.option(
+            "--load-weights", type=click.Path(), metavar="FILE", help="Of a MODEL that is a .json architecture."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def chosen_model(
+    model: str, weights: str | None, custom_objects: tuple[str, ...], arguments: Sequence[str] = ()
+) -> ModelChoice:
+    """What MODEL means; a file of that name comes first.
+
+    Raises:
+        ConfigError: it is none of these, or an option that belongs to another kind.
+    """
+    with quiet_start():
+        from qsearch.runner.model_choice import ModelChoice
+
+    path = expanded(model)
+    options = {"--load-weights": weights is not None, "--custom-object": bool(custom_objects)}
+    called_with = _arguments(arguments)
+    if called_with and (path.exists() or not is_import_path(model)):
+        raise ConfigError(f"--argument: is for module:function, and {model} is none; leave it out")
+    if not path.exists() and (model in MODELS or is_import_path(model)):
+        for option in (name for name, given in options.items() if given):
+            raise ConfigError(f"{option}: is for a model file, and {model} is none; leave it out")
+        named = model in MODELS
+        return ModelChoice(name=model) if named else ModelChoice(factory=model, arguments=called_with)
+    if path.suffix not in MODEL_ENDINGS and not path.exists():
+        raise ConfigError(
+            f"MODEL {shown(model)}: expected a model file (.keras, .h5, .json), module:function, or one of "
+            f"{', '.join(MODELS)}{did_you_mean(model, MODELS)}"
+        )
+    for text in custom_objects:
+        if not is_import_path(text):
+            raise ConfigError(f"--custom-object {shown(text)}: expected MODULE:CLASS, as my_package.layers:MyLayer")
+    return ModelChoice(path=model, weights=weights, custom_objects=custom_objects)
+
+
+def _arguments(texts: Sequence[str]) -> Mapping[str, Any]:
+    """Values are YAML, as in a file."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.isidentifier():
+            raise ConfigError(f"--argument {shown(text)}: expected KEY=VALUE, as width=32")
+        source = parse_source(value.strip() or "null", f"--argument {key}", "found no value")
+        if source.problems:
+            raise ConfigError("\n".join(map(str, source.problems)))
+        found[key] = source.data
+    return found
