@@ -132,7 +132,7 @@ def test_a_budget_counts_only_what_blocks_can_change(tmp_path: Path) -> None:
     ]
     assert least[0] < least[1]
     between = sum(least) / 2
-    with pytest.raises(ConfigError, match="the cheapest candidate takes .*; raise it to"):
+    with pytest.raises(ConfigError, match=r"the cheapest candidate takes .*; raise it to"):
         outlook(load_config(path, [*blocks, f"run.budget={{energy: {between}}}"]))
 
 
