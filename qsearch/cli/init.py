@@ -186,8 +186,8 @@ def _data(given: str | None, seen: Survey, suggestion: str | None, path: Path) -
     if name is None:
         return DataChoice(factory=f"{_module_beside(path)}:load", template=True)
     if name in DATASETS:
-        if not suits(name, seen):
-            shape = DATA_SHAPES[name]
+        shape = DATA_SHAPES.get(name)
+        if shape is not None and not suits(name, seen):
             raise ConfigError(
                 f"--data {name}: has samples of {shape.sample} in {shape.classes} classes, and {seen.name} takes "
                 f"{'; '.join(needed(seen))}"

@@ -13,6 +13,9 @@ from keras import layers
 from qsearch.cli.check import check
 from qsearch.cli.init import init
 from qsearch.config import LoadedConfig, load_config
+from qsearch.config.names import DATASETS
+from qsearch.datasets import load_dataset
+from qsearch.datasets.shapes import DATA_SHAPES
 from qsearch.errors import ConfigError, ModelError, OutputError
 from qsearch.runner.experiment import read_experiment
 
@@ -162,3 +165,9 @@ def test_it_prints_where_it_is_asked_to(tmp_path: Path) -> None:
     config = load_config(tmp_path / "c.yaml").config
     assert config.target is not None and config.target.name == config.export[0].name == "verilog"
     assert "$schema" not in printed
+
+
+def test_shapes_are_told_for_every_data_set() -> None:
+    assert {*DATA_SHAPES} == {*DATASETS}
+    data = load_dataset("digits", 20, 20)
+    assert (data.input_shape, data.num_classes) == (DATA_SHAPES["digits"].sample, DATA_SHAPES["digits"].classes)
