@@ -37,6 +37,7 @@ ROOMS = (
     "blocks",
     "runs",
     "report",
+    "observers",
     "runner",
     "cli",
 )
@@ -59,6 +60,9 @@ NO_TENSORFLOW = (
     "qsearch.blocks.table",
     "qsearch.report.markdown",
     "qsearch.runs.record",
+    "qsearch.observers.notebook",
+    "qsearch.observers.several",
+    "qsearch.cli.progress",
     "qsearch.cli.main",
     "qsearch.cli.verify",
 )

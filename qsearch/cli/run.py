@@ -81,7 +81,7 @@ def search(
         from qsearch.runner.pipeline import run_loaded
 
     with pool(workers, scheduler) as found, observe(plain) as observer:
-        result = run_loaded(loaded, observer, interrupts or Interrupts(), resume, found)
+        result = run_loaded(loaded, [observer], interrupts or Interrupts(), resume, found)
     _show(result.result, result.run_directory)
     if result.result.interrupted:
         say(f"to go on: qsearch resume {shlex.quote(str(result.run_directory))}")
