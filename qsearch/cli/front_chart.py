@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qsearch.report.units import energy
@@ -87,15 +87,14 @@ def chart(dots: Dots, name: str, width: int, height: int, marks: Marks = UNICODE
     lines = [f"{labels.get(row, ''):>{margin}} {marks.up}{''.join(cells)}" for row, cells in enumerate(grid)]
     low, high = energy(math.exp(min(energies))), energy(math.exp(max(energies)))
     ends = low if low == high else f"{low}{high:>{columns - len(low)}}"
-    head = f"{name} against energy: {_legend(marks)}"
-    return [head, *lines, f"{'':>{margin}} {marks.corner}{marks.across * columns}", f"{'':>{margin}}  {ends}"]
-
-
-def _legend(marks: Marks) -> str:
-    pairs: Iterable[tuple[str, str]] = (
-        (marks.trial, "trial"), (marks.front, "front"), (marks.best, "best"), (marks.reference, "reference"),
-    )  # fmt: skip
-    return ", ".join(f"{mark} {what}" for mark, what in pairs)
+    legend = f"{marks.front} front, {marks.best} best, {marks.reference} reference"
+    head = f"{name} against energy: {marks.trial} trial, {legend}"
+    return [
+        head if len(head) <= width else f"{name}/energy: {legend}",
+        *lines,
+        f"{'':>{margin}} {marks.corner}{marks.across * columns}",
+        f"{'':>{margin}}  {ends}",
+    ]
 
 
 def _number(value: float) -> str:

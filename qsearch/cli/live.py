@@ -28,6 +28,7 @@ _LAST = 3
 """Trials that the table has beside the best one."""
 _BAR = 30
 _MOST_CHART = 12
+_NARROW = 60
 _MOST_OPEN = 4
 """Lines of trials that are being trained at the same time."""
 
@@ -164,8 +165,11 @@ class LiveObserver(PlainObserver):
         return [*lines, *(((line, _PLAIN),) for line in self._chart(width, room - len(lines), ascii_only))]
 
     def _bars(self, width: int, ascii_only: bool) -> list[Line]:
-        bars = []
-        if self._trials is not None:
+        bars: list[Line] = []
+        if self._trials is not None and width < _NARROW:  # the counts are wanted whole
+            bars.append(_bar("trials", *self._trials, "", width, ascii_only))
+            bars.append(((self._counts(), _PLAIN),))
+        elif self._trials is not None:
             bars.append(_bar("trials", *self._trials, self._counts(), width, ascii_only))
         if self._epoch is not None:
             bars.append(_bar("epochs", *self._epoch, width, ascii_only))

@@ -6,9 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from qsearch.config.schema import RunConfig
 from qsearch.observers.observer import RunStart
 from qsearch.search.trials import AnyTrial, SkippedTrial, Trial
 
+_ALIKE = 3
+"""So many trials of a length tell how many of their epochs such trials need."""
 _LAST = 30
 """Trials that tell how long the next ones take: a machine has other things to do at other times."""
 
@@ -90,7 +93,7 @@ class TimeLeft:
     def run_started(self, start: RunStart) -> None:
         self._start = start
         for trial in start.known:
-            took = self._counted(trial)
+            took = self._counted(start.config.run, trial)
             if took is not None:
                 self._took.append(took)
 
@@ -102,6 +105,7 @@ class TimeLeft:
             self._alone = None
 
     def trial_started(self, number: int) -> None:
+        self._alone = None
         self._open[number] = _Marks(self.clock())
         self._slots = max(self._slots, len(self._open))
 
@@ -115,7 +119,7 @@ class TimeLeft:
 
     def trial_ended(self, trial: AnyTrial) -> None:
         marks, now = self._open.pop(trial.number, None), self.clock()
-        took = self._counted(trial, marks)
+        took = None if self._start is None else self._counted(self._start.config.run, trial, marks)
         if took is None:
             return
         if self._slots == 1 and self._at is not None:  # with what it took to propose it, and to keep what it came to
@@ -143,15 +147,17 @@ class TimeLeft:
         beside = sum(max(0.0, one.seconds - pace * one.trained) for one in known) / len(known)
         if not self._took:  # what the first one took beside its epochs is mostly the trace, which is done
             beside = 0.0
-        share = sum(one.trained for one in known) / max(1, sum(one.planned for one in known))
         trials, epochs = max(0, start.trials - self._places), max(0, start.epochs - self._planned)
         if start.config.run.search_mode.continues:  # what is skipped takes a place of its own there
             trained = self._trials / max(1, self._seen)
             trials, epochs = round(trials * trained), round(epochs * trained)
-        search = (trials * beside + epochs * share * pace) / self._slots
-        since = 0.0 if self._at is None else self.clock() - self._at
-        under_way = self._alone is not None
-        return (0.0 if under_way else max(0.0, search - since)) + self._tail(start, pace, beside)
+        work = trials * beside + epochs * share_of(known, epochs / max(1, trials)) * pace
+        now = self.clock()
+        spent = sum(now - marks.started for marks in [*self._open.values()])
+        if self._slots == 1 and self._at is not None:
+            spent = max(spent, now - self._at)
+        search = 0.0 if self._alone is not None else max(0.0, work - spent) / self._slots
+        return search + self._tail(start, pace, beside)
 
     def _tail(self, start: RunStart, pace: float, beside: float) -> float:
         """What comes after the search."""
@@ -168,10 +174,9 @@ class TimeLeft:
             trace = beside if self._first is None else max(beside, self._first.seconds - pace * self._first.trained)
         return trace + epochs * (self._reference_pace or pace) + evaluation
 
-    def _counted(self, trial: AnyTrial, marks: _Marks | None = None) -> Took | None:
+    def _counted(self, run: RunConfig, trial: AnyTrial, marks: _Marks | None = None) -> Took | None:
         """What a trial took, where it was trained; counts it."""
-        assert self._start is not None
-        run, proposal = self._start.config.run, trial.proposal
+        proposal = trial.proposal
         last = run.epochs if proposal.epochs is None else proposal.epochs
         planned = (last - proposal.first_epoch) * run.executions_per_trial
         self._seen += 1
@@ -189,6 +194,13 @@ class TimeLeft:
         trained = max(0, seen - proposal.first_epoch) * run.executions_per_trial
         pace = None if marks is None else marks.pace
         return Took(planned=planned, trained=trained, seconds=trial.seconds, pace=pace)
+
+
+def share_of(trials: Sequence[Took], planned: float) -> float:
+    """The part of its epochs that a trial of so many is trained: long ones end early more often than short ones."""
+    alike = [one for one in trials if planned / 2 <= one.planned <= planned * 2]
+    told = alike if len(alike) >= _ALIKE else trials
+    return sum(one.trained for one in told) / max(1, sum(one.planned for one in told))
 
 
 def pace_of(trials: Sequence[Took], reference: float | None = None) -> float:

@@ -22,7 +22,7 @@ def given(observer: Observer | Sequence[Observer] | None) -> Sequence[Observer]:
     if observer is None:
         bar = notebook_observer()
         return () if bar is None else (bar,)
-    return observer if isinstance(observer, Sequence) else (observer,)
+    return observer if isinstance(observer, list | tuple) else (observer,)
 
 
 def observing(loaded: LoadedConfig, observers: Sequence[Observer]) -> Observers:
