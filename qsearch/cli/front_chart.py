@@ -74,10 +74,9 @@ def chart(dots: Dots, name: str, width: int, height: int, marks: Marks = UNICODE
             grid[rows - 1 - row][_place(math.log(point[1]), min(energies), max(energies), columns)] = mark
 
     members = front([Point(metric if dots.maximize else -metric, pj) for metric, pj in dots.trials])
-    for index, trial in enumerate(dots.trials):
-        if index not in members:
-            put(trial, marks.trial)
-    for index in members:
+    for trial in dots.trials:
+        put(trial, marks.trial)
+    for index in members:  # in place of what was put there before
         put(dots.trials[index], marks.front)
     if dots.reference is not None:
         put(dots.reference, marks.reference)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -122,6 +123,24 @@ def test_a_package_that_is_not_there(name: str, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(room, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=rf'{name} needs a package .*: pip install "qsearch\[{name}\]"'):
         made(tmp_path, f"[{name}]")
+
+
+def test_the_observer_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    page = (root / "docs" / "observers.md").read_text(encoding="utf-8")
+    (tmp_path / "documented_observer.py").write_text(page.split("```python\n")[1].split("```")[0], encoding="utf-8")
+    logged: list[Any] = []
+    run = SimpleNamespace(log=lambda facts, step: logged.append((step, facts)), finish=lambda exit_code: None)
+    wandb = ModuleType("wandb")
+    wandb.init = lambda **options: run if json.dumps(options["config"]) else None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    (observer,) = made(tmp_path, '["documented_observer:WeightsAndBiases"]')
+    told = Observers([observer])
+    told.run_started(start(tmp_path))
+    for trial in (completed(1), failed(2), skipped(3)):
+        told.trial_ended(trial, None, 1, 20)
+    told.run_ended(None)
+    assert told.left_out == []
+    assert [(step, facts["energy"], facts["val_acc"]) for step, facts in logged] == [(1, 200.0, 0.9)]
 
 
 class Handle:
