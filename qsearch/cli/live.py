@@ -94,6 +94,7 @@ class LiveObserver(PlainObserver):
         super().run_started(start)
         self._start = start
         self._completed = tuple(trial for trial in start.known if isinstance(trial, Trial))
+        self._best = max(self._completed, key=lambda trial: trial.rank(start.target), default=None)
         self._last = tuple(trial for trial in start.known if not isinstance(trial, SkippedTrial))[-_LAST:]
         self._failed = sum(isinstance(trial, FailedTrial) for trial in start.known)
         self._skipped = sum(isinstance(trial, SkippedTrial) for trial in start.known)
@@ -166,7 +167,9 @@ class LiveObserver(PlainObserver):
 
     def _bars(self, width: int, ascii_only: bool) -> list[Line]:
         bars: list[Line] = []
-        if self._trials is not None and width < _NARROW:  # the counts are wanted whole
+        if self._trials is None and self._last and (left := self.time_left.left()) is not None:  # after the search
+            bars.append(((f"about {duration(left)} left", _PLAIN),))
+        elif self._trials is not None and width < _NARROW:  # the counts are wanted whole
             bars.append(_bar("trials", *self._trials, "", width, ascii_only))
             bars.append(((self._counts(), _PLAIN),))
         elif self._trials is not None:

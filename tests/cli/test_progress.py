@@ -175,6 +175,17 @@ def test_the_view_fits(width: int, height: int, tmp_path: Path) -> None:
     assert any("reference" in line for line in shown) == (height > 12)
 
 
+def test_a_run_that_goes_on_shows_what_it_had(tmp_path: Path) -> None:
+    observer, _ = live()
+    observer.run_started(start(tmp_path, [completed(1, 0.7), failed(2), completed(3, 0.8), skipped(4)]))
+    observer.stage("search")
+    shown = seen(observer)
+    assert re.search(r"^about \d+ s left$", shown[1])  # no trial has begun
+    assert [line.split()[0] for line in shown[3:6]] == ["best", "last", "1"]
+    observer.trial_started(5, NO_PROPOSAL, 3, 20)
+    assert "1 failed, 1 skipped" in "\n".join(seen(observer))
+
+
 def test_no_colour_where_none_is_wanted(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True, no_color=True)
     with console.capture() as drawn:
