@@ -29,6 +29,7 @@ from qsearch.runner.reload import reloaded
 from qsearch.runner.resume import begun, check_resumable, stopped_run
 from qsearch.runner.run_result import RunResult
 from qsearch.runner.staged_search import StagedSearch
+from qsearch.runner.stop import Stop
 from qsearch.runner.summary import RunSummary
 from qsearch.runner.unchanged import Inputs
 from qsearch.runner.watching import given, observing, start_of, tell_end
@@ -141,21 +142,6 @@ def run_loaded(
         ).go()
 
 
-@dataclass(frozen=True)
-class _Stop:
-    """What ended a run before its time: an interruption, a file that cannot be written, workers that are gone."""
-
-    error: KeyboardInterrupt | OutputError | WorkersError
-
-    @property
-    def interrupted(self) -> bool:
-        return isinstance(self.error, KeyboardInterrupt)
-
-    @property
-    def reason(self) -> str:
-        return "interrupted" if self.interrupted else f"stopped, as {self.error}"
-
-
 @dataclass(kw_only=True)
 class _Run:
     """One pass over prepared inputs; its methods are the stages in order.
@@ -266,11 +252,11 @@ class _Run:
             reference=self.experiment.model,
         )
 
-    def _stopped(self, error: KeyboardInterrupt | OutputError | WorkersError) -> _Stop:
+    def _stopped(self, error: KeyboardInterrupt | OutputError | WorkersError) -> Stop:
         """Answer what ended a part of the run: what is finished is still evaluated and reported."""
         self.interrupts.answered()
         self.directory.check_exists()
-        stop = _Stop(error)
+        stop = Stop(error)
         self.observer.stage(f"{stop.reason}; what is finished is evaluated and reported")
         return stop
 
