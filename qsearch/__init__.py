@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from qsearch.layers.noise import QNoiseScheduler as QNoiseScheduler
     from qsearch.models import build_model as build_model
     from qsearch.models import load_model as load_model
+    from qsearch.observers.observer import Observer as Observer
+    from qsearch.observers.observer import RunStart as RunStart
     from qsearch.quantize.public import left_alone as left_alone
     from qsearch.quantize.public import quantize_model as quantize_model
     from qsearch.quantize.unfold import unfold_model as unfold_model
@@ -42,8 +44,10 @@ if TYPE_CHECKING:
     from qsearch.runs.record import RunRecord as RunRecord
 
 _PUBLIC = {
+    "Observer": "qsearch.observers.observer",
     "QNoiseScheduler": "qsearch.layers.noise",
     "RunRecord": "qsearch.runs.record",
+    "RunStart": "qsearch.observers.observer",
     "bias_from_accumulators": "qsearch.energy.bias",
     "build_model": "qsearch.models",
     "estimate_energy": "qsearch.energy.public",
@@ -61,8 +65,10 @@ _PUBLIC = {
 _ROOMS = ("layers", "quantizers")
 
 __all__ = [
+    "Observer",
     "QNoiseScheduler",
     "RunRecord",
+    "RunStart",
     "bias_from_accumulators",
     "build_model",
     "estimate_energy",

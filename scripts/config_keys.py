@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo  # noqa: E402
 
 from qsearch.config import chosen, durations, fields, goals, limits, schema  # noqa: E402
 from qsearch.config.descriptions import description  # noqa: E402
-from qsearch.config.names import OPTIMIZERS  # noqa: E402
+from qsearch.config.names import OBSERVERS, OPTIMIZERS  # noqa: E402
 from qsearch.config.section import Section  # noqa: E402
 
 PAGE = ROOT / "docs" / "configuration_keys.md"
@@ -57,6 +57,7 @@ OF_ONE_KEY = {
     ("DatasetConfig", "validation"): "test, given, or a part above 0 and below 1",
     ("ReferenceConfig", "class_weight"): "balanced, or {0: 1.0, 1: 5.0}",
     ("OptimizerConfig", "name"): ", ".join(OPTIMIZERS),
+    ("ObserverConfig", "name"): f"{', '.join(OBSERVERS)}, or an import path",
     ("ModelConfig", "use_separable"): "false, dsp, mobilenet",
     ("AugmentConfig", "shift"): "part of the side, or pixels",
     ("DatasetConfig", "augment"): "section, see below; import path of a function or layer; or a list of these",

@@ -37,6 +37,7 @@ ROOMS = (
     "blocks",
     "runs",
     "report",
+    "observers",
     "runner",
     "cli",
 )
@@ -63,6 +64,9 @@ NO_TENSORFLOW = (
     "qsearch.report.registries",
     "qsearch.report.trial_tables",
     "qsearch.runs.record",
+    "qsearch.observers.notebook",
+    "qsearch.observers.several",
+    "qsearch.cli.progress",
     "qsearch.cli.main",
     "qsearch.cli.verify",
 )

@@ -113,7 +113,7 @@ def search(
             from qsearch.runner.pipeline import run_loaded
 
         with pool(workers, scheduler) as found, observe(plain) as observer:
-            ended = run_loaded(loaded, observer, interrupts or Interrupts(), resume, found)
+            ended = run_loaded(loaded, [observer], interrupts or Interrupts(), resume, found)
         _show(ended.result, ended.run_directory)
         if ended.result.interrupted:
             say(f"to go on: qsearch resume {shlex.quote(str(ended.run_directory))}")

@@ -16,6 +16,7 @@ from qsearch.config.goals import (
 from qsearch.config.hardware import ExportConfig, TargetConfig
 from qsearch.config.layer_indexes import IndexRange
 from qsearch.config.limits import QuantizationConfig
+from qsearch.config.observers import ObserverConfig
 from qsearch.config.optimizers import OptimizerConfig
 from qsearch.config.schedules import ScheduleConfig
 from qsearch.config.schema import (
@@ -178,6 +179,7 @@ DESCRIPTIONS: Mapping[type[Section], Mapping[str, str]] = {
         "min_trials_per_block": "the fewest trials of a block",
         "blocks_to_come": "how scores count blocks that are not searched yet",
         "block_learning_rates": "factors of the learning rate while a block is searched",
+        "observers": "who else is told how the run goes on",
     },
     BudgetConfig: {"energy": "pJ of one inference", "cost": "in the goal's unit"},
     IndexRange: {"start": "the first index", "stop": "the one behind the last; negative ones count from the end"},
@@ -195,6 +197,13 @@ DESCRIPTIONS: Mapping[type[Section], Mapping[str, str]] = {
     ExportConfig: {
         "models": "the best model, or those of the front as well",
         "softmax": "whether files drop a softmax or sigmoid at an output",
+    },
+    ObserverConfig: {
+        "name": "of one that qsearch has, or the import path of a class",
+        "tracking_uri": "of mlflow: where runs are kept; left out: MLFLOW_TRACKING_URI, or a file in the run directory",
+        "experiment": "of mlflow: its name",
+        "study": "of optuna: its name",
+        "arguments": "what a class of your own is made with",
     },
     OptimizerConfig: {
         "name": "Keras' name of it",

@@ -129,6 +129,8 @@ def _keys_at(path: Path, root: type[BaseModel]) -> list[str]:
     """The keys of the section at `path`, followed through the schema's field types."""
     models = [root]
     for step in path:
+        if isinstance(step, int):  # of a list, whose elements are all of the same models
+            continue
         fields = [model.model_fields[str(step)] for model in models if str(step) in model.model_fields]
         models = [found for field in fields for found in _models_in(field.annotation)]
     keys = [key for model in models for key in model.model_fields]

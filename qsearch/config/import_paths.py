@@ -15,8 +15,13 @@ _NAMES_OF_OTHER_THINGS: tuple[Path, ...] = (
     ("model", "weights"),
     ("model", "arguments"),
     ("run", "output_dir"),
+    ("run", "observers", "tracking_uri"),
+    ("run", "observers", "experiment"),
+    ("run", "observers", "study"),
+    ("run", "observers", "arguments"),
 )
-"""Texts that a run never imports, whatever they look like. What is not named here counts as an import path."""
+"""Texts that a run never imports, whatever they look like. What is not named here counts as an import path. Numbers
+of elements are left out."""
 
 
 def import_paths(config: Config) -> Iterator[tuple[Path, str]]:
@@ -25,7 +30,7 @@ def import_paths(config: Config) -> Iterator[tuple[Path, str]]:
 
 
 def _found(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
-    if path in _NAMES_OF_OTHER_THINGS:
+    if tuple(key for key in path if not isinstance(key, int)) in _NAMES_OF_OTHER_THINGS:
         return
     if isinstance(value, dict):
         for key, each in value.items():

@@ -18,6 +18,12 @@ STRATEGIES = ("auto", "none", "mirrored", "tpu")
 TARGETS = ("codes", "c", "finn", "hls4ml", "litert", "onnx", "qonnx", "verilog")
 """What a model can be exported as."""
 TARGET_ALIASES = {"rtl": "verilog"}
+OBSERVERS: Mapping[str, tuple[str, ...]] = {
+    "tensorboard": (),
+    "mlflow": ("tracking_uri", "experiment"),
+    "optuna": ("study",),
+}
+"""Observers that qsearch has, and the options of each."""
 
 LIMIT_CLASSES = (
     *QUANTIZED_CLASSES,

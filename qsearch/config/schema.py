@@ -46,6 +46,7 @@ from qsearch.config.hardware import Export, Target
 from qsearch.config.layer_indexes import AsIndexes, LayerIndexes
 from qsearch.config.limits import Limits, QuantizationConfig
 from qsearch.config.names import DATASETS, METRICS, MODELS, STRATEGIES
+from qsearch.config.observers import Observer
 from qsearch.config.optimizers import Optimizer, OptimizerConfig
 from qsearch.config.schedules import Schedule, ScheduleConfig, check_warmup
 from qsearch.config.search_modes import MODES, SEARCH_MODES, SearchMode
@@ -282,6 +283,7 @@ class RunConfig(Section):
     min_trials_per_block: Count = 10
     blocks_to_come: Literal["typical", "reference"] = "typical"
     block_learning_rates: BlockRatesConfig = BlockRatesConfig()
+    observers: Annotated[tuple[Observer, ...], Few] = ()
 
     @model_validator(mode="after")
     def _time_to_warm_up(self) -> Self:

@@ -16,6 +16,7 @@ from qsearch.config import Config, LoadedConfig, load_config
 from qsearch.errors import OutputError, SearchError, WorkersError
 from qsearch.goal.price import Constraints
 from qsearch.interrupts import Interrupts
+from qsearch.observers.several import Observers
 from qsearch.report.markdown import markdown
 from qsearch.runner.experiment import read_experiment
 from qsearch.runner.exports import ExportOutcome, export_all
@@ -28,8 +29,10 @@ from qsearch.runner.reload import reloaded
 from qsearch.runner.resume import begun, check_resumable, stopped_run
 from qsearch.runner.run_result import RunResult
 from qsearch.runner.staged_search import StagedSearch
+from qsearch.runner.stop import Stop
 from qsearch.runner.summary import RunSummary
 from qsearch.runner.unchanged import Inputs
+from qsearch.runner.watching import given, observing, start_of, tell_end
 from qsearch.runs.directory import (
     BEST,
     CHECKPOINTS,
@@ -45,7 +48,7 @@ from qsearch.runs.lock import locked
 from qsearch.runs.result import Result
 from qsearch.search.seeds import FINAL_SEED, REFERENCE_SEED, spread
 from qsearch.search.time_limits import Deadlines, OutOfTimeError, TimeLimit, run_out
-from qsearch.search.trials import AnyTrial, Observer, SilentObserver, Trained, Trial
+from qsearch.search.trials import AnyTrial, Observer, Trained, Trial
 from qsearch.training.batches import Feeds
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.devices import strategy
@@ -57,7 +60,7 @@ from qsearch.workers.pool import Pool, pool
 def run(
     config: str | Path,
     overrides: Sequence[str] = (),
-    observer: Observer | None = None,
+    observer: Observer | Sequence[Observer] | None = None,
     resume: bool = False,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -67,6 +70,7 @@ def run(
     Ctrl-C (KeyboardInterrupt) while it searches ends the search; what is finished is evaluated and returned.
 
     Args:
+        observer: is told how the run goes on, or several of them; None: a bar in a notebook, nothing elsewhere.
         resume: go on with the run in `run.output_dir`, where there is one: its trials are not trained again, and it
             makes those that it would have made without a break.
         workers: so many processes of this machine train trials, several at a time.
@@ -77,18 +81,18 @@ def run(
     """
     loaded = load_config(config, overrides)
     with Interrupts((signal.SIGINT,)) as interrupts, interrupts.allowed(), pool(workers, scheduler) as found:
-        return run_loaded(loaded, observer or SilentObserver(), interrupts, resume, found)
+        return run_loaded(loaded, given(observer), interrupts, resume, found)
 
 
 def run_loaded(
     loaded: LoadedConfig,
-    observer: Observer,
+    observers: Sequence[Observer],
     interrupts: Interrupts,
     resume: bool = False,
     workers: Pool | None = None,
 ) -> RunResult:
     """`run` for a configuration that is already checked."""
-    config = loaded.config
+    config, observer = loaded.config, observing(loaded, observers)
     limit = TimeLimit(config.run.time_limit)
     if workers is not None and config.run.distribution_strategy in ("mirrored", "tpu"):
         raise loaded.error(
@@ -124,30 +128,18 @@ def run_loaded(
             directory = create_directory(str(config.run.output_dir), fresh_name=config.run.overwrite)
             held.enter_context(locked(directory.path))
         held.enter_context(directory.reserved())
+        recorded = begun(directory, config, known)
+        observer.run_started(start_of(ready, directory.path, recorded))
+        held.callback(observer.run_ended, None)
         return _Run(
             ready=ready,
             directory=directory,
             observer=observer,
             interrupts=interrupts,
             pool=workers,
-            recorded=begun(directory, config, known),
+            recorded=recorded,
             limit=limit,
         ).go()
-
-
-@dataclass(frozen=True)
-class _Stop:
-    """What ended a run before its time: an interruption, a file that cannot be written, workers that are gone."""
-
-    error: KeyboardInterrupt | OutputError | WorkersError
-
-    @property
-    def interrupted(self) -> bool:
-        return isinstance(self.error, KeyboardInterrupt)
-
-    @property
-    def reason(self) -> str:
-        return "interrupted" if self.interrupted else f"stopped, as {self.error}"
 
 
 @dataclass(kw_only=True)
@@ -162,7 +154,7 @@ class _Run:
 
     ready: Prepared
     directory: RunDirectory
-    observer: Observer
+    observer: Observers
     interrupts: Interrupts
     pool: Pool | None
     recorded: Sequence[AnyTrial]
@@ -179,6 +171,7 @@ class _Run:
     def go(self) -> RunResult:
         self._train_reference()
         reference = self._figures(self.experiment.model)
+        self.observer.reference_evaluated(reference)
         search = StagedSearch(
             ready=self.ready,
             constraints=self._constraints(reference),
@@ -245,6 +238,7 @@ class _Run:
             disk=self.directory.disk_bytes(),
         )
         result = self._written(summary)
+        tell_end(self.observer, self.directory.path)
         if stop is not None and not isinstance(stop.error, KeyboardInterrupt):
             report = self.directory.path / REPORT
             raise type(stop.error)(f"{stop.error}; what was finished before is in {report}")
@@ -258,11 +252,11 @@ class _Run:
             reference=self.experiment.model,
         )
 
-    def _stopped(self, error: KeyboardInterrupt | OutputError | WorkersError) -> _Stop:
+    def _stopped(self, error: KeyboardInterrupt | OutputError | WorkersError) -> Stop:
         """Answer what ended a part of the run: what is finished is still evaluated and reported."""
         self.interrupts.answered()
         self.directory.check_exists()
-        stop = _Stop(error)
+        stop = Stop(error)
         self.observer.stage(f"{stop.reason}; what is finished is evaluated and reported")
         return stop
 
@@ -380,5 +374,5 @@ class _Run:
         self.observer.stage(line)
 
     def _notes(self, search: StagedSearch) -> list[str]:
-        own = (*self.late, *search.notes(), *unused_keys(self.config.run))
+        own = (*self.late, *self.observer.left_out, *search.notes(), *unused_keys(self.config.run))
         return [*self.experiment.remarks, *self.ready.schedule.notes, *own]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import keras
@@ -15,7 +16,6 @@ from qsearch.runner.experiment import Experiment, read_experiment, schedule_of
 from qsearch.runner.inputs import objective_of, recipe_of
 from qsearch.search.space import SearchSpace
 from qsearch.training.batches import Feeds
-from qsearch.training.epochs import EpochEnded
 from qsearch.training.fit import Recipe
 from qsearch.training.shared_model import NotShareableError, SharedModel
 from qsearch.training.shared_training import SharedTraining
@@ -54,12 +54,13 @@ def read_prepared(loaded: LoadedConfig) -> Prepared:
 
 
 def trainer_of(
-    ready: Prepared, stage: Stage, start: keras.Model | None, feeds: Feeds, epoch_ended: EpochEnded
+    ready: Prepared, stage: Stage, start: keras.Model | None, feeds: Feeds, epoch_ended: Callable[..., None]
 ) -> CandidateTrainer:
     """Trains the candidates of a stage, each in a model of its own.
 
     Args:
         start: whose weights they start from; None for fresh ones.
+        epoch_ended: as an observer's.
     """
     experiment = ready.experiment
     run, layers = experiment.loaded.config.run, tuple(layers_by_path(experiment.model))

@@ -114,7 +114,7 @@ class _StageSession:
             start = apply_plan(reference, setup.start.plan)
             start.set_weights(setup.start.best)
         stage = ready.schedule.stages[setup.stage]
-        trainer = trainer_of(ready, stage, start, feeds, lambda *_: None)
+        trainer = trainer_of(ready, stage, start, feeds, lambda *_, **__: None)
         self.trainer: CandidateTrainer
         try:
             space = ready.schedule.space.part(stage.names, setup.base)
@@ -127,8 +127,8 @@ class _StageSession:
         task, parent = call
 
         def train(task: Task) -> tuple[Trained, TrainedWeights]:
-            def ended(epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
-                report({"epoch": epoch, "epochs": epochs, "metrics": dict(metrics), "trial": task.number})
+            def ended(epoch: int, epochs: int, metrics: Mapping[str, float], trial: int) -> None:
+                report({"epoch": epoch, "epochs": epochs, "metrics": dict(metrics), "trial": trial})
 
             trainer = replace(self.trainer, epoch_ended=ended)
             trained, weights = trainer.train(task, parent)

@@ -25,6 +25,7 @@ _MAY_CHANGE = (
     "run.budget",
     "run.best_models",
     "run.output_dir",
+    "run.observers",
     "run.overwrite",
     "final_training",
     "export",

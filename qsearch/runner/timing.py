@@ -57,7 +57,7 @@ class _Clock:
     def __init__(self) -> None:
         self.times = [time.monotonic()]
 
-    def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+    def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float], trial: int | None = None) -> None:
         self.times.append(time.monotonic())
 
     @property

@@ -239,7 +239,10 @@ class Observer(Protocol):
         """Trial `number` is about to be trained, as the one after `trained` of `total`."""
 
     def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float], trial: int | None = None) -> None:
-        """`epoch` of `epochs` is done, of whatever is being trained; of `trial`, where several are at a time."""
+        """`epoch` of `epochs` is done, of a trial, or, where `trial` is None, of the reference or the final training.
+
+        Of a trial with several executions, each begins anew.
+        """
 
     def trial_ended(self, trial: AnyTrial, best: Trial | None, trained: int, total: int) -> None:
         """A trial is recorded, `trained` of `total` are; `best` is the best so far."""

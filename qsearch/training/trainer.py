@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -78,7 +79,7 @@ class CandidateTrainer:
     start: keras.Model | None
     reference_cost: float
     recipe: Recipe
-    epoch_ended: Callable[[int, int, Any], None]
+    epoch_ended: Callable[..., None]
     rates: Callable[[float], Mapping[str, float]] | None = None
     feeds: Feeds = field(default_factory=Feeds)
     shared: SharedTraining | None = None
@@ -132,7 +133,7 @@ class CandidateTrainer:
                 self.data,
                 recipe,
                 seed,
-                self.epoch_ended,
+                partial(self.epoch_ended, trial=number),
                 state,
                 stop,
                 feeds=self.feeds,
@@ -141,8 +142,9 @@ class CandidateTrainer:
             )
         else:
             values = proposal.values
+            told = partial(self.epoch_ended, trial=number)
             trained, end = self.shared.train(
-                model, values, self.data, recipe, seed, self.epoch_ended, state, stop, self.feeds, deadlines, progress
+                model, values, self.data, recipe, seed, told, state, stop, self.feeds, deadlines, progress
             )
         return trained, TrainedWeights(model.get_weights(), end)
 

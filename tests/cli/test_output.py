@@ -16,7 +16,7 @@ from rich.console import Console
 
 from qsearch.cli.energy import energy
 from qsearch.cli.output import add_row, show, table_of
-from qsearch.cli.progress import _PlainObserver
+from qsearch.cli.plain_progress import PlainObserver
 from qsearch.cli.verify import verify
 from qsearch.errors import ModelError, one_line
 from qsearch.layers import QDense
@@ -76,7 +76,7 @@ def test_verify(model: str) -> None:
 
 def test_progress() -> None:
     file = io.StringIO()
-    observer = _PlainObserver(Console(file=file))
+    observer = PlainObserver(Console(file=file))
     for name in NAMES:
         observer.stage(f"not searched: {name}")
     assert not STEERING.search(file.getvalue())

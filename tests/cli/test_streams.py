@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from qsearch.cli.progress import _PlainObserver
+from qsearch.cli.plain_progress import PlainObserver
 from qsearch.cli.streams import GuardedFile, reader_is_gone, trouble_of
 
 
@@ -64,7 +64,7 @@ def test_a_run_that_nobody_reads_is_stopped_once(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "stdout", guarded(write))
     sent: list[int] = []
     monkeypatch.setattr(os, "kill", lambda _, number: sent.append(number))
-    observer = _PlainObserver(Console())
+    observer = PlainObserver(Console())
     observer.stage("a")
     observer.stage("b")
     assert reader_is_gone()

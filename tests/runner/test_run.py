@@ -152,7 +152,7 @@ class Interrupting(SilentObserver):
     def stage(self, title: str) -> None:
         self.title = title
 
-    def epoch_ended(self, epoch: int, epochs: int, metrics: Any) -> None:
+    def epoch_ended(self, epoch: int, epochs: int, metrics: Any, trial: Any = None) -> None:
         if self.when(self.title, epoch):
             raise KeyboardInterrupt
 

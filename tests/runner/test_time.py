@@ -43,7 +43,7 @@ class Clock(SilentObserver):
     def trial_started(self, number: int, *_: object) -> None:
         self.what = str(number)
 
-    def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+    def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float], trial: int | None = None) -> None:
         self.now += self.late(self.what, epoch)
 
     def trial_ended(self, *_: object) -> None:
