@@ -37,6 +37,7 @@ def killed_and_gone_on(made: type[EachOnce], folder: Path, **sets: Any) -> None:
     tell(made(), folder, FIRST, (completed(1), *ALL[4:]), **sets)
 
 
+@pytest.mark.extras
 def test_optuna(tmp_path: Path) -> None:
     optuna = pytest.importorskip("optuna")
     from qsearch.observers.optuna import JOURNAL, OptunaObserver
@@ -59,6 +60,7 @@ def test_optuna(tmp_path: Path) -> None:
     assert trials[2].user_attrs["reason"] == "too dear"
 
 
+@pytest.mark.extras
 def test_optuna_has_both_goals_of_a_front(tmp_path: Path) -> None:
     optuna = pytest.importorskip("optuna")
     from qsearch.observers.optuna import JOURNAL, OptunaObserver
@@ -71,6 +73,7 @@ def test_optuna_has_both_goals_of_a_front(tmp_path: Path) -> None:
     assert len(study.trials) == 6
 
 
+@pytest.mark.extras
 def test_tensorboard(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
@@ -95,6 +98,7 @@ def test_tensorboard(tmp_path: Path) -> None:
     assert [len(info.domain_discrete) for info in found.hparam_infos] == [3, 3]
 
 
+@pytest.mark.extras
 def test_tensorboard_goes_on_in_a_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An epoch that was told and not saved is told again; a second execution of a trial is left out."""
     pytest.importorskip("tensorboard")
@@ -115,6 +119,7 @@ def test_tensorboard_goes_on_in_a_trial(tmp_path: Path, monkeypatch: pytest.Monk
     assert [event.step for event in read.Scalars("epoch/val_acc")] == [*range(1, 11)]
 
 
+@pytest.mark.extras
 @pytest.mark.filterwarnings("ignore")  # of what its store in a file is made with
 def test_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = pytest.importorskip("mlflow")
@@ -147,6 +152,7 @@ def test_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert client.get_run(parent.info.run_id).info.status == "FAILED"
 
 
+@pytest.mark.extras
 def test_mlflow_needs_an_address_or_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlflow")
     from qsearch.errors import ConfigError
