@@ -14,6 +14,7 @@ from qsearch.cli.blocks import blocks
 from qsearch.cli.check import check
 from qsearch.cli.energy import energy
 from qsearch.cli.export import export
+from qsearch.cli.report import report
 from qsearch.cli.resume import resume
 from qsearch.cli.run import run
 from qsearch.cli.streams import guard_streams, trouble_of
@@ -49,6 +50,7 @@ cli.add_command(energy)
 cli.add_command(blocks)
 cli.add_command(verify)
 cli.add_command(export)
+cli.add_command(report)
 
 
 def main(interrupts: Interrupts) -> int:

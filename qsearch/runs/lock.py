@@ -37,6 +37,23 @@ def locked(folder: Path) -> Iterator[None]:
             os.close(descriptor)
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a process is writing to a run directory; False where that cannot be told."""
+    if sys.platform == "win32":
+        return False
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EACCES, errno.EAGAIN)
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _taken(path: Path) -> int | None:
     if sys.platform == "win32":
         return None

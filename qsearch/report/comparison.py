@@ -1,0 +1,129 @@
+"""Several runs on one page: their fronts over each other, their figures, and where their configurations differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qsearch.report.axes import Axis
+from qsearch.report.figures.frame import legend, x_axis, y_axis
+from qsearch.report.figures.marks import Box, Figure, Layer, Mark, Path, PointMark, steps
+from qsearch.report.figures.scales import cost_scale, scale
+from qsearch.report.figures.trade_off import HEIGHT, WIDTH, point_text
+from qsearch.report.headline import headline
+from qsearch.report.html import rendered
+from qsearch.report.shown_run import ShownRun
+
+_SHAPES = ("circle", "diamond", "square", "triangle", "circle", "diamond")
+STYLES = len(_SHAPES)
+"""Runs that look different; more repeat."""
+
+
+def compared(runs: Sequence[ShownRun]) -> str:
+    """A page."""
+    names = names_of(runs)
+    figure = fronts(runs, names)
+    return rendered(
+        "compare.html",
+        {} if figure is None else {figure.name: figure},
+        runs=list(zip(names, runs, map(headline, runs), strict=True)),
+        differences=differences(runs),
+        names=names,
+        data={"labels": [], "figures": {}, "columns": [], "choices": [], "plans": {}},
+    )
+
+
+def names_of(runs: Sequence[ShownRun]) -> list[str]:
+    """Folders as people tell them apart: the last parts that differ."""
+    paths = [run.record.folder.resolve() for run in runs]
+    for parts in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-parts:]) for path in paths]
+        if len({*names}) == len({*paths}):
+            return names
+    return [str(path) for path in paths]
+
+
+def fronts(runs: Sequence[ShownRun], names: Sequence[str]) -> Figure | None:
+    """The trials and fronts of runs over each other, against the costs that all have; None where there are none."""
+    shown = [run for run in runs if run.completed]
+    if not shown or len({(run.metric, run.maximize) for run in shown}) > 1:
+        return None
+    keys = [key for key in (axis.key for axis in shown[0].axes) if all(_axis(run, key) for run in shown)]
+    entries = [
+        (_SHAPES[place % STYLES], f"run{place % STYLES}", name)
+        for place, (name, run) in enumerate(zip(names, runs, strict=True))
+        if run.completed
+    ]
+    marks, height = legend(entries, 2, 14, WIDTH - 4)
+    box = Box(66, 34 + height, WIDTH - 22, HEIGHT - 50)
+    metrics = [trial.metric for run in shown for trial in run.completed]
+    metrics += [run.reference_metric for run in shown if run.reference_metric is not None]
+    y = scale(metrics, box.bottom, box.top)
+    along = []
+    for key in keys:
+        axes = [axis for run in shown if (axis := _axis(run, key)) is not None]
+        along.append(cost_scale([cost for axis in axes for cost in axis.costs.values()], box.left + 10, box.right - 10))
+    layers = [Layer(marks=(*marks, *y_axis(y, box, f"{shown[0].metric} on the selection set")))]
+    for index, (key, x) in enumerate(zip(keys, along, strict=True)):
+        first = _axis(shown[0], key)
+        assert first is not None
+        lines: list[Mark] = list(x_axis(x, box, first.label + (" (logarithmic)" if x.is_log else ""), first.text))
+        for place, run in enumerate(runs):
+            axis = _axis(run, key)
+            if axis is not None and run.completed:
+                members = [(x(axis.costs[trial.number]), y(trial.metric)) for trial in run.front_by(axis)]
+                lines.append(Path(d=steps(members), kind=f"front-run{place % STYLES}", tip=names[place]))
+        layers.append(Layer(marks=tuple(lines), axis=index))
+    points = [
+        PointMark(
+            xs=tuple(
+                x(axis.costs[trial.number])
+                if (axis := _axis(run, key)) is not None and trial.number in axis.costs
+                else None
+                for key, x in zip(keys, along, strict=True)
+            ),
+            y=y(trial.metric),
+            shape=_SHAPES[place % STYLES],
+            kind=f"run{place % STYLES}",
+            tip=f"{names[place]}, {point_text(run, trial)}",
+            trial=0,
+        )
+        for place, run in enumerate(runs)
+        for trial in run.completed
+        if math.isfinite(trial.metric)
+    ]
+    layers.append(Layer(marks=tuple(points)))
+    return Figure(
+        name="fronts",
+        title="Fronts over each other",
+        description=f"Scatter plot of the trials of {len(shown)} runs, and the front of each.",
+        width=WIDTH,
+        height=HEIGHT,
+        layers=tuple(layers),
+        axes=tuple(axis.label for key in keys if (axis := _axis(shown[0], key)) is not None),
+        least_width=700,
+    )
+
+
+def _axis(run: ShownRun, key: str) -> Axis | None:
+    return next((axis for axis in run.axes if axis.key == key), None)
+
+
+def differences(runs: Sequence[ShownRun]) -> list[tuple[str, tuple[str, ...]]]:
+    """(key, its value in each run) of the keys of their configurations that differ."""
+    flat = [_flat(run.record.config.model_dump(mode="json")) for run in runs]
+    keys = list(dict.fromkeys(key for one in flat for key in one))
+    rows = [(key, tuple(str(one.get(key, "–")) for one in flat)) for key in keys]
+    return [row for row in rows if len({*row[1]}) > 1]
+
+
+def _flat(data: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping) and value:
+            found |= _flat(value, f"{name}.")
+        else:
+            found[name] = value
+    return found
