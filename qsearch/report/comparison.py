@@ -27,11 +27,19 @@ def compared(runs: Sequence[ShownRun]) -> str:
     return rendered(
         "compare.html",
         {} if figure is None else {figure.name: figure},
-        runs=list(zip(names, runs, map(headline, runs), strict=True)),
+        states=[run.state.value for run in runs],
+        rows=table_of(runs),
         differences=differences(runs),
         names=names,
         data={"labels": [], "figures": {}, "columns": [], "choices": [], "plans": {}},
     )
+
+
+def table_of(runs: Sequence[ShownRun]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(what, for each run (of the best model, how that compares with the reference))."""
+    found = [{what: (best, change) for what, _, best, change in headline(run).rows} for run in runs]
+    names = list(dict.fromkeys(what for one in found for what in one))
+    return [(what, [one.get(what, ("–", "")) for one in found]) for what in names]
 
 
 def names_of(runs: Sequence[ShownRun]) -> list[str]:

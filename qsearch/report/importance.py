@@ -14,7 +14,7 @@ from qsearch.search.trials import Trial
 
 FEWEST = 10
 """Trials below which nothing is said."""
-_SEED, _TREES, _REPEATS = 0, 100, 8
+_SEED, _TREES, _REPEATS = 0, 64, 5
 
 
 @dataclass(frozen=True)

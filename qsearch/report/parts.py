@@ -23,10 +23,11 @@ MOST_ROWS = 2000
 
 @dataclass(frozen=True)
 class Cell:
-    """Of a table that can be sorted; value: what by, None where that is its text."""
+    """Of a table that can be sorted; value: what by, None where that is its text; kind: "t" of words."""
 
     text: str
     value: float | None = None
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,16 @@ def trial_rows(run: ShownRun) -> TrialTable:
         if run.earlier:
             mark = f"block {trial.block} {mark}".strip()
         cells = [
-            Cell(str(trial.number), trial.number),
-            Cell(mark),
-            Cell(f"{trial.score:.4f}", trial.score),
-            Cell(f"{trial.metric:.4f}", trial.metric if math.isfinite(trial.metric) else -1e300),
+            Cell(str(trial.number)),
+            Cell(mark, kind="t"),
+            Cell(f"{trial.score:.4f}"),
+            Cell(f"{trial.metric:.4f}", None if math.isfinite(trial.metric) else -1e300),
             Cell(run.energy_text(trial), trial.price.energy),
         ]
         for axis in further:
             known = axis.costs.get(trial.number)
             cells.append(Cell("–", -1.0) if known is None else Cell(axis.text(known), known))
-        cells += [Cell(str(trial.trained.epochs), trial.trained.epochs), Cell(duration(trial.seconds), trial.seconds)]
+        cells += [Cell(str(trial.trained.epochs)), Cell(duration(trial.seconds), trial.seconds)]
         marks = " ".join(name for name, is_so in (("best", is_best), ("rest", place >= SHOWN)) if is_so)
         rows.append(TrialRow(marks, tuple(cells)))
     return TrialTable(heads, tuple(rows))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator
 from typing import Any
 
+from qsearch.plan import LayerPlan
 from qsearch.report.shown_run import ShownRun
 from qsearch.report.units import duration
 
@@ -19,7 +21,7 @@ def trials_data(run: ShownRun) -> dict[str, Any]:
     labels = ["score", run.metric, "energy", *(axis.label for axis in further), "training", "from trial"]
     figures, plans = {}, {}
     columns: dict[tuple[str, str], int] = {}
-    choices: dict[str, int] = {}
+    choices: dict[Hashable, int] = {}
     room = MOST_CHOICES
     for place, trial in enumerate((*run.ranked, *run.earlier)):
         parent = trial.proposal.parent
@@ -31,20 +33,29 @@ def trials_data(run: ShownRun) -> dict[str, Any]:
             f"{trial.trained.epochs} epochs, {duration(trial.seconds)}",
             "" if parent is None else str(parent),
         ]
-        plan = trial.plan.to_dict()
-        room -= sum(map(len, plan.values()))
+        plan = trial.plan.layers
+        room -= sum(len(layer.quantizers) + 1 for layer in plan.values())
         if place >= MOST_PLANS or room < 0:
             continue
         own = {}
-        for layer, roles in plan.items():
-            for role, choice in roles.items():
-                column = columns.setdefault((layer, role), len(columns))
-                own[column] = choices.setdefault(str(choice), len(choices))
+        for name, layer in plan.items():
+            for role, choice in _chosen(layer):
+                column = columns.setdefault((name, role), len(columns))
+                own[column] = choices.setdefault(choice, len(choices))
         plans[str(trial.number)] = own
     return {
         "labels": labels,
         "figures": figures,
         "columns": [list(column) for column in columns],
-        "choices": list(choices),
+        "choices": list(map(str, choices)),
         "plans": {number: [own.get(column, -1) for column in range(len(columns))] for number, own in plans.items()},
     }
+
+
+def _chosen(layer: LayerPlan) -> Iterator[tuple[str, Hashable]]:
+    for role, spec in layer.quantizers.items():
+        yield role.value, spec
+    if layer.filters is not None:
+        yield "filters", layer.filters
+    if layer.fold is not None:
+        yield "fold", layer.fold.norm

@@ -15,7 +15,7 @@ from qsearch.runs.weights import BestWeights, WeightHistogram
 
 MOST_LEVELS = 64
 """Levels that are counted one by one."""
-BINS = 48
+FEWEST_BINS, MOST_BINS = 8, 48
 
 
 def best_weights(model: keras.Model, costs: Costs, plan: QuantizationPlan) -> BestWeights:
@@ -37,9 +37,9 @@ def histogram(layer: str, name: str, weight: QuantizedWeight) -> WeightHistogram
     """One weight, counted."""
     values = numpy.nan_to_num(weight.values.astype("float64").ravel(), posinf=0.0, neginf=0.0)
     levels, counts = numpy.unique(values, return_counts=True)
-    binned = len(levels) > MOST_LEVELS
+    binned = len(levels) > (MOST_LEVELS if weight.quantizer is not None else 1)
     if binned:
-        counts, edges = numpy.histogram(values, BINS)
+        counts, edges = numpy.histogram(values, _bins(values.size))
         levels = (edges[:-1] + edges[1:]) / 2
     ends, trained = _trained(weight, values)
     return WeightHistogram(
@@ -57,6 +57,11 @@ def histogram(layer: str, name: str, weight: QuantizedWeight) -> WeightHistogram
     )
 
 
+def _bins(count: int) -> int:
+    """As many as so many values fill."""
+    return min(max(FEWEST_BINS, round(2 * count**0.5)), MOST_BINS)
+
+
 def _trained(
     weight: QuantizedWeight, values: NDArray[numpy.float64]
 ) -> tuple[tuple[float, float] | None, tuple[int, ...]]:
@@ -70,5 +75,5 @@ def _trained(
     low, high = min(stored.min(), values.min()), max(stored.max(), values.max())
     if not low < high:
         return None, ()
-    counts, _ = numpy.histogram(stored, BINS, (low, high))
+    counts, _ = numpy.histogram(stored, _bins(stored.size), (low, high))
     return (float(f"{low:.6g}"), float(f"{high:.6g}")), tuple(map(int, counts))

@@ -13,8 +13,10 @@ from qsearch.report.figures.palette import bits_step
 from qsearch.report.shown_run import ShownRun
 from qsearch.search.trials import Trial
 
-MOST_CELLS, MOST_COLUMNS, FEWEST_COLUMNS, MOST_ROWS = 1400, 24, 6, 160
+MOST_CELLS, MOST_COLUMNS, FEWEST_COLUMNS, MOST_ROWS = 1000, 24, 6, 160
 _CELL_WIDTH, _CELL_HEIGHT, _NAMES = 30.0, 20.0, 180.0
+
+_LETTERS = 24
 
 Row = tuple[str, Role | None]
 """A layer, and a role of its quantizers; None for its width."""
@@ -42,8 +44,8 @@ def bits_per_layer(run: ShownRun) -> Figure | None:
         ((1, "1"), (2, "2"), (4, "3–4"), (6, "5–6"), (8, "7–8"), (16, "9–16"), (32, "over 16"))
     ):
         left = 40 + place * 54
-        marks.append(Rect(x=left, y=7, width=52, height=18, kind=f"cell b{bits_step(bits)}"))
-        marks.append(Label(x=left + 26, y=20, text=text, kind=f"cell-text t{bits_step(bits)}", anchor="middle"))
+        marks.append(Rect(x=left, y=7, width=52, height=18, kind=f"b{bits_step(bits)}"))
+        marks.append(Label(x=left + 26, y=20, text=text, kind=f"cell-text t{bits_step(bits)}"))
     marks.append(Label(x=_NAMES - 10, y=top - 10, text="trial", kind="axis-title", anchor="end"))
     for column, trial in enumerate(trials):
         x = _NAMES + column * _CELL_WIDTH + _CELL_WIDTH / 2
@@ -58,15 +60,16 @@ def bits_per_layer(run: ShownRun) -> Figure | None:
     before = ""
     for index, (layer, role) in enumerate(rows):
         y = top + index * _CELL_HEIGHT
-        shown = f"{layer} {'filters' if role is None else role.words}" if layer != before else _words(role)
-        marks.append(Label(x=_NAMES - 10, y=y + 14, text=clipped(shown, 28), kind="name", anchor="end"))
+        words = "filters" if role is None else role.words
+        shown = f"{clipped(layer, max(_LETTERS - len(words), 6))} {words}" if layer != before else words
+        marks.append(Label(x=_NAMES - 10, y=y + 14, text=shown, kind="name", anchor="end"))
         before = layer
         for column, trial in enumerate(trials):
             marks += _cell(trial, layer, role, _NAMES + column * _CELL_WIDTH, y)
     foot = top + len(rows) * _CELL_HEIGHT
     marks.append(
         Label(
-            x=12,
+            x=2,
             y=foot + 22,
             text="★ chosen   ○ on the front   – stays unquantized; rows “filters” are widths",
             kind="tick",
@@ -82,10 +85,6 @@ def bits_per_layer(run: ShownRun) -> Figure | None:
         layers=(Layer(marks=tuple(marks)),),
         least_width=700,
     )
-
-
-def _words(role: Role | None) -> str:
-    return "filters" if role is None else role.words
 
 
 def _rows(trials: Sequence[Trial]) -> list[Row]:
@@ -105,25 +104,17 @@ def _cell(trial: Trial, layer: str, role: Role | None, x: float, y: float) -> li
     middle = x + _CELL_WIDTH / 2 - 0.5
     if role is None:
         width = None if plan is None else plan.filters
-        text = "" if width is None else str(width)
-        told = f"trial {trial.number}, {layer}: {text or 'its own'} filters"
-        return [
-            Rect(x=x, y=y, width=_CELL_WIDTH - 1, height=_CELL_HEIGHT - 1, kind="cell width", tip=told),
-            Label(x=middle, y=y + 14, text=text, kind="cell-text", anchor="middle"),
-        ]
-    spec = None if plan is None else plan.quantizers.get(role)
-    told = f"trial {trial.number}, {layer} {role.words}: {'unquantized' if spec is None else spec}"
-    bits = None if spec is None else bits_of(spec)
-    step = "none" if bits is None else f"b{bits_step(bits)}"
+        step, text, kind, told = "width", "" if width is None else str(width), "cell-text", ""
+    else:
+        spec = None if plan is None else plan.quantizers.get(role)
+        bits = None if spec is None else bits_of(spec)
+        told = f"trial {trial.number}: {'unquantized' if spec is None else spec}"
+        step = "none" if bits is None else f"b{bits_step(bits)}"
+        text = "–" if bits is None else str(bits)
+        kind = "cell-text" if bits is None else f"cell-text t{bits_step(bits)}"
     return [
-        Rect(x=x, y=y, width=_CELL_WIDTH - 1, height=_CELL_HEIGHT - 1, kind=f"cell {step}", tip=told),
-        Label(
-            x=middle,
-            y=y + 14,
-            text="–" if bits is None else str(bits),
-            kind="cell-text" if bits is None else f"cell-text t{bits_step(bits)}",
-            anchor="middle",
-        ),
+        Rect(x=x, y=y, width=_CELL_WIDTH - 1, height=_CELL_HEIGHT - 1, kind=step, tip=told),
+        Label(x=middle, y=y + 14, text=text, kind=kind),
     ]
 
 

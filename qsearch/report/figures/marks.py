@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from qsearch.errors import one_line
+
 POINT_PATHS = {
-    "circle": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z",
-    "dot": "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0z",
+    "circle": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0",
+    "dot": "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0",
     "diamond": "M0 -6.5L6.5 0L0 6.5L-6.5 0z",
     "square": "M-5.5 -5.5h11v11h-11z",
     "star": "M0 -10L2.6 -3.4L9.6 -3.1L4.1 1.3L6 8.1L0 4.2L-6 8.1L-4.1 1.3L-9.6 -3.1L-2.6 -3.4z",
@@ -128,6 +130,7 @@ def dots(points: Sequence[tuple[float, float]]) -> str:
 
 def clipped(text: str, length: int) -> str:
     """Text that fits, with its middle left out where it is too long: ends tell names apart."""
+    text = one_line(text)
     if len(text) <= length:
         return text
     head = (length - 1) // 2

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-LOG_SPAN = 10.0
+LOG_SPAN = 5.0
 """Greatest over least value from which an axis is logarithmic."""
 
 

@@ -13,6 +13,8 @@ from qsearch.report.shown_run import ShownRun
 from qsearch.search.trials import Trial
 
 WIDTH, HEIGHT = 860.0, 480.0
+MANY = 100
+"""Trials from which their points are smaller."""
 
 
 def trade_off(run: ShownRun, axes: Sequence[Axis] | None = None) -> Figure:
@@ -97,10 +99,14 @@ def _of_axis(run: ShownRun, axis: Axis, x: Scale, y: Scale, box: Box) -> list[Ma
                 anchor="end" if right else "start",
             )
         )
-    members = [(x(axis.costs[trial.number]), y(trial.metric)) for trial in run.front_by(axis)]
+    members = run.front_by(axis)
     if members:
-        marks.append(Path(d=steps(members), kind="front"))
-        marks += [Path(d=f"M{px - 8:.1f} {py:.1f}a8 8 0 1 0 16 0a8 8 0 1 0 -16 0z", kind="ring") for px, py in members]
+        marks.append(Path(d=steps([(x(axis.costs[trial.number]), y(trial.metric)) for trial in members]), kind="front"))
+    r = 8 if len(run.completed) <= MANY else 5
+    for trial in members:
+        if trial is not run.best:  # whose star is larger
+            start = f"M{x(axis.costs[trial.number]) - r:.1f} {y(trial.metric):.1f}"
+            marks.append(Path(d=f"{start}a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0-{2 * r} 0", kind="ring"))
     return marks
 
 
@@ -136,7 +142,7 @@ def _look(run: ShownRun, trial: Trial) -> tuple[str, str]:
         return "star", "best"
     if trial in run.earlier:
         return "dot", "earlier"
-    return ("circle", "trial") if trial.accepted else ("triangle", "unmet")
+    return ("circle" if len(run.completed) <= MANY else "dot", "trial") if trial.accepted else ("triangle", "unmet")
 
 
 def point_text(run: ShownRun, trial: Trial) -> str:

@@ -18,7 +18,8 @@ _COLUMNS, _PANEL_HEIGHT, _GAP = 3, 92.0, 62.0
 
 
 def weight_histograms(weights: Sequence[WeightHistogram]) -> Figure | None:
-    """One panel for each weight; None where there are none."""
+    """One panel for each quantized weight; None where there are none."""
+    weights = [one for one in weights if one.quantizer is not None]
     largest = sorted(weights, key=lambda one: -one.count)[:MOST]
     drawn = [one for one in weights if one in largest]
     if not drawn:
@@ -36,7 +37,7 @@ def weight_histograms(weights: Sequence[WeightHistogram]) -> Figure | None:
     return Figure(
         name="weights",
         title="Weights of the best model",
-        description="For each weight, how many values lie at each level of its quantizer, and the trained floats.",
+        description="How many values of each quantized weight lie at each level, and the floats before.",
         width=WIDTH,
         height=top + rows * (_PANEL_HEIGHT + _GAP) - 18,
         layers=(Layer(marks=tuple(marks)),),
@@ -46,7 +47,7 @@ def weight_histograms(weights: Sequence[WeightHistogram]) -> Figure | None:
 
 def _panel(one: WeightHistogram, box: Box) -> list[Mark]:
     title = clipped(f"{one.layer} {one.weight}", 34)
-    told = f"{clipped(one.quantizer or 'float', 24)} · {one.count:,} · {one.zeros / one.count:.0%} zero"
+    told = f"{clipped(str(one.quantizer), 28)} · {one.count:,} · {one.zeros / one.count:.0%} zero"
     marks: list[Mark] = [
         Label(x=box.left, y=box.top - 20, text=title, kind="name strong"),
         Label(x=box.left, y=box.top - 6, text=told, kind="tick"),

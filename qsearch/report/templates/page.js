@@ -107,7 +107,8 @@
       const axis = Number(event.target.value);
       for (const part of chart.querySelectorAll("[data-axis]")) part.classList.toggle("off", Number(part.dataset.axis) !== axis);
       for (const point of chart.querySelectorAll("[data-x]")) {
-        const [x, y] = [point.dataset.x.split("|")[axis], point.dataset.y];
+        const x = point.dataset.x.split("|")[axis];
+        const y = point.getAttribute("transform").split(/[ )]/)[1];
         point.classList.toggle("off", x === "");
         if (x !== "") point.setAttribute("transform", "translate(" + x + " " + y + ")");
       }
@@ -126,7 +127,8 @@
         head.setAttribute("aria-sort", up ? "ascending" : "descending");
         const key = (row) => {
           const cell = row.cells[column];
-          return cell.dataset.v === undefined ? cell.textContent : Number(cell.dataset.v);
+          const text = cell.dataset.v === undefined ? cell.textContent : cell.dataset.v;
+          return text === "" || isNaN(text) ? text : Number(text);
         };
         const order = (a, b) => (a < b ? -1 : a > b ? 1 : 0) * (up ? 1 : -1);
         const rows = [...table.tBodies[0].rows].sort((a, b) => order(key(a), key(b)));
