@@ -58,9 +58,13 @@ NO_TENSORFLOW = (
     "qsearch.workers.worker",
     "qsearch.blocks.table",
     "qsearch.report.markdown",
+    "qsearch.report.html",
+    "qsearch.report.comparison",
+    "qsearch.report.pictures",
     "qsearch.runs.record",
     "qsearch.cli.main",
     "qsearch.cli.verify",
+    "qsearch.cli.report",
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

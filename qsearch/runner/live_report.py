@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import keras
@@ -58,13 +59,17 @@ class LiveReport:
         self.trials.append(trial)
         if time.monotonic() >= self._due:
             started = time.monotonic()
-            self._guarded(self._write_so_far)
+            with suppress(OutputError):  # a disk that is full, a folder that is gone: the journal tells it in order
+                self._guarded(self._write_so_far)
             ended = time.monotonic()
             self._due = ended + max(SELDOM, (ended - started) / SHARE)
 
     def write_end(self) -> None:
         """Write what is made of all other files of a run that has ended."""
-        self._guarded(self._write_end)
+        try:
+            self._guarded(self._write_end)
+        except OutputError as error:
+            self.observer.stage(f"{error}; all other files of the run are whole")
 
     def write_weights(self, model: keras.Model, plan: QuantizationPlan) -> None:
         """Write how the weights of the best model spread."""
@@ -73,14 +78,19 @@ class LiveReport:
             weights = best_weights(model, self.experiment.costs, plan)
             self.directory.write_json(f"{BEST}/{WEIGHTS}", weights.to_dict())
 
-        self._guarded(write)
+        with suppress(OutputError):
+            self._guarded(write)
 
     def _guarded(self, make: Callable[[], None]) -> None:
-        """Make a part of the report; where that fails, it ends no run."""
+        """Make a part of the report; where that fails, it ends no run.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         try:
             make()
         except OutputError:
-            pass  # a disk that is full, or a folder that is gone: the journal tells that, in the run's own order
+            raise
         except Exception as error:
             if not self._is_told:
                 self.observer.stage(f"the report cannot be made: {told(error)}; the run goes on without it")

@@ -64,27 +64,28 @@
     if (!points.length) continue;
     const place = (point) => parseFloat(point.getAttribute("transform").slice(10));
     const visible = () => points.filter((point) => !point.classList.contains("off")).sort((a, b) => place(a) - place(b));
+    const frame = chart.parentElement; // an svg that listens to focus would be a stop of its own
     const start = points.find((point) => point.classList.contains("best")) || points[0];
     points.forEach((point) => point.setAttribute("tabindex", point === start ? "0" : "-1"));
-    chart.addEventListener("pointerover", (event) => {
+    frame.addEventListener("pointerover", (event) => {
       const point = event.target.closest(".pt[data-t]");
       if (point) show(point);
     });
-    chart.addEventListener("pointerout", (event) => {
+    frame.addEventListener("pointerout", (event) => {
       if (event.target.closest(".pt[data-t]") && document.activeElement !== shown) hide();
     });
-    chart.addEventListener("focusin", (event) => {
+    frame.addEventListener("focusin", (event) => {
       const point = event.target.closest(".pt[data-t]");
       if (!point) return;
       points.forEach((other) => other.setAttribute("tabindex", other === point ? "0" : "-1"));
       show(point);
     });
-    chart.addEventListener("focusout", hide);
-    chart.addEventListener("click", (event) => {
+    frame.addEventListener("focusout", hide);
+    frame.addEventListener("click", (event) => {
       const point = event.target.closest(".pt[data-t]");
       if (point) point.focus();
     });
-    chart.addEventListener("keydown", (event) => {
+    frame.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
       const all = visible();
       const now = all.indexOf(document.activeElement);
