@@ -16,6 +16,7 @@ from qsearch.runs.figures import Energies, Reference
 from qsearch.runs.lock import is_locked
 from qsearch.runs.record import RunRecord
 from qsearch.search.front import Point, front
+from qsearch.search.time_limits import OVER
 from qsearch.search.trials import AnyTrial, FailedTrial, SkippedTrial, Trial
 
 
@@ -43,7 +44,7 @@ def ended_as(record: RunRecord) -> State:
         return State.STOPPED
     if result.interrupted:
         return State.INTERRUPTED
-    return State.OUT_OF_TIME if result.ended.startswith("run.time_limit") else State.ENDED
+    return State.OUT_OF_TIME if result.ended.startswith(OVER) else State.ENDED
 
 
 @dataclass(frozen=True)

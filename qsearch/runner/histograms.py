@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 import numpy
 from numpy.typing import NDArray
@@ -59,7 +61,7 @@ def histogram(layer: str, name: str, weight: QuantizedWeight) -> WeightHistogram
 
 def _bins(count: int) -> int:
     """As many as so many values fill."""
-    return min(max(FEWEST_BINS, round(2 * count**0.5)), MOST_BINS)
+    return min(max(FEWEST_BINS, 2 * math.isqrt(count)), MOST_BINS)
 
 
 def _trained(

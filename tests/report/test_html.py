@@ -21,6 +21,7 @@ from qsearch.report.importance import importance_of
 from qsearch.report.shown_run import ShownRun, State
 from qsearch.report.written import tables_of
 from qsearch.runs.lock import is_locked, locked
+from qsearch.search.time_limits import TimeLimit, run_out
 
 
 class Tags(HTMLParser):
@@ -172,6 +173,20 @@ def test_a_run_goes_on_while_a_process_writes_to_it(tmp_path: Path) -> None:
     assert "computed at the end of the run, or by <code>qsearch report</code>" in text
     assert "is selected on 0.2" in text
     assert ShownRun.read(str(folder)).state is State.ENDED
+
+
+@pytest.mark.parametrize(
+    ("kinds", "state"),
+    [
+        ({"finished": False}, State.STOPPED),
+        ({"interrupted": True, "ended": "interrupted"}, State.INTERRUPTED),
+        ({"ended": f"{run_out(TimeLimit(1e-9))}, 3 trials trained"}, State.OUT_OF_TIME),
+    ],
+)
+def test_how_a_run_ended_is_told(tmp_path: Path, kinds: dict[str, Any], state: State) -> None:
+    run, tags = shown(tmp_path, **kinds)
+    assert run.state is state
+    assert state.value in tags.text
 
 
 def test_the_command_makes_the_files_anew(tmp_path: Path) -> None:
