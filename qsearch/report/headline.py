@@ -10,7 +10,8 @@ from qsearch.report.sentences import demanded, final_training, kept_to, selected
 from qsearch.report.shown_run import ShownRun, State
 from qsearch.report.units import bits, cost, count, duration, energy, priced, saving, size
 from qsearch.runs.costs import PlanCosts
-from qsearch.runs.figures import BestModel
+from qsearch.runs.figures import BestModel, Demands
+from qsearch.runs.result import Result
 
 _MOODS: Mapping[State, str] = {
     State.RUNNING: "live",
@@ -202,12 +203,15 @@ def _lines(run: ShownRun, final: BestModel | None) -> list[str]:
         told = f"The best model uses {saving(final.energy_ratio)}{priced(result.priced_share)}."
         lines.append(f"{told} {final_training(final.final_training)}")
     lines.append(selected_on(result.validation))
-    if result.demands is not None:
-        asked = demanded(result.demands, result.target_metric, result.direction, result.unit)
-        lines.append(f"{asked} {kept_to(result.demands)}")
+    if result.demands is not None and result.demands.met is not False:
+        lines.append(_demands(result, result.demands))
     combinations = f"{result.combinations:,}" if result.combinations < 10**9 else f"{result.combinations:.3g}"
     lines.append(f"The search ended: {result.ended}. It chose among {combinations} combinations.")
     return lines
+
+
+def _demands(result: Result, demands: Demands) -> str:
+    return f"{demanded(demands, result.target_metric, result.direction, result.unit)} {kept_to(demands)}"
 
 
 def _warnings(run: ShownRun) -> list[str]:
@@ -218,6 +222,8 @@ def _warnings(run: ShownRun) -> list[str]:
         found.append("The run was interrupted: `qsearch resume` goes on with it.")
     if result is None:
         return found
+    if not run.is_live and result.demands is not None and result.demands.met is False:
+        found.append(_demands(result, result.demands))
     if result.priced_share < 1:
         share = 1 - result.priced_share
         found.append(f"{share:.1%} of the multiply-accumulates have no price; savings are of the rest.")

@@ -182,7 +182,8 @@ class ShownRun:
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
         """What trials can be compared by, besides their metric."""
-        return axes_of(self.completed, self.unit, self.reference, self.record.costs, self.record.config.run.budget)
+        trials = (*self.completed, *self.earlier)
+        return axes_of(trials, self.unit, self.reference, self.record.costs, self.record.config.run.budget)
 
     def front_by(self, axis: Axis) -> list[Trial]:
         """The trials that no other beats in both the metric and a cost, by rising cost."""

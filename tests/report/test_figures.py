@@ -66,6 +66,14 @@ def test_the_trade_off_has_every_trial_where_it_belongs(tmp_path: Path) -> None:
     assert [mark.trial for mark in found.values() if mark.kind == "best"] == [run.best.number]
 
 
+def test_trials_of_earlier_blocks_are_shown_and_not_on_the_front(tmp_path: Path) -> None:
+    run = ShownRun.read(str(made_run(tmp_path / "run", 20, blocks=2)))
+    assert run.best is not None
+    kinds, best = {mark.trial: mark.kind for mark in points(run)}, {run.best.number}
+    assert {number for number, kind in kinds.items() if kind == "earlier"} == {*range(1, 11)} - best
+    assert {*run.front_numbers} <= {*range(11, 21)}
+
+
 def test_a_metric_of_which_less_is_better_has_its_front_below(tmp_path: Path) -> None:
     run = ShownRun.read(str(made_run(tmp_path / "run", 30, minimise=True)))
     assert not run.maximize

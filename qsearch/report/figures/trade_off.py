@@ -75,7 +75,7 @@ def _metric_scale(run: ShownRun, box: Box) -> Scale:
 
 
 def _cost_scale(run: ShownRun, axis: Axis, box: Box) -> Scale:
-    values = [axis.costs[trial.number] for trial in run.completed if trial.number in axis.costs]
+    values = list(axis.costs.values())
     values += [value for value in (axis.reference, axis.budget) if value is not None]
     return cost_scale(values, box.left + 10, box.right - 10)
 

@@ -27,7 +27,7 @@ def weight_histograms(weights: Sequence[WeightHistogram]) -> Figure | None:
     entries = [("box", "level", "weights at each level"), ("line", "trained", "floats before they are quantized")]
     keys, height = legend(entries, 2, 14, WIDTH - 4)
     top = 46.0 + height
-    room = (WIDTH + 20) / _COLUMNS
+    room = (WIDTH + 14) / _COLUMNS
     marks: list[Mark] = [*keys]
     for index, one in enumerate(drawn):
         row, column = divmod(index, _COLUMNS)
