@@ -103,7 +103,8 @@ def test_names_of_anybody_are_text(tmp_path: Path) -> None:
     assert not [tag for tag, _ in tags.tags if tag in ("img", "iframe", "b", "object", "form")]
     assert not [name for _, attrs in tags.tags for name in attrs if name.startswith("on") or name == "style"]
     assert "\x1b" not in text
-    assert "49" not in re.findall(r"export <b>x</b>|{{ 7\*7 }}|\b49\b", tags.text)
+    for said in ("export <b>x</b>", "{{ 7*7 }}", "{{7*7}}"):
+        assert said in tags.text
     assert "<script>alert(2)</script> on digits" in tags.text
 
 
