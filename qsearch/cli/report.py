@@ -32,6 +32,8 @@ def report(runs: tuple[str, ...], output: str | None, folder: str | None, form: 
     if folder is not None:
         check_format(form)
     if len(runs) > 1:
+        if folder is not None:
+            raise click.UsageError("--figures: takes one RUN, found several")
         _compare(runs, output, opens)
         return
     run = ShownRun.read(as_text(runs[0]))

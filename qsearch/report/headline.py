@@ -22,6 +22,9 @@ _MOODS: Mapping[State, str] = {
 }
 
 
+ENERGY_ALONE = "The run is by a version that recorded no costs of trials beside energy."
+
+
 @dataclass(frozen=True)
 class Card:
     """A figure that is read from afar."""
@@ -73,7 +76,9 @@ def headline(run: ShownRun) -> Headline:
 
 def _subtitle(run: ShownRun) -> str:
     record, config = run.record, run.record.config
-    total = f" of {config.run.max_trials}" if run.is_live and not config.run.blocks else ""
+    most = config.run.max_trials  # of each block, and of modes without a number of their own
+    counts = not config.run.blocks and not config.run.search_mode.continues and len(record.completed) <= most
+    total = f" of {most}" if run.is_live and counts else ""
     parts = [
         f"{len(record.completed)}{total} trials completed, {len(run.failed)} failed, {len(run.skipped)} skipped",
         f"mode {config.run.mode}",
@@ -189,16 +194,13 @@ def _spent(what: str, first: float, second: float | None, text: Callable[[float]
 
 def _lines(run: ShownRun, final: BestModel | None) -> list[str]:
     result, costs = run.record.result, run.record.costs
+    lines = [] if costs is not None or run.best is None else [ENERGY_ALONE]
     if result is None or run.is_live:
-        lines = []
         if costs is not None:
-            lines.append(
-                selected_on(costs.validation).replace("was selected", "is selected").replace("was used", "is used")
-            )
+            lines.append(selected_on(costs.validation, is_over=False))
         if run.is_live:
             lines.append("This page is written anew while the run goes on; load it again to see more.")
         return lines
-    lines = []
     if final is not None and final.energy_ratio is not None:
         told = f"The best model uses {saving(final.energy_ratio)}{priced(result.priced_share)}."
         lines.append(f"{told} {final_training(final.final_training)}")

@@ -6,12 +6,13 @@ from qsearch.report.units import cost, energy
 from qsearch.runs.figures import Demands, FinalTraining
 
 
-def selected_on(validation: str | float) -> str:
-    """How the winner was selected, and what that makes of its test figure."""
+def selected_on(validation: str | float, is_over: bool = True) -> str:
+    """How the winner is selected, and what that makes of its test figure."""
+    word = "was" if is_over else "is"
     if validation == "test":
-        return "The winner was selected on the test set (`validation: test`), so its test figure is optimistic."
+        return f"The winner {word} selected on the test set (`validation: test`), so its test figure is optimistic."
     part = "a set of its own" if validation == "given" else f"{validation} of the training set, held out"
-    return f"The winner was selected on {part}; the test set was used once, at the end."
+    return f"The winner {word} selected on {part}; the test set {word} used once, at the end."
 
 
 def final_training(training: FinalTraining | None) -> str:

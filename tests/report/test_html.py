@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from made_run import made_run
 
 from qsearch.cli.main import cli
+from qsearch.report.headline import ENERGY_ALONE
 from qsearch.report.html import page
 from qsearch.report.importance import importance_of
 from qsearch.report.shown_run import ShownRun, State
@@ -68,6 +69,8 @@ def test_every_run_has_a_page(tmp_path: Path, kinds: dict[str, Any]) -> None:
     if kinds.get("trials") != 0:
         assert run.best is not None
         assert f"trial {run.best.number}" in tags.text
+        assert (ENERGY_ALONE in tags.text) == (kinds.get("costs") is False)
+        assert ("effective bit operations" in tags.text) == (kinds.get("costs") is not False)
     if kinds.get("missed"):
         assert "diverged: the loss is NaN <b>" in tags.text
     if kinds.get("interrupted"):
