@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from qsearch.cli.output import say
 from qsearch.files import writable, written_whole
 from qsearch.paths import as_text, expanded
 from qsearch.runs.directory import PAGE, REPORT
+
+if TYPE_CHECKING:
+    from qsearch.report.shown_run import ShownRun
 
 
 @click.command()
@@ -64,12 +68,10 @@ def _compare(runs: tuple[str, ...], output: str | None, opens: bool) -> None:
     _tell(target, opens)
 
 
-def _write_texts(run: object) -> None:
+def _write_texts(run: ShownRun) -> None:
     from qsearch.report.markdown import markdown
-    from qsearch.report.shown_run import ShownRun
     from qsearch.report.written import tables_of
 
-    assert isinstance(run, ShownRun)
     record = run.record
     for name, text in tables_of(run).items():
         _write(record.folder / name, text.encode())

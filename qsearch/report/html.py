@@ -132,6 +132,7 @@ def _environment() -> Environment:
     )
     made.filters["shown"] = _shown
     made.filters["coded"] = _coded
+    made.filters["lines"] = _lines
     return made
 
 
@@ -147,6 +148,11 @@ def _hash(text: str) -> str:
 def _shown(text: str) -> str:
     """Text of anybody's in one line; control characters are shown."""
     return one_line(text, LONGEST_LINE)
+
+
+def _lines(text: str) -> str:
+    """The same of text whose lines stay lines."""
+    return "\n".join(map(_shown, text.split("\n")))
 
 
 def _coded(text: str) -> Markup:

@@ -10,7 +10,7 @@ from qsearch.report.figures.marks import Box, Figure, Layer, Mark, Path, dots, p
 from qsearch.report.figures.scales import Scale, cost_scale, scale
 from qsearch.report.shown_run import ShownRun
 from qsearch.report.units import energy
-from qsearch.search.trials import FailedTrial, SkippedTrial, Trial
+from qsearch.search.trials import Trial
 
 WIDTH = 860.0
 _PANEL, _GAP = 128.0, 44.0
@@ -69,11 +69,11 @@ def _panel(run: ShownRun, title: str, of: Callable[[Trial], float], is_cost: boo
     values = [of(trial) for trial in trials]
     y = cost_scale(values, box.bottom, box.top) if is_cost else scale(values, box.bottom, box.top, 4)
     marks = y_axis(y, box, title + (" (logarithmic)" if y.is_log else ""), energy if is_cost else None)
-    missed = [(trial, "failed" if isinstance(trial, FailedTrial) else "skipped") for trial in run.record.trials]
-    for kind, wanted in (("skipped", SkippedTrial), ("failed", FailedTrial)):
-        found = [x(trial.number) for trial, _ in missed if isinstance(trial, wanted)]
+    missed = (("skipped", run.skipped), ("failed", run.failed))
+    for kind, found in missed:
         if found:
-            marks.append(Path(d="".join(f"M{place:.1f} {box.bottom - 6:.1f}v6" for place in found), kind=kind))
+            ticks = "".join(f"M{x(trial.number):.1f} {box.bottom - 6:.1f}v6" for trial in found)
+            marks.append(Path(d=ticks, kind=kind))
     marks.append(Path(d=dots([(x(t.number), y(of(t))) for t in trials]), kind="dots"))
     marks.append(Path(d=_best_so_far(run, trials, of, x, y), kind="best-line"))
     return marks
