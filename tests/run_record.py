@@ -20,4 +20,7 @@ def check_record(result: RunResult) -> None:
     files = {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("result", "energy")}
     assert json.loads(json.dumps(record.result.to_dict())) == files["result"]
     assert json.loads(json.dumps(record.energies.to_dict())) == files["energy"]
+    assert record.costs is not None
+    assert json.loads(json.dumps(record.costs.to_dict())) == json.loads((folder / "costs.json").read_text("utf-8"))
+    assert record.costs.trials.keys() == {trial.number for trial in record.completed}
     assert record.model_path.exists() == (record.result.best is not None)

@@ -59,6 +59,9 @@ NO_TENSORFLOW = (
     "qsearch.workers.worker",
     "qsearch.blocks.table",
     "qsearch.report.markdown",
+    "qsearch.report.html",
+    "qsearch.report.compare_page",
+    "qsearch.report.pictures",
     "qsearch.report.best",
     "qsearch.report.comparison_tables",
     "qsearch.report.registries",
@@ -69,6 +72,7 @@ NO_TENSORFLOW = (
     "qsearch.cli.progress",
     "qsearch.cli.main",
     "qsearch.cli.verify",
+    "qsearch.cli.report",
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

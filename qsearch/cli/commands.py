@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Listed] = {
     "quantize": Listed("qsearch.cli.quantize:quantize", "Apply a plan to a model, without a search."),
     "verify": Listed("qsearch.cli.verify:verify", "Check that every weight is on its quantizer's grid."),
     "export": Listed("qsearch.cli.export:export", "Write a quantized model for hardware, bit for bit."),
+    "report": Listed("qsearch.cli.report:report", "Write the report of a run anew, or of several."),
     "trials": Listed("qsearch.cli.trials:trials", "Show the trials of a run."),
     "best": Listed("qsearch.cli.best:best", "Show the best model of a run, and its plan."),
     "compare": Listed("qsearch.cli.compare:compare_runs", "Put runs side by side."),

@@ -157,7 +157,7 @@ def _show(result: Result, folder: Path) -> None:
         say("no trial keeps to what max_drop demands; the best model is the one that comes nearest")
     for note in result.notes:
         say(f"note: {note}")
-    say(f"results in {folder} (start with report.md)")
+    say(f"results in {folder} (start with report.html)")
 
 
 def _figures(model: Reference | BestModel | KeptModel, result: Result) -> str:

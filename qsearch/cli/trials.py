@@ -41,8 +41,9 @@ def trials(
     """Show the trials of RUN, a folder that `qsearch run` writes or wrote."""
     from qsearch.report.trial_choice import chosen
     from qsearch.report.trial_tables import columns, facts, reference_line, summary, trial_facts
-    from qsearch.runs.overview import State, overview
+    from qsearch.runs.overview import overview
     from qsearch.runs.record import RunRecord
+    from qsearch.runs.state import State
 
     run = overview(RunRecord.read(as_text(folder)))
     found = chosen(run, where, sort, reverse, top)

@@ -7,8 +7,10 @@ from functools import cached_property
 
 from qsearch.config.goals import BitsGoalConfig, EnergyGoalConfig, EnergyParams
 from qsearch.energy.batch import PlanPricer
+from qsearch.energy.ebops import most_effective_bit_operations
 from qsearch.energy.estimate import EnergySettings
 from qsearch.energy.footprint import Footprint, footprint_of
+from qsearch.energy.metrics import ModelMetrics, model_metrics
 from qsearch.energy.process import Process, process_named
 from qsearch.energy.report import EnergyReport
 from qsearch.goal import BitsGoal, CostReport, EnergyGoal, ForgivingFactor, Goal
@@ -69,6 +71,21 @@ class Costs:
         if plan is None:
             return footprint_of(self.graph, self.base, self.reference_energy, bits)
         return footprint_of(*built(self.graph, plan), self.energy(plan), bits)
+
+    def metrics(self, plan: QuantizationPlan | None) -> tuple[ModelMetrics, int]:
+        """Operations, bits and memory of a plan, and its effective bit operations at most; of the reference for None.
+
+        Raises:
+            ModelError: widths that do not fit together.
+        """
+        bits = self.energy_goal.trial_settings.internal.bits
+        if plan is None:
+            graph, plan, report = self.graph, self.base, self.reference_energy
+        else:
+            report = self.energy(plan)
+            graph, plan = built(self.graph, plan)
+        most = most_effective_bit_operations(graph, plan, report, bits)
+        return model_metrics(graph, plan, report, bits), most
 
     def cost(self, plan: QuantizationPlan) -> CostReport:
         """A plan's cost in the goal's unit, by layer."""

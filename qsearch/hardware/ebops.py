@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import keras
 import numpy
 
+from qsearch.energy.ebops import input_bits, uses
 from qsearch.energy.report import EnergyReport
-from qsearch.graph import operations as ops
-from qsearch.graph.model_graph import ModelGraph, Node
+from qsearch.graph.model_graph import ModelGraph
 from qsearch.hardware.weights import QuantizedWeight, quantized_weights
 
 _KERNELS = ("kernel", "depthwise", "pointwise", "recurrent", "weight")
@@ -30,7 +28,7 @@ def effective_bit_operations(model: keras.Model, graph: ModelGraph, report: Ener
         for name, weight in weights.get(node.layer, {}).items():
             kind = name.removeprefix("forward_").removeprefix("backward_")
             if kind in _KERNELS and node.name in report.layers:
-                total += int(_bits(weight).sum()) * _input_bits(node, kind, report) * _uses(node, kind)
+                total += int(_bits(weight).sum()) * input_bits(node, kind, report) * uses(node, kind)
     return total
 
 
@@ -44,28 +42,3 @@ def _bits(weight: QuantizedWeight) -> numpy.ndarray:
     found = numpy.where(codes == 0, 1, codes // numpy.maximum(lowest, 1))
     bits = numpy.floor(numpy.log2(found)).astype(int) + 1
     return numpy.where(codes == 0, 0, bits)
-
-
-def _input_bits(node: Node, kind: str, report: EnergyReport) -> int:
-    layer = report.layers[node.name]
-    form = layer.input_formats[0]
-    if kind == "recurrent":
-        form = layer.output_format
-    elif kind == "pointwise" and layer.accumulator_format is not None:
-        form = layer.accumulator_format
-    return form.bits - form.signed
-
-
-def _uses(node: Node, kind: str) -> int:
-    """How many values each weight is multiplied with."""
-    match node.operation:
-        case ops.Recurrent():
-            return node.input_shapes[0][-2]
-        case ops.ScaleShift():
-            return math.prod(node.output_shape)
-        case ops.SeparableTransposed() if kind == "pointwise":
-            return math.prod(node.output_shape[:-1])
-        case ops.TransposedConvolution() | ops.DepthwiseTransposed() | ops.SeparableTransposed():
-            return math.prod(node.input_shapes[0][:-1])
-        case _:
-            return math.prod(node.output_shape[:-1])

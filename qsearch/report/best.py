@@ -11,7 +11,8 @@ from qsearch.errors import OutputError, SearchError
 from qsearch.report.units import cost, energy, saving
 from qsearch.runs.directory import BEST, MODEL
 from qsearch.runs.figures import BestModel, KeptModel
-from qsearch.runs.overview import Overview, State
+from qsearch.runs.overview import Overview
+from qsearch.runs.state import State
 from qsearch.search.trials import AnyTrial, Trial
 
 

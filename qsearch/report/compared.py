@@ -121,7 +121,7 @@ class Comparison:
 def compare(records: Sequence[RunRecord]) -> Comparison:
     """Runs side by side, in the order given."""
     runs = [overview(record) for record in records]
-    names = _names([record.folder for record in records])
+    names = names_of([record.folder for record in records])
     incomparable = _incomparable(runs, names)
     layers, unshared = _layers(runs)
     return Comparison(
@@ -134,7 +134,7 @@ def compare(records: Sequence[RunRecord]) -> Comparison:
     )
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
+def names_of(folders: Sequence[Path]) -> list[str]:
     """The shortest ends of paths that tell them apart."""
     parts = [folder.absolute().parts for folder in folders]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from qsearch.errors import LONGEST_LINE, LONGEST_VALUE, one_line
 from qsearch.plan import QuantizationPlan
+from qsearch.report.sentences import NOT_KEPT, demanded, final_training, kept_to, selected_on
 from qsearch.report.units import cost, duration, energy, priced, saving, size
 from qsearch.runs.figures import (
     BestModel,
@@ -14,7 +15,6 @@ from qsearch.runs.figures import (
     DearerLayer,
     Demands,
     Energies,
-    FinalTraining,
     Footprint,
     LayerEnergy,
     Reference,
@@ -58,15 +58,10 @@ def _summary(result: Result) -> str:
     if best is not None:
         if best.energy_ratio is not None:
             text += f"\n\nThe best model uses {saving(best.energy_ratio)}{priced(result.priced_share)}."
-        text += _final(best.final_training)
+        text += f" {final_training(best.final_training)}"
     if result.dearer is not None:
         text += f"\n\n{_dearer(result.dearer, result.unit)}"
-    part = "a set of its own" if result.validation == "given" else f"{result.validation} of the training set, held out"
-    selected = (
-        "The winner was selected on the test set (`validation: test`), so its test figure is optimistic."
-        if result.validation == "test"
-        else f"The winner was selected on {part}; the test set was used once, at the end."
-    )
+    selected = selected_on(result.validation)
     if result.demands is not None:
         selected += f"\n\n{_demands(result.demands, result)}"
     counts = result.trials
@@ -108,18 +103,9 @@ def _dearer(layers: Sequence[DearerLayer], unit: str) -> str:
 
 
 def _demands(demands: Demands, result: Result) -> str:
-    target, asked = result.target_metric, []
-    if demands.energy is not None:
-        asked.append(f"energy at most {energy(demands.energy)}")
-    if demands.cost is not None:
-        asked.append(f"cost at most {cost(demands.cost, result.unit)}")
-    if demands.metric is not None:
-        side = "at least" if result.direction == "max" else "at most"
-        asked.append(f"{target} {side} {demands.metric:.4f} on the selection set")
-    met = {True: "The best trial keeps to it.", None: "No trial was completed."}.get(
-        demands.met, "**No trial keeps to it: the best model is the one that comes nearest.**"
-    )
-    return f"Demanded: {', '.join(asked)}. {met}"
+    asked = demanded(demands, result.target_metric, result.direction, result.unit)
+    met = kept_to(demands)
+    return f"{asked} **{met}**" if met == NOT_KEPT else f"{asked} {met}"
 
 
 def _front(result: Result) -> str:
@@ -191,14 +177,6 @@ def _models(result: Result) -> str:
         for model in result.models
     )
     return table(("folder", "as", f"{target}, selection set", f"{target}, test set", "energy", "parameters"), rows)
-
-
-def _final(training: FinalTraining | None) -> str:
-    if training is None:
-        return " Its weights are those of its trial; there was no final training."
-    best = training.best_epoch
-    kept = f"those of epoch {best}" if best else "those of its trial, which no later epoch improved on"
-    return f" Final training took {training.epochs} epochs; its weights are {kept}."
 
 
 def _figures(model: Reference | BestModel, result: Result) -> tuple[str, ...]:

@@ -59,3 +59,11 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def count(number: float) -> str:
+    """`1.25 M` for 1,250,000."""
+    for scale, prefix in _PREFIXES:
+        if number >= scale:
+            return f"{number / scale:.4g} {prefix}"
+    return f"{number:.4g}"

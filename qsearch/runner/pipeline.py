@@ -21,6 +21,7 @@ from qsearch.report.markdown import markdown
 from qsearch.runner.experiment import read_experiment
 from qsearch.runner.exports import ExportOutcome, export_all
 from qsearch.runner.feasible import check_budget
+from qsearch.runner.live_report import LiveReport
 from qsearch.runner.notes import nothing_found, unused_keys
 from qsearch.runner.placed import placed
 from qsearch.runner.prepared import Prepared, prepared
@@ -172,6 +173,14 @@ class _Run:
         self._train_reference()
         reference = self._figures(self.experiment.model)
         self.observer.reference_evaluated(reference)
+        live = LiveReport(
+            directory=self.directory,
+            experiment=self.experiment,
+            target=self.recipe.target,
+            reference=reference,
+            dataset=self.data.name,
+            observer=self.observer,
+        )
         search = StagedSearch(
             ready=self.ready,
             constraints=self._constraints(reference),
@@ -183,6 +192,7 @@ class _Run:
             pool=self.pool,
             recorded=self.recorded,
             limit=self.limit,
+            on_record=live.recorded,
         )
         stop, final = None, None
         try:
@@ -225,7 +235,7 @@ class _Run:
             data=self.data,
             target=self.recipe.target,
             reference=reference,
-            best_figures=None if best is None else self._figures(self._load(best)),
+            best_figures=None if best is None else self._best_figures(best, live),
             final=final,
             best=best,
             trials=tuple(search.trials),
@@ -237,7 +247,7 @@ class _Run:
             seconds=time.monotonic() - self.started,
             disk=self.directory.disk_bytes(),
         )
-        result = self._written(summary)
+        result = self._written(summary, live)
         tell_end(self.observer, self.directory.path)
         if stop is not None and not isinstance(stop.error, KeyboardInterrupt):
             report = self.directory.path / REPORT
@@ -260,7 +270,12 @@ class _Run:
         self.observer.stage(f"{stop.reason}; what is finished is evaluated and reported")
         return stop
 
-    def _written(self, summary: RunSummary) -> Result:
+    def _best_figures(self, best: Trial, live: LiveReport) -> Evaluation:
+        model = self._load(best)
+        live.write_weights(model, best.plan)
+        return self._figures(model)
+
+    def _written(self, summary: RunSummary, live: LiveReport) -> Result:
         """Write the files that say what the run came to."""
         result, energies = summary.result(), summary.energies()
         with self.interrupts.held():
@@ -268,6 +283,7 @@ class _Run:
             self.directory.write_json(RESULT, result.to_dict())
             self.directory.write_text(REPORT, markdown(result, energies, summary.trials))
             self.directory.write_json(ENERGY, energies.to_dict())
+            live.write_end()
         return result
 
     def _train_reference(self) -> None:

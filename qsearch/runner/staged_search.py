@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -78,7 +78,7 @@ class StagedSearch:
     Attributes:
         pool: workers that train the trials; None: this process trains them.
         recorded: the trials of an earlier process, which left them in the journal.
-        limit: the time of the whole run.
+        limit: the time of the whole run; on_record: told of each trial once it is in the journal.
         cut_short: whether it ended for want of time.
         trials: all of them, in order.
         done: the stages that have ended.
@@ -96,6 +96,7 @@ class StagedSearch:
     pool: Pool | None = None
     recorded: Sequence[AnyTrial] = ()
     limit: TimeLimit = NO_LIMIT
+    on_record: Callable[[AnyTrial], None] = lambda trial: None
     cut_short: bool = False
     trials: list[AnyTrial] = field(default_factory=list)
     done: list[StageResult] = field(default_factory=list)
@@ -144,8 +145,8 @@ class StagedSearch:
 
     def _cut(self, where: str, stage: Stage) -> str:
         trained = sum(not isinstance(trial, SkippedTrial) for trial in self.trials)
-        count = len(self.schedule.stages)
-        return f"{run_out(self.limit)} {where} block {stage.number} of {count}, {trained} trials trained"
+        place = f"{where} block {stage.number} of {len(self.schedule.stages)}"
+        return f"{run_out(self.limit)} {place}, {trained} trials trained"
 
     @property
     def is_partial(self) -> bool:
@@ -271,6 +272,7 @@ class StagedSearch:
             if trial.number > len(self.recorded):
                 self.directory.append_trial(trial)
             self.trials.append(trial)
+            self.on_record(trial)
             if not isinstance(trial, Trial):
                 self.checkpoints.forget_training(f"trial_{trial.number}")
 
@@ -341,10 +343,9 @@ class StagedSearch:
 
     def _start(self, stage: Stage) -> keras.Model | None:
         """The model whose weights trials start from: the best so far, the reference, or none."""
-        reference = self.ready.experiment.model
         if self.best is not None:
-            return reloaded(self.directory.path / self.best_folder / MODEL, reference, self.base)
-        return reference if stage.block is not None or self.config.run.transfers else None
+            return reloaded(self.directory.path / self.best_folder / MODEL, self.experiment.model, self.base)
+        return self.experiment.model if stage.block is not None or self.config.run.transfers else None
 
     @contextmanager
     def _engine(self, stage: Stage, space: SearchSpace) -> Iterator[Engine]:

@@ -11,8 +11,12 @@
                        far the training is that is under way
     energy.json        reference and best, per layer, pJ
     result.json        the headline figures
+    costs.json         what trials cost beside energy, and what is known while the run goes on
+    best/weights.json  how the best model's weights spread over their levels
+    trials.csv         trials and front.csv the trade-off, a line each
     report.md          the same for people
-    .reserved          room for the last three files, on a disk that fills; gone at the end
+    report.html        the same with figures; written anew now and then while the run goes on
+    .reserved          room for the last files, on a disk that fills; gone at the end
     .lock              held while a process writes; gone at the end
 
 Every file but the journal is written aside and renamed, so that a killed process leaves
@@ -48,7 +52,9 @@ if TYPE_CHECKING:
 
 CONFIG, ENVIRONMENT, JOURNAL = "config.yaml", "environment.json", "trials.jsonl"
 RESULT, ENERGY, REPORT = "result.json", "energy.json", "report.md"
-BEST, MODEL, PLAN = "best", "model.keras", "plan.yaml"
+COSTS, PAGE, TRIALS_TABLE, FRONT_TABLE = "costs.json", "report.html", "trials.csv", "front.csv"
+BEST, MODEL, PLAN, WEIGHTS = "best", "model.keras", "plan.yaml", "weights.json"
+_WRITTEN_LAST = (RESULT, ENERGY, REPORT, COSTS, PAGE, TRIALS_TABLE, FRONT_TABLE, WEIGHTS)
 CHECKPOINTS = "checkpoints"
 _BEFORE_FINAL = f"{CHECKPOINTS}/before_final.keras"
 _FIRST_YEAR = 1980
@@ -82,7 +88,7 @@ class RunDirectory:
 
         The files that are written last, which tell it, are not counted either.
         """
-        others = (RESERVED, LOCK, RESULT, ENERGY, REPORT)
+        others = (RESERVED, LOCK, *_WRITTEN_LAST)
         return bytes_in(self.path, others), bytes_in(self.path / CHECKPOINTS)
 
     def write_text(self, name: str, text: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from functools import cached_property
 
 from qsearch.config import Config
@@ -16,19 +15,9 @@ from qsearch.runs.figures import TrialCounts
 from qsearch.runs.lock import holder
 from qsearch.runs.record import RunRecord
 from qsearch.runs.result import Result
+from qsearch.runs.state import State, state_of
 from qsearch.search.front import Point, front, knee
 from qsearch.search.trials import AnyTrial, FailedTrial, SkippedTrial, Trial
-
-
-class State(Enum):
-    """How far a run is."""
-
-    RUNNING = "running"
-    FINISHED = "finished"
-    INTERRUPTED = "interrupted"
-    """It ended in order, before its time."""
-    STOPPED = "stopped"
-    """It was killed, or has not begun to search."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +121,7 @@ def overview(record: RunRecord) -> Overview:
     cost = _reference_cost(record, completed)
     return Overview(
         record=record,
-        state=_state(result, writer),
+        state=state_of(result, writer),
         writer=writer,
         result=result,
         target=target,
@@ -156,18 +145,11 @@ def unit_of(config: Config) -> str:
     return "pJ" if config.goal.type == "energy" else "bits"
 
 
-def _state(result: Result | None, writer: str | None) -> State:
-    if writer is not None:
-        return State.RUNNING
-    if result is None:
-        return State.STOPPED
-    return State.INTERRUPTED if result.interrupted else State.FINISHED
-
-
 def _target(record: RunRecord, completed: Sequence[Trial]) -> Target:
     """Its name and direction; the best value that it can have does not matter any more."""
-    if record.result is not None:
-        return Target(f"val_{record.result.target_metric}", record.result.direction == "max", None)
+    known = record.result or record.costs
+    if known is not None:
+        return Target(f"val_{known.target_metric}", known.direction == "max", None)
     name = completed[0].target if completed else f"val_{record.config.reference.metrics[0]}"
     # a score has the sign of the metric where more is better, and the other one where less is
     turned = any(trial.score * trial.metric < 0 for trial in completed)
@@ -188,8 +170,9 @@ def _same(plan: QuantizationPlan, other: QuantizationPlan | None) -> bool:
 
 
 def _reference_cost(record: RunRecord, completed: Sequence[Trial]) -> float | None:
-    if record.result is not None:
-        return record.result.reference.cost
+    known = record.result or record.costs
+    if known is not None:
+        return known.reference.cost
     if record.config.run.blocks:  # a score looks ahead to the blocks to come
         return None
     params = record.config.goal.params
@@ -200,8 +183,9 @@ def _reference_cost(record: RunRecord, completed: Sequence[Trial]) -> float | No
 
 
 def _reference_energy(record: RunRecord, cost: float | None) -> float | None:
-    if record.result is not None:
-        return record.result.reference.energy
+    known = record.result or record.costs
+    if known is not None:
+        return known.reference.energy
     if record.energies is not None:
         return record.energies.reference.total
     return cost if unit_of(record.config) == "pJ" else None

@@ -13,10 +13,24 @@ import yaml
 from qsearch.config import Config, load_config
 from qsearch.errors import OutputError, QsearchError, told
 from qsearch.plan import QuantizationPlan
-from qsearch.runs.directory import BEST, CONFIG, ENERGY, ENVIRONMENT, JOURNAL, MODEL, PLAN, RESULT, run_folder
+from qsearch.runs.costs import RunCosts
+from qsearch.runs.directory import (
+    BEST,
+    CONFIG,
+    COSTS,
+    ENERGY,
+    ENVIRONMENT,
+    JOURNAL,
+    MODEL,
+    PLAN,
+    RESULT,
+    WEIGHTS,
+    run_folder,
+)
 from qsearch.runs.figures import Energies
 from qsearch.runs.journal import trials_so_far
 from qsearch.runs.result import Result
+from qsearch.runs.weights import BestWeights
 from qsearch.search.trials import AnyTrial, Trial
 
 
@@ -36,6 +50,8 @@ class RunRecord:
         trials: completed, failed and skipped, in order. Writing each one's `to_dict` gives the journal again.
         best_plan: of the best model so far; None as long as no trial was completed.
         result, energies: result.json and energy.json; None of a run that is still going on, or was killed.
+        costs: costs.json, also while the run is going on; None of runs by earlier versions.
+        weights: best/weights.json; None before the end, and of runs by earlier versions.
     """
 
     folder: Path
@@ -45,6 +61,8 @@ class RunRecord:
     best_plan: QuantizationPlan | None
     result: Result | None
     energies: Energies | None
+    costs: RunCosts | None = None
+    weights: BestWeights | None = None
 
     @property
     def completed(self) -> tuple[Trial, ...]:
@@ -66,6 +84,7 @@ class RunRecord:
         """
         path = run_folder(str(folder))
         result, energies = _json(path / RESULT), _json(path / ENERGY)
+        costs, weights = _json(path / COSTS), _json(path / BEST / WEIGHTS)
         plan = _parsed(path / BEST / PLAN, yaml.safe_load)
         return cls(
             folder=path,
@@ -75,6 +94,8 @@ class RunRecord:
             best_plan=None if plan is None else _made(path / BEST / PLAN, QuantizationPlan.from_dict, plan),
             result=None if result is None else _made(path / RESULT, Result.from_dict, result),
             energies=None if energies is None else _made(path / ENERGY, Energies.model_validate, energies),
+            costs=None if costs is None else _made(path / COSTS, RunCosts.model_validate, costs),
+            weights=None if weights is None else _made(path / BEST / WEIGHTS, BestWeights.model_validate, weights),
         )
 
 

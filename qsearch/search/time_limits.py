@@ -49,9 +49,13 @@ class TimeLimit:
 NO_LIMIT = TimeLimit(None, 0.0)
 
 
+OVER = "the time limit of"
+"""How the reason of a run begins that ended by its time limit."""
+
+
 def run_out(limit: TimeLimit) -> str | None:
     """Why a run is at its end, where its time is up."""
-    return f"the time limit of {limit} was reached" if limit.is_over else None
+    return f"{OVER} {limit} was reached" if limit.is_over else None
 
 
 @dataclass(frozen=True)

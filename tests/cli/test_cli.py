@@ -93,7 +93,7 @@ def test_a_run_prints_a_line_per_trial_and_where_the_results_are(tmp_path: Path)
     assert run[1].startswith("search, random: 2 trials of 1 epochs")
     assert [line.split(":")[0] for line in run[2:4]] == ["[1/2] trial 1", "[2/2] trial 2"]
     summary = json.loads((tmp_path / "out" / "result.json").read_text())
-    assert text[-1] == f"results in {tmp_path / 'out'} (start with report.md)"
+    assert text[-1] == f"results in {tmp_path / 'out'} (start with report.html)"
     assert f"acc {summary['best']['test']['acc']:.4f} on the test set" in done.stdout
     assert f"{summary['best']['energy_ratio']:.4g} times less energy" in done.stdout
 

@@ -8,11 +8,12 @@ import pytest
 from keras import layers
 
 import qsearch
+from qsearch.energy.ebops import most_effective_bit_operations
 from qsearch.energy.estimate import EnergySettings, price_plan, price_reference
 from qsearch.energy.metrics import model_metrics
 from qsearch.graph.from_keras import read_model, read_plan
 from qsearch.hardware.ebops import effective_bit_operations
-from qsearch.layers import QActivation, QDense
+from qsearch.layers import QActivation, QConv2D, QDense
 from qsearch.plan import QuantizationPlan
 
 
@@ -58,6 +59,23 @@ def test_of_a_quantized_model_and_its_effective_bit_operations() -> None:
     assert (found.macs, found.bops) == (6, 6 * 4 * 4)
     assert found.parameter_bits == 6 * 4 + 2 * 6
     assert effective_bit_operations(model, graph, report) == (3 + 1 + 0 + 2 + 3 + 1) * 4
+    assert most_effective_bit_operations(graph, plan, report) == 6 * 3 * 4  # whatever the weights: 4 bits, one the sign
+
+
+@pytest.mark.parametrize(
+    ("kernel", "bits"),
+    [("ternary", 1), ("binary", 1), ("quantized_po2(4,1)", 1), ("quantized_bits(8,0,1,alpha=1.0)", 7), (None, 32)],
+)
+def test_effective_bit_operations_are_at_most_what_formats_tell(kernel: str | None, bits: int) -> None:
+    inputs = keras.Input((6, 6, 2))
+    model = keras.Model(inputs, QConv2D(3, 3, use_bias=False, kernel_quantizer=kernel, name="c")(inputs))
+    graph, plan = read_model(model), read_plan(model)
+    report = price_plan(graph, plan, EnergySettings())
+    most = most_effective_bit_operations(graph, plan, report)
+    assert most == 54 * bits * 7 * 16  # weights, inputs of 8 bits with a sign, places
+    found = effective_bit_operations(model, graph, report)
+    assert found is not None
+    assert most / 4 < found <= most
 
 
 def test_of_recurrent_and_shared_layers() -> None:

@@ -52,9 +52,14 @@ def test_the_directory_holds_what_the_readme_says(tiny_result: RunResult) -> Non
         "best",
         "best/model.keras",
         "best/plan.yaml",
+        "best/weights.json",
+        "costs.json",
         "energy.json",
+        "front.csv",
         "result.json",
+        "report.html",
         "report.md",
+        "trials.csv",
     }
     assert load_config(tiny_result.run_directory / "config.yaml").config.run.max_trials == 3
     environment = read(tiny_result, "environment.json")

@@ -10,8 +10,9 @@ import pytest
 from run_by_hand import CONFIG, REFERENCE, completed, failed, made_run, plan, skipped
 
 from qsearch.goal.target import Target
-from qsearch.runs.overview import Overview, State, overview
+from qsearch.runs.overview import Overview, overview
 from qsearch.runs.record import RunRecord
+from qsearch.runs.state import State
 from qsearch.search.trials import AnyTrial, Trial
 
 LOSS = Target("val_loss", maximize=False, limit=0.0)

@@ -1,0 +1,82 @@
+"""Effective bit operations (Sun et al. 2024, arXiv:2405.00645), as far as formats alone tell them."""
+
+from __future__ import annotations
+
+import math
+
+from qsearch.energy.parameters import stored_parameters
+from qsearch.energy.report import EnergyReport
+from qsearch.graph import operations as ops
+from qsearch.graph.model_graph import ModelGraph, Node
+from qsearch.plan import QuantizationPlan, Role
+from qsearch.quantizers.formats import number_format
+from qsearch.quantizers.number_types import Kind
+from qsearch.quantizers.spec import QuantizerSpec
+
+_KERNELS = {Role.KERNEL: "kernel", Role.POINTWISE: "pointwise", Role.RECURRENT: "recurrent"}
+
+
+def most_effective_bit_operations(
+    graph: ModelGraph, plan: QuantizationPlan, report: EnergyReport, internal_bits: int = 8
+) -> int:
+    """What `effective_bit_operations` of a model with this plan can come to at most, whatever its weights are.
+
+    Args:
+        graph: with the plan's widths, as the report has priced it.
+        internal_bits: of a weight of a layer without a plan.
+    """
+    total = 0
+    for node in graph.nodes:
+        if node.name not in report.layers:
+            continue
+        own = plan.quantized(node.layer)
+        for elements, role in stored_parameters(node):
+            kind = None if role is None else _KERNELS.get(role)
+            if kind is None or role is None:
+                continue
+            spec = None if own is None else own.quantizers.get(role)
+            bits = _most(spec) if spec is not None else internal_bits - 1 if own is None else 32
+            total += elements * bits * input_bits(node, kind, report) * uses(node, kind)
+    return total
+
+
+def _most(spec: QuantizerSpec) -> int:
+    """The most bits that a code can have from its first to its last one that is set."""
+    form = number_format(spec)
+    match form.kind:
+        case Kind.FIXED:
+            return max(form.bits - form.signed, 1)
+        case Kind.FLOAT:
+            return form.bits
+        case _:
+            return 1
+
+
+def input_bits(node: Node, kind: str, report: EnergyReport) -> int:
+    """Bits of what a kernel is multiplied with, without the sign.
+
+    Args:
+        kind: "kernel", "depthwise", "pointwise", "recurrent" or "weight".
+    """
+    layer = report.layers[node.name]
+    form = layer.input_formats[0]
+    if kind == "recurrent":
+        form = layer.output_format
+    elif kind == "pointwise" and layer.accumulator_format is not None:
+        form = layer.accumulator_format
+    return form.bits - form.signed
+
+
+def uses(node: Node, kind: str) -> int:
+    """How many values each weight is multiplied with."""
+    match node.operation:
+        case ops.Recurrent():
+            return node.input_shapes[0][-2]
+        case ops.ScaleShift():
+            return math.prod(node.output_shape)
+        case ops.SeparableTransposed() if kind == "pointwise":
+            return math.prod(node.output_shape[:-1])
+        case ops.TransposedConvolution() | ops.DepthwiseTransposed() | ops.SeparableTransposed():
+            return math.prod(node.input_shapes[0][:-1])
+        case _:
+            return math.prod(node.output_shape[:-1])

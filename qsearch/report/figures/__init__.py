@@ -1,0 +1,1 @@
+"""Figures as plain data: pure functions of a run; one template draws them all."""
