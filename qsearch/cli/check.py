@@ -40,6 +40,7 @@ def check(
         raise click.UsageError("--file-only trains nothing; leave out --time")
     loaded = read(config, overrides, output_dir)
     found = what_is_touched(loaded, aside=output == JSON)
+    say(f"writes {found.writes}", err=output == JSON)
     name = loaded.source.name
     if file_only:
         from qsearch.config.remarks import remarks
@@ -67,7 +68,7 @@ def check(
 
 
 def what_is_touched(loaded: LoadedConfig, aside: bool = False) -> Touched:
-    """Say what a run would import, read and write, before any of it is done.
+    """Say what a run would import and read, before any of it is done.
 
     Args:
         aside: on the standard error, as the other one is for data.
@@ -82,7 +83,6 @@ def what_is_touched(loaded: LoadedConfig, aside: bool = False) -> Touched:
         say(f"imports {one}", err=aside)
     for one in found.reads:
         say(f"reads {one}", err=aside)
-    say(f"writes {found.writes}", err=aside)
     if found.problems:
         raise ConfigError("\n".join(found.problems))
     return found

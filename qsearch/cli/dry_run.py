@@ -25,8 +25,8 @@ def rehearsed(loaded: LoadedConfig, resume: bool) -> int:
     from qsearch.cli.check import what_is_touched
     from qsearch.cli.outlook import show
 
-    where = [*_folder(loaded, resume), *_files(loaded)]  # told before the model and the data are read
     what_is_touched(loaded)
+    where = [*_folder(loaded, resume), *_files(loaded)]  # told before the model and the data are read
     with quiet_start():
         from qsearch.runner.outlook import outlook
 

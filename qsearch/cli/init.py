@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic import TypeAdapter, ValidationError
 
 from qsearch.cli.model_choice import MODEL_ENDINGS, chosen_model, model_options
 from qsearch.cli.output import say, say_exactly
 from qsearch.cli.schema import schema_text
 from qsearch.config.draft import SCHEMA_FILE
-from qsearch.config.fields import Energy, Share, is_import_path
 from qsearch.config.names import DATASETS, MODELS, TARGET_ALIASES, TARGETS
 from qsearch.config.search_modes import MODES
 from qsearch.errors import ConfigError, OutputError, did_you_mean, shown
@@ -34,15 +32,29 @@ _DEFAULT = Path("qsearch.yaml")
 _OF_OURS = '"title": "A configuration of qsearch"'
 
 
-def _valid(kind: Any, example: str) -> Callable[[Any, Any, str | None], str | None]:
-    """A callback of an option: the text is what a file may hold at the key."""
+def _energy() -> Any:
+    from qsearch.config.fields import Energy
+
+    return Energy
+
+
+def _share() -> Any:
+    from qsearch.config.fields import Share
+
+    return Share
+
+
+def _valid(kind: Callable[[], Any], example: str) -> Callable[[Any, Any, str | None], str | None]:
+    """A callback of an option: the text is what a file may hold at the key, whose type `kind` imports."""
 
     def check(_context: Any, _option: Any, value: str | None) -> str | None:
         if value is None:
             return None
+        from pydantic import TypeAdapter, ValidationError
+
         number = re.fullmatch(r"[0-9.]+(?:[eE][+-]?[0-9]+)?", value)
         try:
-            TypeAdapter(kind).validate_python(float(value) if number else value)
+            TypeAdapter(kind()).validate_python(float(value) if number else value)
         except (ValidationError, ValueError):
             raise click.BadParameter(f"found {shown(value)}, expected something such as {example}") from None
         return value
@@ -63,8 +75,8 @@ def _valid(kind: Any, example: str) -> Callable[[Any, Any, str | None], str | No
 @click.option("--data", metavar="NAME|FILE.npz|MODULE:FUNCTION", help=f"The data set: {', '.join(DATASETS)}; or yours.")
 @click.option("--mode", type=click.Choice(MODES), help="How to search.  [default: guided]")
 @click.option("--trials", type=click.IntRange(1, 1_000_000), help="Trials to train.  [default: 20]")
-@click.option("--budget", metavar="ENERGY", callback=_valid(Energy, "20nJ"), help="Most energy, as 20nJ.")
-@click.option("--max-drop", metavar="PART", callback=_valid(Share, "1%"), help="Most of the metric to lose, as 1%.")
+@click.option("--budget", metavar="ENERGY", callback=_valid(_energy, "20nJ"), help="Most energy, as 20nJ.")
+@click.option("--max-drop", metavar="PART", callback=_valid(_share, "1%"), help="Most of the metric to lose, as 1%.")
 @click.option("--target", type=click.Choice((*TARGETS, *TARGET_ALIASES)), help="Search only what it computes exactly.")
 @click.option("--blocks", "blockwise", is_flag=True, help="Search block by block; without it, blocks are suggested.")
 @model_options
@@ -165,20 +177,21 @@ def _ask_model() -> str:
 def _asked(wishes: Wishes) -> Wishes:
     """The rest of the questions."""
     budget = click.prompt("Energy budget, such as 20nJ (Enter: none, the best score wins)", default="",
-                          show_default=False, value_proc=_answer(Energy, "20nJ"))  # fmt: skip
+                          show_default=False, value_proc=_answer(_energy, "20nJ"))  # fmt: skip
     max_drop = click.prompt("Most of the metric to lose, such as 1% (Enter: what the score says)", default="",
-                            show_default=False, value_proc=_answer(Share, "1%"))  # fmt: skip
+                            show_default=False, value_proc=_answer(_share, "1%"))  # fmt: skip
     trials = click.prompt("Trials", default=wishes.trials, type=click.IntRange(1, 1_000_000))
     mode = click.prompt("Mode", default=wishes.mode, type=click.Choice(MODES))
     return replace(wishes, budget=budget or None, max_drop=max_drop or None, trials=trials, mode=mode)
 
 
-def _answer(kind: Any, example: str) -> Callable[[str], str]:
+def _answer(kind: Callable[[], Any], example: str) -> Callable[[str], str]:
     check = _valid(kind, example)
     return lambda value: check(None, None, value) or "" if value else ""
 
 
 def _data(given: str | None, seen: Survey, suggestion: str | None, path: Path) -> DataChoice:
+    from qsearch.config.fields import is_import_path
     from qsearch.datasets.shapes import DATA_SHAPES
     from qsearch.runner.drafted import DataChoice, needed, suits
 

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qsearch.config.fields import is_import_path
 from qsearch.config.names import MODELS
-from qsearch.config.yaml_reader import parse_source
 from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.paths import expanded
 from qsearch.startup import quiet_start
@@ -53,6 +51,8 @@ def chosen_model(
     Raises:
         ConfigError: it is none of these, or an option that belongs to another kind.
     """
+    from qsearch.config.fields import is_import_path
+
     with quiet_start():
         from qsearch.runner.model_choice import ModelChoice
 
@@ -79,6 +79,8 @@ def chosen_model(
 
 def _arguments(texts: Sequence[str]) -> Mapping[str, Any]:
     """Values are YAML, as in a file."""
+    from qsearch.config.yaml_reader import parse_source
+
     found: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")

@@ -43,7 +43,8 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
 
 def test_what_reads_a_file_alone_imports_no_tensorflow(tmp_path: Path) -> None:
     light = {"pydantic", "yaml"}
-    assert imported("check digits", "run digits run.max_trials=3 --print-config", cwd=tmp_path) == [light, light]
+    calls = ["check digits --file-only", "run digits run.max_trials=3 --print-config"]
+    assert imported(*calls, cwd=tmp_path) == [light, light]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -62,4 +63,4 @@ def test_every_row_is_a_command_with_its_own_help(name: str) -> None:
 
 def test_a_mistyped_command_is_told_the_nearest() -> None:
     assert "'chekc'; did you mean 'check'?" in CliRunner().invoke(cli, ["chekc"]).output
-    assert "there are run, resume, " in CliRunner().invoke(cli, ["zzz"]).output
+    assert "there are init, check, run, " in CliRunner().invoke(cli, ["zzz"]).output

@@ -41,7 +41,7 @@ def completed(*words: str) -> list[str]:
 
 def test_commands_options_and_choices() -> None:
     assert completed("") == [*COMMANDS]
-    assert completed("re") == ["resume"]
+    assert completed("re") == ["resume", "report"]
     assert {"--dry-run", "--set", "--workers", "--verbose"} <= {*completed("run", "--")}
     assert completed("energy", "--process", "h") == ["horowitz"]
 

@@ -130,7 +130,7 @@ def test_a_log_keeps_everything_and_the_terminal_stays_as_it_is(tmp_path: Path) 
     assert all(said in text for said in (*NOISE, "of no interest"))
     lines = text.splitlines()[1:]
     assert STAMP.match(lines[0])
-    assert "check digits --log-file" in lines[0]
+    assert "check digits --file-only --log-file" in lines[0]
     own = [line for line in lines if (found := STAMP.match(line)) and found[2] == "qsearch"]
     assert [STAMP.sub("", line) for line in own[1:]] == out.splitlines()
 

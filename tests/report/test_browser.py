@@ -19,7 +19,7 @@ sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
 )
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+pytestmark = [pytest.mark.extras, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")]
 
 HOSTILE = "conv_{}</script><script>alert(1)</script><img src=x onerror=alert(1)>"
 
@@ -137,7 +137,7 @@ def test_the_table_is_sorted_and_the_plan_copied(browser: Any, files: dict[str, 
         assert [int(text) for text in column(1)] == [*range(1, 21)]
         plan = page.locator("#plan ~ .copied").first
         plan.locator("button").click()
-        page.wait_for_function("document.querySelector('.copied button').textContent === 'Copied'")
+        sync_api.expect(plan.locator("button")).to_have_text("Copied")
         assert "quantized_relu(" in plan.locator("pre").inner_text()
         assert shown.said == []
 

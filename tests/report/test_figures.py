@@ -115,6 +115,7 @@ def test_every_figure_is_a_file_that_parses(tmp_path: Path, trials: int) -> None
         assert "<script" not in inline(figure)
 
 
+@pytest.mark.extras
 def test_a_png_shows_its_text(tmp_path: Path) -> None:
     pytest.importorskip("resvg_py")
     run = ShownRun.read(str(made_run(tmp_path / "run", 12)))
