@@ -27,7 +27,8 @@ class Headline:
 
     Attributes:
         name: the shortest end of its folder's path that no other run has.
-        best_metric: of the trial, on the selection set; `best_test`: of the model as saved, on the test set.
+        best_metric, best_test: on the selection set and on the test set, of the model as it is saved; while the run
+            goes on, of its trial.
     """
 
     name: str
@@ -170,7 +171,7 @@ def _headline(run: Overview, name: str) -> Headline:
         reference_cost=run.reference_cost,
         reference_parameters=None if reference is None else reference.parameters,
         best=None if best is None else best.number,
-        best_metric=None if best is None else best.metric,
+        best_metric=saved.selection.get(run.metric) if saved is not None else None if best is None else best.metric,
         best_test=None if saved is None else saved.test.get(run.metric),
         best_score=None if best is None else best.score,
         best_energy=None if best is None else best.price.energy,

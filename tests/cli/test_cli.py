@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from command_server import command as forked
 from tiny_run import tiny
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,12 +34,14 @@ run: {max_trials: 2, epochs: 1}
 def qsearch(
     *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
+    if env is None:
+        return forked(*arguments, folder=cwd)
     return subprocess.run(
         [sys.executable, "-m", "qsearch", *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, **env},
         check=False,
     )
 

@@ -9,6 +9,7 @@ import keras
 import numpy
 import pytest
 from keras import layers
+from slow import by_hand, slow
 
 import qsearch
 from qsearch.errors import ConfigError, ExportError
@@ -91,8 +92,8 @@ def test_is_exact(name: str, target: str, tmp_path: Path) -> None:
         check(target, SITUATIONS[name](), tmp_path / "out")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SITUATIONS)
+@pytest.mark.extras
+@pytest.mark.parametrize("name", [(by_hand if place % 2 else slow)(name) for place, name in enumerate(SITUATIONS)])
 def test_is_exact_in_hls4ml(name: str, tmp_path: Path) -> None:
     check("hls4ml", SITUATIONS[name](), tmp_path / "out")
 

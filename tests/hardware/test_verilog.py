@@ -14,7 +14,7 @@ import keras
 import numpy
 import pytest
 from integer_networks import NETWORKS, dense, made, several, small
-from slow import slow
+from slow import by_hand
 
 import qsearch
 from qsearch import layers
@@ -291,7 +291,7 @@ QUICK = ("kinds", "image", "sequence", "several")
 
 
 @needs_simulator
-@pytest.mark.parametrize("name", [name if name in QUICK else slow(name) for name in SIMULATED])
+@pytest.mark.parametrize("name", [name if name in QUICK else by_hand(name) for name in SIMULATED])
 def test_verilog_computes_what_the_integers_say(tmp_path: Path, name: str) -> None:
     keras.utils.set_random_seed(1)
     build, options = SIMULATED[name]

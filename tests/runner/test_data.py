@@ -13,7 +13,7 @@ import keras
 import numpy
 import pytest
 from sklearn.metrics import jaccard_score
-from slow import slow
+from slow import by_hand, slow
 
 from qsearch.errors import ConfigError, DatasetError
 from qsearch.runner.pipeline import run
@@ -190,7 +190,7 @@ def figures(result: RunResult) -> list[Any]:
 @pytest.mark.parametrize(
     ("one", "other", "reference", "activation"),
     [
-        ("flat", "columns", "loss: binary_crossentropy", "sigmoid"),
+        by_hand("flat", "columns", "loss: binary_crossentropy", "sigmoid"),
         ("sizes", "size_columns", "loss: mse, metrics: [mae]", "linear"),
     ],
 )
@@ -214,7 +214,8 @@ def test_lists_of_inputs_and_heads() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", ["one_head", *map(slow, ("one_of_a_list", "one_head_tensors", "one_head_rows", "one_head_batches"))]
+    "data",
+    ["one_head", slow("one_of_a_list"), *map(by_hand, ("one_head_tensors", "one_head_rows", "one_head_batches"))],
 )
 def test_weights_of_one_head(data: str) -> None:
     """The other head's samples count the same."""
@@ -235,7 +236,7 @@ def test_a_head_without_a_loss() -> None:
 
 
 @pytest.mark.parametrize(("model", "data"), [("pixels", "images"), ("steps", "steps_of_kinds")])
-@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "categorical_crossentropy"])
+@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", by_hand("categorical_crossentropy")])
 def test_a_label_for_each_place(model: str, data: str, loss: str) -> None:
     result = searched(data, model, f"loss: {loss}")
     assert 0 <= result.summary["best"]["test"]["acc"] <= 1
@@ -256,14 +257,14 @@ def test_pixels_of_no_class() -> None:
     assert found["acc"] == pytest.approx((hits == y).mean(), abs=1e-5)
 
 
-@pytest.mark.parametrize("data", ["void_samples", slow("void_tensors")])
-@pytest.mark.parametrize("weights", ["balanced", slow("{1: 3.0}")])
+@pytest.mark.parametrize("data", ["void_samples", by_hand("void_tensors")])
+@pytest.mark.parametrize("weights", ["balanced", by_hand("{1: 3.0}")])
 def test_class_weights_where_samples_are_left_out(data: str, weights: str) -> None:
     found = figures(searched(data, "net", f"{IGNORED}, class_weight: {weights}"))
     assert found != figures(searched(data, "net", IGNORED))
 
 
-@pytest.mark.parametrize("data", ["tensors", "samples", "generators"])
+@pytest.mark.parametrize("data", ["tensors", by_hand("samples"), slow("generators")])
 def test_pipelines_train_as_arrays_do(data: str) -> None:
     piped = figures(searched(data))
     assert figures(searched(data)) == piped
@@ -286,7 +287,7 @@ def test_in_the_order_that_a_pipeline_gives() -> None:
     assert result.summary["reference"]["test"]["loss"] == pytest.approx(loss, rel=1e-5)
 
 
-@pytest.mark.parametrize("data", ["weighted", "weighted_tensors"])
+@pytest.mark.parametrize("data", ["weighted", by_hand("weighted_tensors")])
 def test_sample_weights_are_in_the_loss_and_not_in_the_metrics(data: str) -> None:
     plain = run(config("tensors" if "tensors" in data else "classes"), ["reference.epochs=0"]).summary["reference"]
     same = run(config(data), ["reference.epochs=0"]).summary["reference"]
@@ -307,8 +308,8 @@ def test_weights_change_what_is_trained() -> None:
     assert lost["classes"][1] != lost["weighted"][1]
 
 
-@pytest.mark.parametrize("data", ["classes", "tensors", slow("samples")])
-@pytest.mark.parametrize("weights", ["balanced", slow("{1: 3.0}")])
+@pytest.mark.parametrize("data", ["classes", by_hand("tensors"), by_hand("samples")])
+@pytest.mark.parametrize("weights", ["balanced", by_hand("{1: 3.0}")])
 def test_class_weights(data: str, weights: str) -> None:
     found = figures(searched(data, "net", f"{SPARSE}, class_weight: {weights}"))
     assert found != figures(searched(data))

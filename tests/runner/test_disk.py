@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from run_left import left, same
-from slow import by_hand, slow
+from slow import by_hand
 from tiny_run import tiny
 
 import qsearch
@@ -35,8 +35,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (errno.ENOSPC, "No space left on device", 7),
         by_hand(errno.ENOSPC, "No space left on device", 1),
-        slow(errno.ENOSPC, "No space left on device", 4),
-        slow(errno.EROFS, "Read-only file system", 5),
+        by_hand(errno.ENOSPC, "No space left on device", 4),
+        by_hand(errno.EROFS, "Read-only file system", 5),
         by_hand(errno.EACCES, "Permission denied", 6),
         by_hand(errno.EDQUOT, "quota", 9),
         by_hand(errno.EIO, "Input/output error", 15),

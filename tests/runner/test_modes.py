@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 import pytest
 from run_record import check_record
-from slow import slow
+from slow import by_hand, slow
 from tiny_run import tiny
 
 import qsearch
@@ -34,7 +34,9 @@ def completed(result: RunResult) -> list[Trial]:
     return [trial for trial in result.trials if isinstance(trial, Trial)]
 
 
-@pytest.mark.parametrize("mode", [mode if mode in ("hyperband", "guided") else slow(mode) for mode in MODES])
+@pytest.mark.parametrize(
+    "mode", [mode if mode == "guided" else slow(mode) if mode == "bayesian" else by_hand(mode) for mode in MODES]
+)
 def test_every_mode_leaves_a_trained_best_model(mode: str, tmp_path: Path) -> None:
     result = run(tiny(tmp_path, tmp_path / "out"), [*QUICK, f"run.mode={mode}", "run.max_epochs=3"])
     assert result.summary["mode"] == mode

@@ -174,19 +174,19 @@ def fresh_nets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["unet", by_hand("inverted"), slow("sequence"), "nested", slow("own_layer"), by_hand("recurrent")]
+    "name", ["unet", by_hand("inverted"), by_hand("sequence"), "nested", by_hand("own_layer"), by_hand("recurrent")]
 )
 def test_training_is_the_same_to_the_bit(name: str, tmp_path: Path) -> None:
     same_training(tmp_path, name)
 
 
-@pytest.mark.parametrize("name", ["residual", slow("over_time")])
+@pytest.mark.parametrize("name", ["residual", by_hand("over_time")])
 def test_training_of_some_networks_is_the_same_but_for_rounding(name: str, tmp_path: Path) -> None:
     """Behind a global average and around a TimeDistributed TensorFlow sums in another order if widths are unknown."""
     same_training(tmp_path, name, "sgd", trials=2, epochs=1, tolerance=1e-6)
 
 
-@pytest.mark.parametrize("optimizer", [slow("rmsprop"), "adagrad", slow("adamw"), slow("lion")])
+@pytest.mark.parametrize("optimizer", [slow("rmsprop"), "adagrad", by_hand("adamw"), by_hand("lion")])
 def test_optimizers_start_anew(optimizer: str, tmp_path: Path) -> None:
     same_training(tmp_path, "sequence", optimizer, trials=2)
 
