@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 import pytest
 from sklearn.metrics import roc_auc_score
+from slow import by_hand
 
 from qsearch.errors import ConfigError, DatasetError
 from qsearch.runner.pipeline import run
@@ -205,7 +206,7 @@ def test_a_file_holds_the_set_to_select_on() -> None:
         searched("npz: d.npz, validation: given")
 
 
-@pytest.mark.parametrize("data", ["weighted", "tensors"])
+@pytest.mark.parametrize("data", ["weighted", by_hand("tensors")])
 def test_metrics_ask_for_inputs_and_weights(data: str) -> None:
     metrics = '{whole_set: "anomaly_data:weighted_error"}'
     result = searched(f'factory: "anomaly_data:{data}"', metrics, "reference.direction=min", "reference.epochs=1")

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy
 import pytest
+from slow import by_hand
 
 from qsearch.config import load_config
 from qsearch.config.chosen import Chosen
@@ -282,7 +283,7 @@ def test_augmentation_that_fails_later(own: str, data: str) -> None:
         ran(own, "dataset.augment=OWN:tired", f"dataset.factory=OWN:{data}", "dataset.validation=test")
 
 
-@pytest.mark.parametrize("data", ["tensors", "sequences", "generators"])
+@pytest.mark.parametrize("data", ["tensors", by_hand("sequences"), by_hand("generators")])
 def test_augmentation_of_pipelines(own: str, data: str) -> None:
     options = ["dataset.augment=[{crop: 1}, OWN:drawn]", f"dataset.factory=OWN:{data}", "dataset.validation=test"]
     first, again, plain = (

@@ -9,6 +9,7 @@ from textwrap import dedent
 
 import numpy
 import pytest
+from slow import by_hand
 
 from qsearch.config.load import load_config
 from qsearch.errors import ConfigError, DatasetError, ModelError
@@ -240,7 +241,7 @@ def special(own: str, form: str, *overrides: str) -> RunResult:
     return configured(text, "run.epochs=1", "run.max_trials=1", *overrides)
 
 
-@pytest.mark.parametrize("form", ["activation", "layer", "lambda", "watched"])
+@pytest.mark.parametrize("form", ["activation", by_hand("layer"), by_hand("lambda"), "watched"])
 def test_functions_and_models_of_the_users_own_work_in_trials(own: str, form: str) -> None:
     result = special(own, form, "final_training.epochs=1")
     module = sys.modules[own]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from slow import slow
+from slow import by_hand, slow
 
 from qsearch.cli.main import cli
 from qsearch.runner.pipeline import run
@@ -154,14 +154,14 @@ WIDE = ("limit.linear=[8]", "run.tune_filters=layer")
 @pytest.mark.parametrize(
     ("model", "overrides"),
     [
-        ("sensors", ()),
+        by_hand("sensors", ()),
         ("steps", ("run.tune_filters=layer",)),
-        ("transformer", ("limit.linear=[8]",)),
-        slow("mobile", ()),
+        slow("transformer", ("limit.linear=[8]",)),
+        by_hand("mobile", ()),
         ("mobile", (*WIDE, "run.fold_batch_norm=true", "run.transfer_weights=true")),
         slow("mobile", ("limit.linear=[8]", 'run.blocks=["^[cnr][01]", "."]', "run.min_trials_per_block=1")),
-        ("unet", WIDE),
-        ("started", ()),
+        slow("unet", WIDE),
+        by_hand("started", ()),
     ],
 )
 def test_what_a_run_says_is_what_its_model_costs(nets: str, model: str, overrides: tuple[str, ...]) -> None:
