@@ -6,7 +6,7 @@ from pathlib import Path
 
 TINY = """
 dataset: {name: digits, train_samples: 300, test_samples: 100, validation: 0.2}
-model: {name: digits, filters: [6, 8]}
+model: {name: digits, filters: [6, 8, 10]}
 reference:
   optimizer: {name: adam, learning_rate: 0.01}
   metrics: [acc]
