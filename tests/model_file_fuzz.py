@@ -29,7 +29,7 @@ from qsearch.graph.from_keras import read_plan
 from qsearch.hardware.verify import verify
 from qsearch.models import load_model
 
-SLOW = 5.0
+SLOW = 60.0
 """Seconds that nothing may take."""
 MUCH = 500
 """Megabytes more than before."""
