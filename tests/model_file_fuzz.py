@@ -29,8 +29,8 @@ from qsearch.graph.from_keras import read_plan
 from qsearch.hardware.verify import verify
 from qsearch.models import load_model
 
-SLOW = 60.0
-"""Seconds that nothing may take."""
+SLOW, STUCK = 10.0, 60.0
+"""Seconds of the processor, and of the clock, that nothing may take: other processes do not count in the first."""
 MUCH = 500
 """Megabytes more than before."""
 
@@ -305,7 +305,7 @@ def tried(case: Case, folder: Path, marker: Path) -> Outcome:
     if case.weights is not None:
         weights = folder / "w.weights.h5"
         weights.write_bytes(case.weights)
-    before, start = _megabytes(), time.monotonic()
+    before, start, worked = _megabytes(), time.monotonic(), time.process_time()
     try:
         kind, told = _read(path, weights)
     except Exception as error:  # what the fuzzer looks for
@@ -315,10 +315,11 @@ def tried(case: Case, folder: Path, marker: Path) -> Outcome:
         place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where is not None else ""
         kind, told = "traceback", f"{type(error).__name__} at {place}: {str(error)[:300]}"
     seconds, more = time.monotonic() - start, _megabytes() - before
+    worked = time.process_time() - worked
     if marker.exists():
         marker.unlink()
         kind = "code was run"
-    elif kind in ("read", "refused") and seconds > SLOW:
+    elif kind in ("read", "refused") and (worked > SLOW or seconds > STUCK):
         kind = "slow"
     elif kind in ("read", "refused") and more > MUCH:
         kind = "much memory"

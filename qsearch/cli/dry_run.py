@@ -63,13 +63,12 @@ def _files(loaded: LoadedConfig) -> Iterator[str]:
         BEST,
         CHECKPOINTS,
         CONFIG,
-        ENERGY,
         ENVIRONMENT,
         JOURNAL,
         MODEL,
         PLAN,
-        REPORT,
-        RESULT,
+        WEIGHTS,
+        WRITTEN_LAST,
     )
 
     config = loaded.config
@@ -79,4 +78,5 @@ def _files(loaded: LoadedConfig) -> Iterator[str]:
     if config.run.best_models > 1 or config.wants_front:
         names.append("models/trial_N/")
     names += [f"exports/{one.name}/" for one in config.export]
-    yield f"with {', '.join([*names, f'{CHECKPOINTS}/', ENERGY, RESULT, REPORT])}"
+    last = (f"{BEST}/{name}" if name == WEIGHTS else name for name in WRITTEN_LAST)
+    yield f"with {', '.join([*names, f'{CHECKPOINTS}/', *last])}"

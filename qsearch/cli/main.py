@@ -77,9 +77,7 @@ def main(interrupts: Interrupts) -> int:
     code = _outcome(interrupts)
     trouble = trouble_of(sys.stdout)
     if code == ExitCode.DONE and trouble is not None and not isinstance(trouble, BrokenPipeError):
-        say = f"error: the standard output cannot be written: {trouble.strerror}"
-        say_exactly(f"{say}\n", err=True)
-        log(say, logging.ERROR)
+        _tell(f"error: the standard output cannot be written: {trouble.strerror}")
         return ExitCode.OUTPUT
     return code
 
@@ -135,10 +133,14 @@ def _trace(error: BaseException, messages: Messages) -> None:
         say_exactly(f"{lines}\n", err=True)
 
 
-def _stopped(code: int, text: str, message: str, mistakes: Sequence[Located] = ()) -> int:
-    """Tell what stops a command: people on the standard error, a program that asks for JSON on the other one too."""
+def _tell(text: str) -> None:
     say_exactly(f"{text}\n", err=True)
     log(text, logging.ERROR)
+
+
+def _stopped(code: int, text: str, message: str, mistakes: Sequence[Located] = ()) -> int:
+    """Tell what stops a command: people on the standard error, a program that asks for JSON on the other one too."""
+    _tell(text)
     say_error(code, message, sys.argv[1:], mistakes)
     return code
 

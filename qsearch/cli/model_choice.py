@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qsearch.cli.model_file import CUSTOM_OBJECT, LOAD_WEIGHTS, check_custom_objects
 from qsearch.config.names import MODELS
 from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.paths import expanded
@@ -28,16 +29,8 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="KEY=VALUE",
             help="What the function of module:function is called with.",
         ),
-        click.option(
-            "--custom-object",
-            "custom_objects",
-            multiple=True,
-            metavar="MODULE:CLASS",
-            help="A layer class that the file needs.",
-        ),
-        click.option(
-            "--load-weights", type=click.Path(), metavar="FILE", help="Of a MODEL that is a .json architecture."
-        ),
+        CUSTOM_OBJECT,
+        LOAD_WEIGHTS,
     ):
         command = option(command)
     return command
@@ -71,9 +64,7 @@ def chosen_model(
             f"MODEL {shown(model)}: expected a model file (.keras, .h5, .json), module:function, or one of "
             f"{', '.join(MODELS)}{did_you_mean(model, MODELS)}"
         )
-    for text in custom_objects:
-        if not is_import_path(text):
-            raise ConfigError(f"--custom-object {shown(text)}: expected MODULE:CLASS, as my_package.layers:MyLayer")
+    check_custom_objects(custom_objects)
     return ModelChoice(path=model, weights=weights, custom_objects=custom_objects)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,11 +45,7 @@ class ModelFileOptions:
             ConfigError: a custom object that is no import path.
             ModelError: as `qsearch.load_model`.
         """
-        from qsearch.config.fields import is_import_path
-
-        for text in self.custom_objects:
-            if not is_import_path(text):
-                raise ConfigError(f"--custom-object {shown(text)}: expected MODULE:CLASS, as my_package.layers:MyLayer")
+        check_custom_objects(self.custom_objects)
         with quiet_start():
             from qsearch.models import import_objects, load_model
         readable = unreadable(expanded(path)) is None
@@ -58,23 +54,39 @@ class ModelFileOptions:
         return load_model(path, self.allow_code, import_objects(self.custom_objects), self.load_weights)
 
 
+CUSTOM_OBJECT = click.option(
+    "--custom-object",
+    "custom_objects",
+    multiple=True,
+    metavar="MODULE:CLASS",
+    help="A layer class that the file needs.",
+)
+LOAD_WEIGHTS = click.option(
+    "--load-weights",
+    type=click.Path(),
+    metavar="FILE",
+    help="Of a MODEL that is a .json architecture: the .h5 file of save_weights.",
+)
+
+
+def check_custom_objects(texts: Iterable[str]) -> None:
+    """
+    Raises:
+        ConfigError: one is no import path.
+    """
+    from qsearch.config.fields import is_import_path
+
+    for text in texts:
+        if not is_import_path(text):
+            raise ConfigError(f"--custom-object {shown(text)}: expected MODULE:CLASS, as my_package.layers:MyLayer")
+
+
 def model_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of a command that loads a model file; it gets `load_weights`, `allow_code` and `custom_objects`."""
     for option in (
-        click.option(
-            "--custom-object",
-            "custom_objects",
-            multiple=True,
-            metavar="MODULE:CLASS",
-            help="A layer class that the file needs.",
-        ),
+        CUSTOM_OBJECT,
         click.option("--allow-code", is_flag=True, help="Load Lambda layers, which run code from the file."),
-        click.option(
-            "--load-weights",
-            type=click.Path(),
-            metavar="FILE",
-            help="Of a MODEL that is a .json architecture: the .h5 file of save_weights.",
-        ),
+        LOAD_WEIGHTS,
     ):
         command = option(command)
     return command

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +16,7 @@ from qsearch.runs.overview import of_last_block, unit_of
 from qsearch.runs.record import RunRecord
 from qsearch.runs.state import State, state_of
 from qsearch.search.front import Point, front
-from qsearch.search.trials import AnyTrial, FailedTrial, SkippedTrial, Trial
+from qsearch.search.trials import FailedTrial, SkippedTrial, Trial
 
 
 @dataclass(frozen=True)
@@ -73,9 +72,10 @@ class ShownRun:
             return known.direction == "max"
         return all(trial.metric == 0 or (trial.score < 0) == (trial.metric < 0) for trial in self.record.completed)
 
-    def worth(self, metric: float) -> float:
-        """The metric turned so that more is better."""
-        return metric if self.maximize else -metric
+    @cached_property
+    def target(self) -> Target:
+        """The metric and its direction."""
+        return Target(self.metric, self.maximize)
 
     @cached_property
     def completed(self) -> tuple[Trial, ...]:
@@ -91,7 +91,7 @@ class ShownRun:
     @cached_property
     def ranked(self) -> tuple[Trial, ...]:
         """The completed trials, the best first."""
-        return tuple(sorted(self.completed, key=lambda trial: _rank(trial, self.maximize), reverse=True))
+        return tuple(sorted(self.completed, key=lambda trial: trial.rank(self.target), reverse=True))
 
     @property
     def failed(self) -> tuple[FailedTrial, ...]:
@@ -133,15 +133,11 @@ class ShownRun:
         drop = self.record.config.run.max_drop
         if drop is None or reference is None:
             return None
-        return Target(self.metric, self.maximize).allowed(reference, drop)
+        return self.target.allowed(reference, drop)
 
     def energy_text(self, trial: Trial) -> str:
         """What a trial uses."""
         return energy(trial.price.energy)
-
-    def rank(self, trial: Trial) -> tuple[bool, float, int]:
-        """What is sorted by: what the user accepts comes first."""
-        return _rank(trial, self.maximize)
 
     @property
     def energies(self) -> Energies | None:
@@ -160,26 +156,15 @@ class ShownRun:
     def front_by(self, axis: Axis) -> list[Trial]:
         """The trials that no other beats in both the metric and a cost, by rising cost."""
         known = [trial for trial in self.completed if trial.number in axis.costs]
-        points = [Point(self.worth(trial.metric), axis.costs[trial.number]) for trial in known]
+        points = [Point(self.target.worth(trial.metric), axis.costs[trial.number]) for trial in known]
         return [known[index] for index in front(points)]
 
     @cached_property
     def front_numbers(self) -> tuple[int, ...]:
         """Of the front by the goal's cost."""
-        points = [Point(self.worth(trial.metric), trial.price.cost) for trial in self.completed]
+        points = [Point(self.target.worth(trial.metric), trial.price.cost) for trial in self.completed]
         return tuple(self.completed[index].number for index in front(points))
 
     def importance(self) -> Importance:
         """Which choices mattered; takes a second or two."""
         return importance_of(self.completed)
-
-    @staticmethod
-    def best_of(trials: Sequence[AnyTrial], maximize: bool) -> Trial | None:
-        """The best completed trial of the last block."""
-        return max(of_last_block(trials), key=lambda trial: _rank(trial, maximize), default=None)
-
-
-def _rank(trial: Trial, maximize: bool) -> tuple[bool, float, int]:
-    """As a search ranks: what the user accepts comes first; of equals the first."""
-    worth = trial.metric if maximize else -trial.metric
-    return trial.accepted, trial.score if trial.accepted else worth, -trial.number

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import keras
 
@@ -21,6 +23,7 @@ from qsearch.runs.costs import PlanCosts, RunCosts
 from qsearch.runs.directory import BEST, COSTS, PAGE, WEIGHTS, RunDirectory
 from qsearch.runs.environment import environment
 from qsearch.runs.figures import Energies, Evaluation, Footprint, Reference
+from qsearch.runs.overview import of_last_block
 from qsearch.runs.record import RunRecord
 from qsearch.runs.state import State, state_of
 from qsearch.search.trials import AnyTrial, Observer, Trial
@@ -104,7 +107,7 @@ class LiveReport:
         record = RunRecord(
             folder=self.directory.path,
             config=config,
-            environment=environment(config.run.seed),
+            environment=self._environment,
             trials=tuple(self.trials),
             best_plan=None,
             result=None,
@@ -123,7 +126,7 @@ class LiveReport:
 
     def _costs_so_far(self) -> RunCosts:
         costs, config = self.experiment.costs, self.experiment.loaded.config
-        best = ShownRun.best_of(self.trials, self.target.maximize)
+        best = max(of_last_block(self.trials), key=lambda trial: trial.rank(self.target), default=None)
         plan = None if best is None else best.plan
         return RunCosts(
             model=config.model.origin,
@@ -132,13 +135,8 @@ class LiveReport:
             target_metric=self.target.name.removeprefix("val_"),
             direction="max" if self.target.maximize else "min",
             validation=config.dataset.validation,
-            reference=Reference(
-                **dict(self.reference),
-                cost=round(self.experiment.reference.total, 2),
-                energy=round(costs.reference_energy.total, 2),
-                footprint=Footprint(**costs.footprint(None).to_dict()),
-            ),
-            reference_costs=PlanCosts.of(*costs.metrics(None)),
+            reference=self._figures,
+            reference_costs=self._reference_costs,
             energies=Energies.model_validate(
                 {
                     "unit": "pJ",
@@ -148,6 +146,24 @@ class LiveReport:
             ),
             trials=self._of_trials(self.trials),
         )
+
+    @cached_property
+    def _environment(self) -> Mapping[str, Any]:
+        return environment(self.experiment.loaded.config.run.seed)
+
+    @cached_property
+    def _figures(self) -> Reference:
+        costs = self.experiment.costs
+        return Reference(
+            **dict(self.reference),
+            cost=round(self.experiment.reference.total, 2),
+            energy=round(costs.reference_energy.total, 2),
+            footprint=Footprint(**costs.footprint(None).to_dict()),
+        )
+
+    @cached_property
+    def _reference_costs(self) -> PlanCosts:
+        return PlanCosts.of(*self.experiment.costs.metrics(None))
 
     def _of_trials(self, trials: Sequence[AnyTrial]) -> dict[int, PlanCosts]:
         for trial in trials:

@@ -54,7 +54,8 @@ CONFIG, ENVIRONMENT, JOURNAL = "config.yaml", "environment.json", "trials.jsonl"
 RESULT, ENERGY, REPORT = "result.json", "energy.json", "report.md"
 COSTS, PAGE, TRIALS_TABLE, FRONT_TABLE = "costs.json", "report.html", "trials.csv", "front.csv"
 BEST, MODEL, PLAN, WEIGHTS = "best", "model.keras", "plan.yaml", "weights.json"
-_WRITTEN_LAST = (RESULT, ENERGY, REPORT, COSTS, PAGE, TRIALS_TABLE, FRONT_TABLE, WEIGHTS)
+WRITTEN_LAST = (RESULT, ENERGY, REPORT, COSTS, PAGE, TRIALS_TABLE, FRONT_TABLE, WEIGHTS)
+"""Names of the files that tell what a run came to; the last one is in `BEST`."""
 CHECKPOINTS = "checkpoints"
 _BEFORE_FINAL = f"{CHECKPOINTS}/before_final.keras"
 _FIRST_YEAR = 1980
@@ -88,7 +89,7 @@ class RunDirectory:
 
         The files that are written last, which tell it, are not counted either.
         """
-        others = (RESERVED, LOCK, *_WRITTEN_LAST)
+        others = (RESERVED, LOCK, *WRITTEN_LAST)
         return bytes_in(self.path, others), bytes_in(self.path / CHECKPOINTS)
 
     def write_text(self, name: str, text: str) -> None:

@@ -133,7 +133,7 @@ def test_a_run_leaves_what_its_trials_cost(tiny_result: RunResult) -> None:
 
 def test_the_page_of_a_run_shows_its_trials(tiny_result: RunResult) -> None:
     run = ShownRun.read(str(tiny_result.run_directory))
-    assert run.state is State.ENDED
+    assert run.state is State.FINISHED
     text = (tiny_result.run_directory / "report.html").read_text(encoding="utf-8")
     (chart,) = re.findall(r'<svg class="chart[^>]*id="trade_off".*?</svg>', text, re.DOTALL)
     assert {*re.findall(r'data-t="(\d+)"', chart)} == {"0", *(str(trial.number) for trial in run.completed)}

@@ -88,7 +88,7 @@ def _best_so_far(run: ShownRun, trials: Sequence[Trial], of: Callable[[Trial], f
         if trial.block != block:
             paths.append(steps(points))
             points, block, best = [], trial.block, None
-        leads = best is None or run.rank(trial) > run.rank(best)
+        leads = best is None or trial.rank(run.target) > best.rank(run.target)
         if leads:
             best = trial
             points.append((x(trial.number), y(of(trial))))
