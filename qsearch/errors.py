@@ -6,6 +6,7 @@ exits with `exit_code`; anything else is a bug in qsearch.
 
 from __future__ import annotations
 
+import os
 import re
 import traceback
 from collections.abc import Iterable, Sequence
@@ -216,9 +217,17 @@ def reason_of(error: BaseException, length: int = 200) -> str:
         lines = several or [line for line in plain if line][-1:]
         if lines and _FRAME.match(lines[0]):  # nothing but where it was
             lines = []
-    return printable(lines[0][:length]) if lines else _class_of(error)
+    return printable(lines[0][:length]) + _way_out(lines[0]) if lines else _class_of(error)
 
 
+def _way_out(reason: str) -> str:
+    """What TensorFlow could have done: on processors for which it leaves oneDNN off, some convolutions are missing."""
+    missing = _NOT_ON_THIS_PROCESSOR.search(reason) and os.environ.get(_ONEDNN) is None
+    return f"; {_ONEDNN}=1 in the environment lets TensorFlow compute it" if missing else ""
+
+
+_ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+_NOT_ON_THIS_PROCESSOR = re.compile("NHWC tensor format on the CPU|CPU implementations do not yet support dilation")
 _ARGUMENTS = "Arguments received by "
 _OPERATION = re.compile(r"\s*\[Op:[^\]]*\]\s*")
 _AFTERWORDS = ("[[", "Hint: ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qsearch.errors import did_you_mean, printable, shown
+from qsearch.errors import did_you_mean, printable, reason_of, shown
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,19 @@ def test_shown(value: object, expected: str) -> None:
 
 def test_no_name_is_near_a_long_text() -> None:
     assert did_you_mean("a" * 100_000, ["a"]) == ""
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "The Conv2D op currently only supports the NHWC tensor format on the CPU. The op was given the format: NCHW",
+        "Current CPU implementations do not yet support dilation rates larger than 1.",
+    ],
+)
+def test_what_a_processor_cannot_do_without_onednn(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    assert (
+        reason_of(ValueError(said)) == f"{said}; TF_ENABLE_ONEDNN_OPTS=1 in the environment lets TensorFlow compute it"
+    )
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
+    assert reason_of(ValueError(said)) == said
