@@ -31,7 +31,7 @@ def made(path: Path, model: str, *options: str) -> Result:
 
 def loaded(path: Path, model: str, *options: str) -> LoadedConfig:
     done = made(path, model, *options)
-    assert done.exception is None, done.output
+    assert done.exception is None, (done.output, done.exception)
     assert f"qsearch run {path}" in done.stdout
     return load_config(path)
 
@@ -160,7 +160,9 @@ def test_nothing_to_quantize(tmp_path: Path) -> None:
 
 def test_it_prints_where_it_is_asked_to(tmp_path: Path) -> None:
     keras.Sequential([keras.Input((4,)), layers.Dense(2)], name="d").save(tmp_path / "d.keras")
-    printed = CliRunner().invoke(init, [str(tmp_path / "d.keras"), "-o", "-", "--target", "rtl"]).stdout
+    done = CliRunner().invoke(init, [str(tmp_path / "d.keras"), "-o", "-", "--target", "rtl"])
+    assert done.exception is None, (done.output, done.exception)
+    printed = done.stdout
     (tmp_path / "c.yaml").write_text(printed, encoding="utf-8")
     config = load_config(tmp_path / "c.yaml").config
     assert config.target is not None and config.target.name == config.export[0].name == "verilog"

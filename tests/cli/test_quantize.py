@@ -48,6 +48,7 @@ def test_weights_are_kept_or_made_anew(tmp_path: Path) -> None:
     model.save(file)
     plan.write_text("d: {kernel: 'quantized_bits(4,0,1)', filters: 2}", encoding="utf-8")
     kept = done(file, "--plan", plan, "-o", tmp_path / "kept.keras")
+    assert kept.exception is None, kept.exception
     assert "left alone: e: not in the plan" in kept.stdout and "weights that are new" not in kept.stdout
     assert "wrote" in kept.stderr and "wrote" not in kept.stdout
     columns = {tuple(column) for column in dense.kernel.numpy().T}
