@@ -88,11 +88,17 @@ class Footprint(Part):
 
 
 class Reference(Evaluation):
-    """The unquantized model; cost in the goal's unit, energy in pJ."""
+    """The unquantized model; cost in the goal's unit, energy in pJ.
+
+    Attributes:
+        curve: the target metric on the selection set after each epoch that a run trained it for; none of runs by
+            versions that did not tell.
+    """
 
     cost: float
     energy: float
     footprint: Footprint | None = None
+    curve: tuple[Number, ...] = ()
 
 
 class FinalTraining(Part):

@@ -93,6 +93,13 @@ def test_the_best_is_the_greatest_score_and_its_energy_is_right(tiny_result: Run
     assert summary["best"]["energy_ratio"] == pytest.approx(reference.total / priced.total)
 
 
+def test_the_reference_has_its_learning_curve(tiny_result: RunResult) -> None:
+    reference = read(tiny_result, "result.json")["reference"]
+    assert len(reference["curve"]) == 2  # epochs
+    assert max(reference["curve"]) == pytest.approx(reference["selection"]["acc"], abs=1e-6)
+    assert read(tiny_result, "costs.json")["reference"] == reference
+
+
 def test_the_saved_plan_is_the_saved_models(tiny_result: RunResult) -> None:
     plan = yaml.safe_load((tiny_result.run_directory / "best" / "plan.yaml").read_text(encoding="utf-8"))
     own = read_plan(tiny_result.load_best()).to_dict()
