@@ -230,7 +230,13 @@ class BlockResult(Part):
 
 
 class LayerEnergy(Part):
-    """A layer in energy.json, pJ; formats: of what it reads, has and gives, as QTools spells them."""
+    """A layer in energy.json, pJ.
+
+    Attributes:
+        counted: names of the parts that enter the total, as the others are charged to neighbours. None
+            in files of versions that did not tell.
+        formats: of what it reads, has and gives, as QTools spells them.
+    """
 
     class_name: str = Field(alias="class")
     inputs: float
@@ -238,6 +244,7 @@ class LayerEnergy(Part):
     op_cost: float
     outputs: float
     total: float
+    counted: tuple[str, ...] | None = None
     operations: int
     formats: Mapping[str, Any]
 

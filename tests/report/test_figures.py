@@ -143,6 +143,9 @@ def test_parts_of_a_layer_add_up_to_what_is_counted(tmp_path: Path) -> None:
     )
     assert counted(layer) == {"inputs": 2.88, "parameters": 5.28, "op_cost": 691.2}
     assert counted(layer.model_copy(update={"total": 5.28})) == {"parameters": 5.28}
+    told = layer.model_copy(update={"total": 691.2, "counted": ("op_cost",)})
+    assert counted(told) == {"op_cost": 691.2}
+    assert counted(told.model_copy(update={"counted": ()})) == {}  # nothing is priced
     run = ShownRun.read(str(made_run(tmp_path / "run")))
     assert run.energies is not None
     assert [row.name for row in layer_rows(run.energies)] == [f"conv_{place}" for place in range(5)]
