@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qsearch.cli.arguments import MODEL_ENDINGS
 from qsearch.cli.model_file import CUSTOM_OBJECT, LOAD_WEIGHTS, check_custom_objects
 from qsearch.config.names import MODELS
 from qsearch.errors import ConfigError, did_you_mean, shown
@@ -15,8 +16,6 @@ from qsearch.startup import quiet_start
 
 if TYPE_CHECKING:
     from qsearch.runner.model_choice import ModelChoice
-
-MODEL_ENDINGS = (".keras", ".h5", ".hdf5", ".json")
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qsearch.cli.arguments import MODEL_OR_NAME
 from qsearch.cli.json_output import JSON, say_document
 from qsearch.cli.model_choice import chosen_model, model_options
 from qsearch.cli.model_file import ALLOW_CODE
@@ -30,7 +31,7 @@ _LISTED = 20
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL_OR_NAME)
 @click.option("--plan", "plan_file", type=click.Path(path_type=Path), required=True, metavar="PLAN.yaml",
               help="By layer: its quantizers by role, and filters; best/plan.yaml of a run is one.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="OUT.keras")
