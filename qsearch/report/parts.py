@@ -46,6 +46,7 @@ class TrialTable:
     heads: tuple[str, ...]
     rows: tuple[TrialRow, ...]
     note: str
+    printed: int = SHOWN
 
 
 def trial_rows(run: ShownRun) -> TrialTable:
