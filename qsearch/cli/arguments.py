@@ -1,4 +1,4 @@
-"""Arguments of several commands, each with what a shell offers for it: configurations and folders of runs."""
+"""Arguments of several commands, each with what a shell offers for it: configurations, folders of runs, models."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ from qsearch.config.shipped import shipped_configs
 class _Completed(click.Path):
     """A path; a shell offers those that `wanted` takes, and the folders on the way to them."""
 
-    def __init__(self, wanted: Callable[[os.DirEntry[str]], bool], more: Callable[[], list[str]] = list) -> None:
-        super().__init__(path_type=Path)
+    def __init__(
+        self,
+        wanted: Callable[[os.DirEntry[str]], bool],
+        more: Callable[[], list[str]] = list,
+        path_type: type[Path] | type[str] = Path,
+    ) -> None:
+        super().__init__(path_type=path_type)
         self._wanted = wanted
         self._more = more
 
@@ -57,10 +62,29 @@ def _is_run(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir() and Path(entry.path, "config.yaml").is_file()
 
 
+def _is_model(entry: os.DirEntry[str]) -> bool:
+    return entry.name.endswith(MODEL_ENDINGS) and entry.is_file()
+
+
+def _networks() -> list[str]:
+    from qsearch.config.names import MODELS
+
+    return [*MODELS]
+
+
+MODEL_ENDINGS = (".keras", ".h5", ".hdf5", ".json")
 CONFIG_FILE = _Completed(_is_yaml, lambda: [*shipped_configs()])
 """A configuration: a YAML file, or the name of one that comes with qsearch."""
 RUN_FOLDER = _Completed(_is_run)
 """The folder of a run."""
+RUN_TEXT = _Completed(_is_run, path_type=str)
+"""The same as it was written."""
+MODEL_FILE = _Completed(_is_model, path_type=str)
+"""A model file."""
+MODEL_OR_NAME = _Completed(_is_model, _networks, path_type=str)
+"""A model file, or a network of qsearch's own."""
+RUN_OR_MODEL = _Completed(lambda entry: _is_run(entry) or _is_model(entry), path_type=str)
+"""The folder of a run, or a model file."""
 
 
 def is_there(path: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from qsearch.cli.arguments import RUN_TEXT
 from qsearch.cli.json_output import JSON, say_document
 from qsearch.cli.output import say, say_exactly
 from qsearch.cli.tables import format_option, print_table
@@ -12,7 +13,7 @@ from qsearch.paths import as_text
 
 
 @click.command()
-@click.argument("folder", metavar="RUN", type=click.Path())
+@click.argument("folder", metavar="RUN", type=RUN_TEXT)
 @click.option("--trial", "number", type=click.IntRange(min=1), metavar="N", help="Another trial than the best one.")
 @format_option(("table", "yaml", "json", "md"), help="yaml: the plan alone, as best/plan.yaml.")
 def best(folder: str, number: int | None, output: str) -> None:

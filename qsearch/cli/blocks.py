@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,6 +153,30 @@ def _debug(loaded: LoadedConfig, timed: bool, output: str) -> None:
         _show(loaded, table, schedule, timing, experiment.unsearched)
 
 
+@dataclass(frozen=True)
+class _Searched:
+    """How much of a block is searched; seconds: where they were estimated, else 0."""
+
+    combinations: int
+    trials: int
+    seconds: float
+
+
+_NOTHING = _Searched(1, 0, 0.0)
+
+
+def _searched(loaded: LoadedConfig, schedule: Schedule, timing: Timing | None) -> dict[str, _Searched]:
+    """By pattern, of the blocks that are searched."""
+    from qsearch.search.modes import workload
+
+    seconds = [0.0] * len(schedule.stages) if timing is None else timing.stages
+    return {
+        stage.block.pattern: _Searched(size, workload(loaded.config.run, stage.trials)[0], taken)
+        for stage, size, taken in zip(schedule.stages, schedule.sizes, seconds, strict=True)
+        if stage.block is not None
+    }
+
+
 def _say_blocks(
     loaded: LoadedConfig,
     table: BlockTable,
@@ -160,26 +184,15 @@ def _say_blocks(
     timing: Timing | None,
     unsearched: Sequence[str],
 ) -> None:
-    from qsearch.search.modes import workload
-
-    run = loaded.config.run
-    stages = {
-        stage.block.pattern: {"combinations": size, "trials": workload(run, stage.trials)[0]}
-        for stage, size in zip(schedule.stages, schedule.sizes, strict=True)
-        if stage.block is not None
-    }
-    blocks: list[dict[str, Any]] = [
-        {
-            "pattern": block.pattern,
-            "layers": dict(block.layers),
-            "share": block.share,
-            **stages.get(block.pattern, {"combinations": 1, "trials": 0}),
-        }
-        for block in table.blocks
-    ]
+    searched = _searched(loaded, schedule, timing)
+    blocks: list[dict[str, Any]] = []
+    for block in table.blocks:
+        found = searched.get(block.pattern, _NOTHING)
+        about = {"pattern": block.pattern, "layers": dict(block.layers), "share": block.share}
+        blocks.append({**about, "combinations": found.combinations, "trials": found.trials})
     say_document(
         "blocks",
-        schedule_block=run.schedule_block,
+        schedule_block=loaded.config.run.schedule_block,
         blocks=blocks,
         trials=sum(block["trials"] for block in blocks),
         combinations={"at_once": schedule.space.size, "by_blocks": sum(schedule.sizes)},
@@ -198,32 +211,24 @@ def _show(
     timing: Timing | None,
     unsearched: Sequence[str],
 ) -> None:
-    from qsearch.search.modes import workload
-
-    run = loaded.config.run
     headings = ("block", "layer", "candidates", "share of cost", "combinations", "trials")
     shown = table_of(
         (*headings, *(() if timing is None else ("time",))),
-        f"blocks in the order of schedule_block: {run.schedule_block}",
+        f"blocks in the order of schedule_block: {loaded.config.run.schedule_block}",
     )
     for column in shown.columns[2:]:
         column.justify = "right"
-    searched = {
-        stage.block.pattern: (size, workload(run, stage.trials)[0], seconds)
-        for stage, size, seconds in zip(
-            schedule.stages, schedule.sizes, timing.stages if timing else [0.0] * len(schedule.stages), strict=True
-        )
-        if stage.block is not None
-    }
+    searched = _searched(loaded, schedule, timing)
     for block in table.blocks:
-        size, trials, seconds = searched.get(block.pattern, (1, 0, 0.0))
-        head = [f"{block.share:.1%}", f"{size:,}", str(trials), *([duration(seconds)] if timing else [])]
+        found = searched.get(block.pattern, _NOTHING)
+        head = [f"{block.share:.1%}", f"{found.combinations:,}", str(found.trials)]
+        head += [] if timing is None else [duration(found.seconds)]
         for index, (layer, candidates) in enumerate(block.layers.items()):
             count = f"{candidates:,}" if candidates else "not searched"
             cells = [block.pattern, layer, count, *head] if index == 0 else ["", layer, count]
             add_row(shown, cells, end_section=index == len(block.layers) - 1)
     show(shown, _NO_EDGE)
-    total = sum(trials for _, trials, _ in searched.values())
+    total = sum(found.trials for found in searched.values())
     say(f"{len(table.blocks)} blocks, {total} trials in all")
     say(_sizes(schedule))
     if timing is not None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qsearch.cli.arguments import RUN_TEXT
 from qsearch.cli.json_output import JSON, say_document
 from qsearch.cli.output import say, say_exactly
 from qsearch.cli.tables import csv_of, format_option, print_table
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="compare")
-@click.argument("folders", metavar="RUN RUN...", nargs=-1, required=True, type=click.Path())
+@click.argument("folders", metavar="RUN RUN...", nargs=-1, required=True, type=RUN_TEXT)
 @format_option()
 def compare_runs(folders: tuple[str, ...], output: str) -> None:
     """Put runs side by side: figures, configurations as far as they differ, fronts, choices for the same layers."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qsearch.cli.arguments import MODEL_OR_NAME
 from qsearch.cli.json_output import say_document
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
 from qsearch.cli.output import say, say_exactly
@@ -35,7 +36,7 @@ _LEFT = ("layer", "class")
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL_OR_NAME)
 @click.option("--reference", type=click.Choice(NUMBER_TYPES), help=_REFERENCE_HELP)
 @click.option("--accumulator", type=click.Choice(NUMBER_TYPES), help="Default: int32, or the float type itself.")
 @click.option("--process", type=click.Choice(PROCESSES), default="horowitz", show_default=True)

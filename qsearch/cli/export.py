@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qsearch.cli.arguments import RUN_OR_MODEL
 from qsearch.cli.json_output import JSON, say_document
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
 from qsearch.cli.output import say
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("source", metavar="RUN_OR_MODEL", type=click.Path())
+@click.argument("source", metavar="RUN_OR_MODEL", type=RUN_OR_MODEL)
 @click.option("--to", "target", required=True, metavar="TARGET", help="What to write; docs/export.md lists all.")
 @click.option("--for", "builder", type=click.Choice(("finn",)), help="With --to qonnx: only what FINN builds.")
 @click.option(

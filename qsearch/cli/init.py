@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qsearch.cli.model_choice import MODEL_ENDINGS, chosen_model, model_options
+from qsearch.cli.arguments import MODEL_ENDINGS, MODEL_OR_NAME
+from qsearch.cli.model_choice import chosen_model, model_options
 from qsearch.cli.output import say, say_exactly
 from qsearch.cli.schema import schema_text
 from qsearch.config.draft import SCHEMA_FILE
@@ -63,7 +64,7 @@ def _valid(kind: Callable[[], Any], example: str) -> Callable[[Any, Any, str | N
 
 
 @click.command()
-@click.argument("model", required=False)
+@click.argument("model", required=False, type=MODEL_OR_NAME)
 @click.option(
     "-o",
     "--output",

@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Sequence
 
 import click
-from click.shell_completion import shell_complete
 
 from qsearch import __version__
 from qsearch.cli.commands import Commands
@@ -87,7 +86,9 @@ def _outcome(interrupts: Interrupts) -> int:
     with Messages() as messages:
         group = command_line(messages)
         if asked := os.environ.get(COMPLETE):
-            return shell_complete(group, {}, NAME, COMPLETE, asked)
+            from qsearch.cli.shells import answer
+
+            return answer(group, NAME, COMPLETE, asked)
         try:
             with interrupts.allowed():
                 result = group(standalone_mode=False, obj=interrupts, prog_name=NAME)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qsearch.cli.arguments import MODEL_ENDINGS
 from qsearch.cli.model_file import CUSTOM_OBJECT, LOAD_WEIGHTS, check_custom_objects
 from qsearch.config.names import MODELS
 from qsearch.errors import ConfigError, did_you_mean, shown
@@ -15,8 +16,6 @@ from qsearch.startup import quiet_start
 
 if TYPE_CHECKING:
     from qsearch.runner.model_choice import ModelChoice
-
-MODEL_ENDINGS = (".keras", ".h5", ".hdf5", ".json")
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,9 +36,16 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def chosen_model(
-    model: str, weights: str | None, custom_objects: tuple[str, ...], arguments: Sequence[str] = ()
+    model: str,
+    weights: str | None,
+    custom_objects: tuple[str, ...],
+    arguments: Sequence[str] = (),
+    allow_code: bool = False,
 ) -> ModelChoice:
     """What MODEL means; a file of that name comes first.
+
+    Args:
+        allow_code: whether Lambda layers of a file are loaded.
 
     Raises:
         ConfigError: it is none of these, or an option that belongs to another kind.
@@ -50,7 +56,11 @@ def chosen_model(
         from qsearch.runner.model_choice import ModelChoice
 
     path = expanded(model)
-    options = {"--load-weights": weights is not None, "--custom-object": bool(custom_objects)}
+    options = {
+        "--load-weights": weights is not None,
+        "--custom-object": bool(custom_objects),
+        "--allow-code": allow_code,
+    }
     called_with = _arguments(arguments)
     if called_with and (path.exists() or not is_import_path(model)):
         raise ConfigError(f"--argument: is for module:function, and {model} is none; leave it out")
@@ -65,7 +75,7 @@ def chosen_model(
             f"{', '.join(MODELS)}{did_you_mean(model, MODELS)}"
         )
     check_custom_objects(custom_objects)
-    return ModelChoice(path=model, weights=weights, custom_objects=custom_objects)
+    return ModelChoice(path=model, weights=weights, custom_objects=custom_objects, allow_code=allow_code)
 
 
 def _arguments(texts: Sequence[str]) -> Mapping[str, Any]:

@@ -68,6 +68,8 @@ LOAD_WEIGHTS = click.option(
     help="Of a MODEL that is a .json architecture: the .h5 file of save_weights.",
 )
 
+ALLOW_CODE = click.option("--allow-code", is_flag=True, help="Load Lambda layers, which run code from the file.")
+
 
 def check_custom_objects(texts: Iterable[str]) -> None:
     """
@@ -83,10 +85,6 @@ def check_custom_objects(texts: Iterable[str]) -> None:
 
 def model_file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of a command that loads a model file; it gets `load_weights`, `allow_code` and `custom_objects`."""
-    for option in (
-        CUSTOM_OBJECT,
-        click.option("--allow-code", is_flag=True, help="Load Lambda layers, which run code from the file."),
-        LOAD_WEIGHTS,
-    ):
+    for option in (CUSTOM_OBJECT, ALLOW_CODE, LOAD_WEIGHTS):
         command = option(command)
     return command

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from qsearch.cli.arguments import CONFIG_FILE, is_there
+from qsearch.cli.config_words import ConfigWord
 from qsearch.config.shipped import DEFAULT, shipped_configs
 from qsearch.errors import ConfigError, shown
 
@@ -27,11 +28,12 @@ def overrides_option(command: Command) -> Command:
     below the arguments.
     """
 
-    @click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
+    @click.argument("words", nargs=-1, type=ConfigWord(), metavar="[KEY=VALUE]...")
     @click.option(
         "--set",
         "overrides",
         multiple=True,
+        type=ConfigWord(),
         metavar="KEY=VALUE",
         help="Change a value, e.g. --set run.max_trials=3; the word run.max_trials=3 does the same.",
     )

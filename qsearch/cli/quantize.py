@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qsearch.cli.arguments import MODEL_OR_NAME
 from qsearch.cli.json_output import JSON, say_document
 from qsearch.cli.model_choice import chosen_model, model_options
+from qsearch.cli.model_file import ALLOW_CODE
 from qsearch.cli.output import add_row, say, show, table_of
 from qsearch.errors import ConfigError, shown
 from qsearch.files import writable, written_whole
@@ -29,7 +31,7 @@ _LISTED = 20
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL_OR_NAME)
 @click.option("--plan", "plan_file", type=click.Path(path_type=Path), required=True, metavar="PLAN.yaml",
               help="By layer: its quantizers by role, and filters; best/plan.yaml of a run is one.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="OUT.keras")
@@ -38,6 +40,7 @@ _LISTED = 20
 @click.option("--evaluate", "config", type=click.Path(path_type=Path), metavar="CONFIG",
               help="Evaluate both models on the test set of this configuration.")  # fmt: skip
 @model_options
+@ALLOW_CODE
 @click.option("--format", "output_format", type=click.Choice(("table", "json")), default="table", show_default=True)
 def quantize(
     model: str,
@@ -48,6 +51,7 @@ def quantize(
     load_weights: str | None,
     custom_objects: tuple[str, ...],
     arguments: tuple[str, ...],
+    allow_code: bool,
     output_format: str,
 ) -> None:
     """Quantize MODEL as a plan says, without a search: a model file, a network's name (mnist), or module:function.
@@ -60,7 +64,7 @@ def quantize(
     if path.exists() and expanded(model).exists() and path.samefile(expanded(model)):
         raise ConfigError(f"-o {shown(str(output))}: is MODEL itself, which stays as it is; name another file")
     writable(path)
-    choice = chosen_model(as_text(model), load_weights, custom_objects, arguments)
+    choice = chosen_model(as_text(model), load_weights, custom_objects, arguments, allow_code)
     done = _done(choice, plan_file, config, weights == "keep")
     with written_whole(path) as aside:
         done.model.save(aside)

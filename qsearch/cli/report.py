@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qsearch.cli.arguments import RUN_TEXT
 from qsearch.cli.json_output import JSON, say_document
 from qsearch.cli.output import say
 from qsearch.cli.tables import format_option
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN_TEXT)
 @click.option("-o", "--output", "file", metavar="FILE", help="Write the page here, and nothing into RUN.")
 @click.option("--figures", "folder", metavar="FOLDER", help="Also write each figure here, for papers.")
 @click.option("--figure-format", "form", type=click.Choice(("svg", "png")), default="svg", show_default=True)

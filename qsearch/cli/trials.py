@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from qsearch.cli.arguments import RUN_TEXT
 from qsearch.cli.json_output import JSON, say_document
 from qsearch.cli.output import say, say_exactly
 from qsearch.cli.tables import csv_of, format_option, print_table
@@ -17,7 +18,7 @@ _KEYS = "Keys: " + "; ".join(f"{name} ({meaning})" for name, meaning in NAMES.it
 @click.command(
     epilog=f"{_KEYS} Also any metric that training reports (val_loss), and LAYER.ROLE of the plan (conv2d_0.kernel)."
 )
-@click.argument("folder", metavar="RUN", type=click.Path())
+@click.argument("folder", metavar="RUN", type=RUN_TEXT)
 @click.option("--sort", metavar="KEY", help="The best first; -KEY turns the order.  [default: number]")
 @click.option("--reverse", is_flag=True, help="Turn the order.")
 @click.option(

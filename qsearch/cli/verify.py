@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qsearch.cli.arguments import MODEL_FILE
 from qsearch.cli.json_output import JSON, problem, say_document
 from qsearch.cli.model_file import ModelFileOptions, model_file_options
 from qsearch.cli.output import add_row, say, show, table_of
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL_FILE)
 @click.option("--stored", is_flag=True, help="Also fail where the file holds trained floats instead of levels.")
 @click.option("--weights", type=click.Path(), help="Write values, integer codes and scales to this .npz file.")
 @click.option("--write", type=click.Path(), help="Write a copy of the model whose stored weights are levels.")

@@ -20,6 +20,14 @@ class Counted(Flag):
     OUTPUTS = auto()
 
 
+_NAMES = (
+    (Counted.INPUTS, "inputs"),
+    (Counted.PARAMETERS, "parameters"),
+    (Counted.OPERATIONS, "op_cost"),
+    (Counted.OUTPUTS, "outputs"),
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LayerEnergy:
     """One layer. Energies in pJ, rounded to 0.01 as QTools does.
@@ -49,13 +57,18 @@ class LayerEnergy:
     @cached_property
     def total(self) -> float:
         """The layer's part of the model's energy, pJ; not rounded again, so that int(report.total) is QTools' total."""
-        parts = (
-            (Counted.INPUTS, self.inputs),
-            (Counted.PARAMETERS, self.parameters),
-            (Counted.OPERATIONS, self.op_cost),
-            (Counted.OUTPUTS, self.outputs),
-        )
-        return sum(value for part, value in parts if part in self.counted)
+        parts = {
+            "inputs": self.inputs,
+            "parameters": self.parameters,
+            "op_cost": self.op_cost,
+            "outputs": self.outputs,
+        }
+        return sum(parts[name] for name in self.counted_names)
+
+    @property
+    def counted_names(self) -> tuple[str, ...]:
+        """The same as `counted`, by the names of this record's energies."""
+        return tuple(name for part, name in _NAMES if part in self.counted)
 
     def to_dict(self) -> dict[str, Any]:
         formats = {
@@ -72,6 +85,7 @@ class LayerEnergy:
             "op_cost": self.op_cost,
             "outputs": self.outputs,
             "total": round(self.total, 2),
+            "counted": list(self.counted_names),
             "operations": self.operations,
             "formats": {role: text for role, text in formats.items() if text is not None},
         }

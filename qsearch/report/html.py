@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from qsearch import __version__
 from qsearch.errors import LONGEST_LINE, one_line
 from qsearch.report.figures.bits import bits_per_layer
+from qsearch.report.figures.blocks import blocks_figure
 from qsearch.report.figures.draw import STYLE, inline
 from qsearch.report.figures.layers import energy_per_layer
 from qsearch.report.figures.marks import Figure
@@ -64,6 +65,7 @@ def figures_of(run: ShownRun, importance: Importance | None) -> dict[str, Figure
     found: list[Figure | None] = []
     if run.record.completed:
         found += [trade_off(run), progress(run), curves(run), bits_per_layer(run)]
+    found.append(blocks_figure(run))
     if run.energies is not None:
         found.append(energy_per_layer(run.energies))
     if run.record.weights is not None and not run.is_live:

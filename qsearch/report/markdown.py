@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from qsearch.errors import LONGEST_LINE, LONGEST_VALUE, one_line
+from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan
+from qsearch.report.block_rows import RANKED, block_heads, block_rows, blocks_note
 from qsearch.report.sentences import NOT_KEPT, demanded, final_training, kept_to, selected_on
 from qsearch.report.units import cost, duration, energy, priced, saving, size
+from qsearch.runs.chosen import ranked_by_block
 from qsearch.runs.figures import (
     BestModel,
-    BlockResult,
     DearerLayer,
     Demands,
     Energies,
@@ -20,7 +22,7 @@ from qsearch.runs.figures import (
     Reference,
 )
 from qsearch.runs.result import Result
-from qsearch.search.trials import AnyTrial, FailedTrial, Trial
+from qsearch.search.trials import AnyTrial, FailedTrial
 
 SHOWN_TRIALS = 10
 
@@ -33,7 +35,7 @@ def markdown(result: Result, energies: Energies, trials: Sequence[AnyTrial]) -> 
         parts += _footprints(result.reference.footprint, result.best.footprint)
     if result.blocks:
         parts += ["## Block by block", _blocks(result)]
-    parts += [f"## The best {SHOWN_TRIALS} trials", _trials(result, trials)]
+    parts += [f"## The best {SHOWN_TRIALS} trials{' of each block' if result.blocks else ''}", _trials(result, trials)]
     if len(result.front.trials) > 1:
         parts += ["## The trade-off", _front(result)]
     if result.models:
@@ -127,40 +129,10 @@ def _front(result: Result) -> str:
     )
 
 
-_SCORED = {
-    "typical": "scores count them as quantized, each choice the middle one by its cost (`blocks_to_come: typical`), so "
-    "that only the last block's are what the energy beside them is worth",
-    "reference": "so do scores",
-}
-
-
 def _blocks(result: Result) -> str:
     """Before and after each block; what was chosen stands in the table of layers, and in result.json."""
-    headings = ("block", "share of cost", "trials completed", result.target_metric, "energy", "score", "chosen")
-    return (
-        table(headings, map(_block, result.blocks))
-        + "\n\nMetrics are those of the selection set. Energy counts layers that no block has quantized yet as the "
-        f"reference's; {_SCORED[str(result.blocks_to_come)]}. The model after block N is in `blocks/N`."
-    )
-
-
-def _block(block: BlockResult) -> tuple[str, ...]:
-    before, after, counts = block.before, block.after, block.trials
-    layers = {name: layer for name, layer in block.chosen.to_dict().items() if layer}
-    chosen = "; ".join(f"{plain(name)}: {_chosen(layer)}" for name, layer in layers.items())
-    return (
-        f"{block.block}. {code(block.pattern)}",
-        f"{block.share:.1%}",
-        f"{counts.completed} of {counts.completed + counts.failed + counts.skipped}",
-        f"{_number(before.metric)} → {_number(after.metric)}",
-        f"{energy(before.energy)} → {energy(after.energy)}",
-        f"{_number(before.score)} → {_number(after.score)}",
-        chosen if block.trial is not None else f"nothing better ({block.ended})",
-    )
-
-
-def _chosen(layer: Mapping[str, object]) -> str:
-    return ", ".join(f"{role} {code(str(value))}" for role, value in layer.items())
+    rows = block_rows(result.blocks, plain, code)
+    return f"{table(block_heads(result.target_metric), rows)}\n\n{blocks_note(result)}"
 
 
 def _models(result: Result) -> str:
@@ -211,22 +183,25 @@ def _energy(layer: LayerEnergy | None) -> str:
 
 
 def _trials(result: Result, trials: Sequence[AnyTrial]) -> str:
-    completed = sorted((trial for trial in trials if isinstance(trial, Trial)), key=lambda trial: -trial.score)
-    if not completed:
+    target = Target(result.target_metric, result.direction == "max")
+    ranked = ranked_by_block(trials, target)
+    if not ranked:
         return "No trial was completed."
+    blocks = sorted({trial.block or 0 for trial in ranked})
+    shown = [trial for block in blocks for trial in [one for one in ranked if (one.block or 0) == block][:SHOWN_TRIALS]]
     rows = (
         (
-            str(trial.number),
             *((str(trial.block),) if result.blocks else ()),
+            str(trial.number),
             _number(trial.score),
             _number(trial.metric),
             energy(trial.price.energy),
             duration(trial.seconds),
         )
-        for trial in completed[:SHOWN_TRIALS]
+        for trial in shown
     )
-    block = ("block",) if result.blocks else ()
-    return table(("trial", *block, "score", f"val_{result.target_metric}", "energy", "time"), rows)
+    block, note = (("block",), f"\n\n{RANKED}") if result.blocks else ((), "")
+    return table((*block, "trial", "score", f"val_{result.target_metric}", "energy", "time"), rows) + note
 
 
 def _number(value: float | None) -> str:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import yaml
 
 from qsearch.config.load import to_yaml
+from qsearch.report.block_rows import RANKED, block_heads, block_rows, blocks_note, layer_choices
 from qsearch.report.figures.layers import layer_rows
 from qsearch.report.shown_run import ShownRun
 from qsearch.report.units import duration, energy
 from qsearch.runs.directory import BEST, CONFIG, MODEL
-from qsearch.runs.figures import BlockResult, LayerEnergy
+from qsearch.runs.figures import LayerEnergy
 
 SHOWN = 15
 """Trials that are printed; a screen has all of them."""
@@ -40,10 +41,12 @@ class TrialRow:
 
 @dataclass(frozen=True)
 class TrialTable:
-    """All completed trials, the best first."""
+    """All completed trials, the best first; of blocks, those of the last one first. note: how they are ranked."""
 
     heads: tuple[str, ...]
     rows: tuple[TrialRow, ...]
+    note: str
+    printed: int = SHOWN
 
 
 def trial_rows(run: ShownRun) -> TrialTable:
@@ -51,10 +54,10 @@ def trial_rows(run: ShownRun) -> TrialTable:
     further = [axis for axis in run.axes if axis.key != "energy"]
     heads = ("trial", "", "score", run.metric, "energy", *(axis.short for axis in further), "epochs", "time")
     rows = []
-    for place, trial in enumerate((*run.ranked, *run.earlier)[:MOST_ROWS]):
+    for place, trial in enumerate(run.every_ranked[:MOST_ROWS]):
         is_best = run.best is not None and trial.number == run.best.number
         mark = "best" if is_best else "front" if trial.number in run.front_numbers else ""
-        if run.earlier:
+        if trial.block is not None:
             mark = f"block {trial.block} {mark}".strip()
         cells = [
             Cell(str(trial.number)),
@@ -69,7 +72,7 @@ def trial_rows(run: ShownRun) -> TrialTable:
         cells += [Cell(str(trial.trained.epochs)), Cell(duration(trial.seconds), trial.seconds)]
         marks = " ".join(name for name, is_so in (("best", is_best), ("rest", place >= SHOWN)) if is_so)
         rows.append(TrialRow(marks, tuple(cells)))
-    return TrialTable(heads, tuple(rows))
+    return TrialTable(heads, tuple(rows), RANKED if any(trial.block for trial in run.every_ranked) else "")
 
 
 def layers_of(run: ShownRun) -> list[tuple[str, str, str, str, str]]:
@@ -84,33 +87,29 @@ def layers_of(run: ShownRun) -> list[tuple[str, str, str, str, str]]:
     ]
 
 
-def _chosen(layer: dict[str, object]) -> str:
-    return ", ".join(f"{role} {value}" for role, value in layer.items()) or "–"
+def _chosen(layer: Mapping[str, object]) -> str:
+    return layer_choices(layer, str) or "–"
 
 
 def _total(layer: LayerEnergy | None) -> str:
     return "–" if layer is None else energy(layer.total)
 
 
-def blocks_of(run: ShownRun) -> list[tuple[str, ...]]:
-    """Before and after each block; none of a search of the whole network at once."""
-    result = run.record.result
-    return [] if result is None or run.is_live else [_block(block) for block in result.blocks]
+@dataclass(frozen=True)
+class BlockTable:
+    """Before and after each block."""
+
+    heads: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    note: str
 
 
-def _block(block: BlockResult) -> tuple[str, ...]:
-    before, after, counts = block.before, block.after, block.trials
-    layers = {name: layer for name, layer in block.chosen.to_dict().items() if layer}
-    chosen = "; ".join(f"{name}: {_chosen(layer)}" for name, layer in layers.items())
-    return (
-        f"{block.block}. {block.pattern}",
-        f"{block.share:.1%}",
-        f"{counts.completed} of {counts.completed + counts.failed + counts.skipped}",
-        f"{before.metric:.4f} → {after.metric:.4f}",
-        f"{energy(before.energy)} → {energy(after.energy)}",
-        f"{before.score:.4f} → {after.score:.4f}",
-        chosen if block.trial is not None else f"nothing better ({block.ended})",
-    )
+def blocks_of(run: ShownRun) -> BlockTable | None:
+    """None of a search of the whole network at once, and while it goes on."""
+    result = run.result
+    if result is None or not result.blocks:
+        return None
+    return BlockTable(block_heads(run.metric), block_rows(result.blocks, str, str), blocks_note(result))
 
 
 def failed_of(run: ShownRun) -> list[tuple[str, str]]:

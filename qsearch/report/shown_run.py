@@ -10,10 +10,12 @@ from qsearch.plan import QuantizationPlan
 from qsearch.report.axes import Axis, axes_of
 from qsearch.report.importance import Importance, importance_of
 from qsearch.report.units import energy
+from qsearch.runs.chosen import best_of, of_last_block, ranked_by_block, result_of, target_of
 from qsearch.runs.figures import Energies, Reference
 from qsearch.runs.lock import holder
-from qsearch.runs.overview import of_last_block, unit_of
+from qsearch.runs.overview import unit_of
 from qsearch.runs.record import RunRecord
+from qsearch.runs.result import Result
 from qsearch.runs.state import State, state_of
 from qsearch.search.front import Point, front
 from qsearch.search.trials import FailedTrial, SkippedTrial, Trial
@@ -40,6 +42,11 @@ class ShownRun:
     def is_live(self) -> bool:
         return self.state is State.RUNNING
 
+    @cached_property
+    def result(self) -> Result | None:
+        """What it came to; None while it goes on, or where it ended before it could be written."""
+        return None if self.is_live else result_of(self.record)
+
     @property
     def title(self) -> str:
         """What was searched."""
@@ -56,26 +63,19 @@ class ShownRun:
         return unit_of(self.record.config)
 
     @cached_property
-    def metric(self) -> str:
-        """The target metric's name, as a model reports it on any data."""
-        known = self.record.result or self.record.costs
-        if known is not None:
-            return known.target_metric
-        completed = self.record.completed
-        return completed[0].target.removeprefix("val_") if completed else "metric"
-
-    @cached_property
-    def maximize(self) -> bool:
-        """Whether more of the metric is better; a score has the sign of what more of is better."""
-        known = self.record.result or self.record.costs
-        if known is not None:
-            return known.direction == "max"
-        return all(trial.metric == 0 or (trial.score < 0) == (trial.metric < 0) for trial in self.record.completed)
-
-    @cached_property
     def target(self) -> Target:
-        """The metric and its direction."""
-        return Target(self.metric, self.maximize)
+        """The metric that it selects by, as training names it, and its direction."""
+        return target_of(self.record)
+
+    @property
+    def metric(self) -> str:
+        """The target's name, as a model reports it on any data."""
+        return self.target.name.removeprefix("val_")
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more of the metric is better."""
+        return self.target.maximize
 
     @cached_property
     def completed(self) -> tuple[Trial, ...]:
@@ -83,15 +83,19 @@ class ShownRun:
         return of_last_block(self.record.trials)
 
     @cached_property
-    def earlier(self) -> tuple[Trial, ...]:
-        """Completed trials of the blocks before."""
-        now = {trial.number for trial in self.completed}
-        return tuple(trial for trial in self.record.completed if trial.number not in now)
+    def every_ranked(self) -> tuple[Trial, ...]:
+        """All completed trials, those of the last block first, of each block the best first."""
+        return ranked_by_block(self.record.trials, self.target)
 
     @cached_property
     def ranked(self) -> tuple[Trial, ...]:
-        """The completed trials, the best first."""
-        return tuple(sorted(self.completed, key=lambda trial: trial.rank(self.target), reverse=True))
+        """The completed trials of the last block, the best first."""
+        return self.every_ranked[: len(self.completed)]
+
+    @cached_property
+    def earlier(self) -> tuple[Trial, ...]:
+        """Completed trials of the blocks before, ranked within each."""
+        return self.every_ranked[len(self.completed) :]
 
     @property
     def failed(self) -> tuple[FailedTrial, ...]:
@@ -104,11 +108,7 @@ class ShownRun:
     @cached_property
     def best(self) -> Trial | None:
         """The chosen trial, or the best so far."""
-        result = self.record.result
-        if result is not None and not self.is_live:
-            number = None if result.best is None else result.best.trial
-            return next((trial for trial in self.record.completed if trial.number == number), None)
-        return self.ranked[0] if self.ranked else None
+        return best_of(self.record, self.result, self.ranked, self.target)
 
     @property
     def best_plan(self) -> QuantizationPlan | None:

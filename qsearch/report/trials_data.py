@@ -23,7 +23,7 @@ def trials_data(run: ShownRun) -> dict[str, Any]:
     columns: dict[tuple[str, str], int] = {}
     choices: dict[Hashable, int] = {}
     room = MOST_CHOICES
-    for place, trial in enumerate((*run.ranked, *run.earlier)):
+    for place, trial in enumerate(run.every_ranked):
         parent = trial.proposal.parent
         figures[str(trial.number)] = [
             f"{trial.score:.4f}",

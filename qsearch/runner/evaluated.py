@@ -7,9 +7,10 @@ from pathlib import Path
 import keras
 
 from qsearch.config import load_config
+from qsearch.runner.experiment import read_experiment
 from qsearch.runner.model_choice import ModelChoice
 from qsearch.runner.placed import placed
-from qsearch.runner.prepared import Prepared, read_prepared
+from qsearch.runner.prepared import Prepared, prepared
 from qsearch.training.fit import compile_model, evaluate
 
 
@@ -22,7 +23,7 @@ def ready_for(choice: ModelChoice, config: Path) -> Prepared:
     keys = ", ".join(f"{key}: {value}" for key, value in choice.keys().items())
     loaded = load_config(config, [f"model={{{keys}}}"])
     with placed(loaded):
-        return read_prepared(loaded)
+        return prepared(read_experiment(loaded, choice.allow_code))
 
 
 def evaluated(ready: Prepared, model: keras.Model) -> dict[str, float]:

@@ -94,22 +94,25 @@ class Experiment:
         return self.loaded.config.goal.params.stress
 
 
-def read_experiment(loaded: LoadedConfig) -> Experiment:
+def read_experiment(loaded: LoadedConfig, allow_code: bool = False) -> Experiment:
     """Build or load the model, price it, and lay out the search space.
+
+    Args:
+        allow_code: whether Lambda layers of a model file are loaded, which run code from the file.
 
     Raises:
         ConfigError: limits, indexes or patterns that do not fit the model.
         ModelError: the model cannot be built, loaded, priced or copied.
     """
     with placed(loaded):
-        return _read(loaded)
+        return _read(loaded, allow_code)
 
 
-def _read(loaded: LoadedConfig) -> Experiment:
+def _read(loaded: LoadedConfig, allow_code: bool) -> Experiment:
     config = loaded.config
     look_in(Path(loaded.source.name).parent)
     keras.utils.set_random_seed(spread(config.run.seed, REFERENCE_SEED))
-    model, own = _model(loaded)
+    model, own = _model(loaded, allow_code)
     graph = read_model(model)
     layers = list(layers_by_path(model))
     base = read_plan(model)
@@ -224,14 +227,14 @@ def _check_finite(model: keras.Model, origin: str) -> None:
             )
 
 
-def _model(loaded: LoadedConfig) -> tuple[keras.Model, dict[str, Any]]:
+def _model(loaded: LoadedConfig, allow_code: bool) -> tuple[keras.Model, dict[str, Any]]:
     """The model, and the user's own classes in it."""
     config = loaded.config.model
     if config.name is not None:
         return build_model(config.name, **config.options()), {}
     own = import_objects(config.custom_objects)
     if config.path is not None:
-        model = load_model(config.path, custom_objects=own, weights=config.weights)
+        model = load_model(config.path, allow_code, custom_objects=own, weights=config.weights)
     else:
         model = build_custom(str(config.factory), config.arguments or {})
     _check_names(model, str(config.path or config.factory))

@@ -22,7 +22,7 @@ from qsearch.runner.histograms import best_weights
 from qsearch.runs.costs import PlanCosts, RunCosts
 from qsearch.runs.directory import BEST, COSTS, PAGE, WEIGHTS, RunDirectory
 from qsearch.runs.environment import environment
-from qsearch.runs.figures import Energies, Evaluation, Footprint, Reference
+from qsearch.runs.figures import Energies, Reference
 from qsearch.runs.overview import of_last_block
 from qsearch.runs.record import RunRecord
 from qsearch.runs.state import State, state_of
@@ -48,7 +48,7 @@ class LiveReport:
     directory: RunDirectory
     experiment: Experiment
     target: Target
-    reference: Evaluation
+    reference: Reference
     dataset: str
     observer: Observer
     trials: list[AnyTrial] = field(default_factory=list)
@@ -135,7 +135,7 @@ class LiveReport:
             target_metric=self.target.name.removeprefix("val_"),
             direction="max" if self.target.maximize else "min",
             validation=config.dataset.validation,
-            reference=self._figures,
+            reference=self.reference,
             reference_costs=self._reference_costs,
             energies=Energies.model_validate(
                 {
@@ -150,16 +150,6 @@ class LiveReport:
     @cached_property
     def _environment(self) -> Mapping[str, Any]:
         return environment(self.experiment.loaded.config.run.seed)
-
-    @cached_property
-    def _figures(self) -> Reference:
-        costs = self.experiment.costs
-        return Reference(
-            **dict(self.reference),
-            cost=round(self.experiment.reference.total, 2),
-            energy=round(costs.reference_energy.total, 2),
-            footprint=Footprint(**costs.footprint(None).to_dict()),
-        )
 
     @cached_property
     def _reference_costs(self) -> PlanCosts:

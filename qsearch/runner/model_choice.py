@@ -18,7 +18,8 @@ class ModelChoice:
     """Where the model is from: a name, a file, or a function.
 
     Attributes:
-        weights, custom_objects: for a file.
+        weights, custom_objects: for a file; allow_code: whether its Lambda layers are loaded, which no configuration
+            can say.
         arguments: for a function.
     """
 
@@ -27,6 +28,7 @@ class ModelChoice:
     factory: str | None = None
     weights: str | None = None
     custom_objects: tuple[str, ...] = ()
+    allow_code: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -42,7 +44,8 @@ class ModelChoice:
         if self.name is not None:
             return build_model(self.name)
         if self.path is not None:
-            return load_model(self.path, custom_objects=import_objects(self.custom_objects), weights=self.weights)
+            own = import_objects(self.custom_objects)
+            return load_model(self.path, self.allow_code, custom_objects=own, weights=self.weights)
         return build_custom(str(self.factory), self.arguments)
 
     def keys(self) -> dict[str, str]:

@@ -25,6 +25,7 @@ from qsearch.runner.live_report import LiveReport
 from qsearch.runner.notes import nothing_found, unused_keys
 from qsearch.runner.placed import placed
 from qsearch.runner.prepared import Prepared, prepared
+from qsearch.runner.reference import reference_figures
 from qsearch.runner.rehearsal import final_recipe, rehearse
 from qsearch.runner.reload import reloaded
 from qsearch.runner.resume import begun, check_resumable, stopped_run
@@ -171,8 +172,9 @@ class _Run:
 
     def go(self) -> RunResult:
         self._train_reference()
-        reference = self._figures(self.experiment.model)
-        self.observer.reference_evaluated(reference)
+        evaluated = self._figures(self.experiment.model)
+        self.observer.reference_evaluated(evaluated)
+        reference = reference_figures(self.experiment, evaluated, self.checkpoints.reference_curve())
         live = LiveReport(
             directory=self.directory,
             experiment=self.experiment,
@@ -298,7 +300,7 @@ class _Run:
             progress = self.checkpoints.training("reference", {})
             model, ended, deadlines = self.experiment.model, self.observer.epoch_ended, Deadlines(self.limit)
             try:
-                train(
+                came_to, _ = train(
                     model,
                     self.data,
                     self.recipe,
@@ -321,7 +323,7 @@ class _Run:
                     else "look at the labels of the set to select on: the metric is no number for them"
                 )
                 raise DivergedError(f"reference: {error}; {fix}", error.of_loss) from None
-            self.checkpoints.save_reference(model.get_weights())
+            self.checkpoints.save_reference(model.get_weights(), came_to.curve)
             self.checkpoints.forget_training("reference")
 
     def _constraints(self, reference: Evaluation) -> Constraints:

@@ -56,7 +56,7 @@ class RunSummary:
     experiment: Experiment
     data: Dataset
     target: Target
-    reference: Evaluation
+    reference: Reference
     best_figures: Evaluation | None
     final: Trained | None
     best: Trial | None
@@ -86,12 +86,7 @@ class RunSummary:
             train_samples=data.train.samples,
             selection_samples=data.selection.samples,
             test_samples=data.test.samples,
-            reference=Reference(
-                **dict(self.reference),
-                cost=round(self.experiment.reference.total, 2),
-                energy=round(costs.reference_energy.total, 2),
-                footprint=Footprint(**costs.footprint(None).to_dict()),
-            ),
+            reference=self.reference,
             reference_cost=config.goal.params.reference_cost if self.experiment.space.base.layers else "unquantized",
             priced_share=round(costs.reference_energy.priced_share, 4),
             unsearched_share=round(unsearched_share(self.experiment.space, self.experiment.shares), 4),

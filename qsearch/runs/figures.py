@@ -88,11 +88,17 @@ class Footprint(Part):
 
 
 class Reference(Evaluation):
-    """The unquantized model; cost in the goal's unit, energy in pJ."""
+    """The unquantized model; cost in the goal's unit, energy in pJ.
+
+    Attributes:
+        curve: the target metric on the selection set after each epoch that a run trained it for; none of runs by
+            versions that did not tell.
+    """
 
     cost: float
     energy: float
     footprint: Footprint | None = None
+    curve: tuple[Number, ...] = ()
 
 
 class FinalTraining(Part):
@@ -224,7 +230,13 @@ class BlockResult(Part):
 
 
 class LayerEnergy(Part):
-    """A layer in energy.json, pJ; formats: of what it reads, has and gives, as QTools spells them."""
+    """A layer in energy.json, pJ.
+
+    Attributes:
+        counted: names of the parts that enter the total, as the others are charged to neighbours. None
+            in files of versions that did not tell.
+        formats: of what it reads, has and gives, as QTools spells them.
+    """
 
     class_name: str = Field(alias="class")
     inputs: float
@@ -232,6 +244,7 @@ class LayerEnergy(Part):
     op_cost: float
     outputs: float
     total: float
+    counted: tuple[str, ...] | None = None
     operations: int
     formats: Mapping[str, Any]
 

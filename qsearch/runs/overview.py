@@ -10,7 +10,7 @@ from functools import cached_property
 from qsearch.config import Config
 from qsearch.goal.forgiving_factor import ForgivingFactor
 from qsearch.goal.target import Target
-from qsearch.plan import QuantizationPlan
+from qsearch.runs.chosen import best_of, of_last_block, result_of, target_of
 from qsearch.runs.figures import TrialCounts
 from qsearch.runs.lock import holder
 from qsearch.runs.record import RunRecord
@@ -109,13 +109,8 @@ class Overview:
 
 def overview(record: RunRecord) -> Overview:
     """What a record comes to."""
-    result = record.result
-    told = None if result is None else result.trials
-    if told is not None and told.completed + told.failed + told.skipped != len(record.trials):
-        result = None  # of before it went on
-    writer = holder(record.folder)
+    result, target, writer = result_of(record), target_of(record), holder(record.folder)
     completed = tuple(trial for trial in of_last_block(record.trials) if not math.isnan(trial.score))
-    target = _target(record, completed)
     points = [Point(target.worth(trial.metric), trial.price.cost) for trial in completed]
     middle = knee(points)
     cost = _reference_cost(record, completed)
@@ -125,7 +120,7 @@ def overview(record: RunRecord) -> Overview:
         writer=writer,
         result=result,
         target=target,
-        best=_best(record, result, completed, target),
+        best=best_of(record, result, completed, target),
         comparable=completed,
         front=tuple(completed[index] for index in front(points)),
         knee=None if middle is None else completed[middle],
@@ -134,39 +129,9 @@ def overview(record: RunRecord) -> Overview:
     )
 
 
-def of_last_block(trials: Sequence[AnyTrial]) -> tuple[Trial, ...]:
-    """The completed trials that can be compared: of the last block alone, as earlier ones leave layers unquantized."""
-    last = max((trial.block or 0 for trial in trials), default=0)
-    return tuple(trial for trial in trials if isinstance(trial, Trial) and (trial.block or 0) == last)
-
-
 def unit_of(config: Config) -> str:
     """Of a goal's costs."""
     return "pJ" if config.goal.type == "energy" else "bits"
-
-
-def _target(record: RunRecord, completed: Sequence[Trial]) -> Target:
-    """Its name and direction; the best value that it can have does not matter any more."""
-    known = record.result or record.costs
-    if known is not None:
-        return Target(f"val_{known.target_metric}", known.direction == "max", None)
-    name = completed[0].target if completed else f"val_{record.config.reference.metrics[0]}"
-    # a score has the sign of the metric where more is better, and the other one where less is
-    turned = any(trial.score * trial.metric < 0 for trial in completed)
-    return Target(name, not turned, None)
-
-
-def _best(record: RunRecord, result: Result | None, completed: Sequence[Trial], target: Target) -> Trial | None:
-    """The trial of the model in best/; it is not that of the last block where that found nothing better."""
-    every = {trial.number: trial for trial in record.completed}
-    if result is not None:
-        return None if result.best is None else every.get(result.best.trial)
-    there = [trial for trial in every.values() if _same(trial.plan, record.best_plan)]
-    return max(there or completed, key=lambda trial: trial.rank(target), default=None)
-
-
-def _same(plan: QuantizationPlan, other: QuantizationPlan | None) -> bool:
-    return other is not None and plan == other
 
 
 def _reference_cost(record: RunRecord, completed: Sequence[Trial]) -> float | None:

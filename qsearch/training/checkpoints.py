@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,20 @@ class Checkpoints:
         """Those of an earlier process are found."""
         self.kept |= {int(path.stem.removeprefix("trial_")) for path in self.folder.glob("trial_*.npz")}
 
-    def save_reference(self, weights: list[Any]) -> None:
-        """Keep the weights of the trained reference."""
+    def save_reference(self, weights: list[Any], curve: Sequence[float]) -> None:
+        """Keep the weights of the trained reference, and its metric after each epoch."""
+        arrays = {f"best_{index}": array for index, array in enumerate(weights)}
         with written_whole(self._reference, self.folder.parent) as aside:
-            numpy.savez(aside, **{f"best_{index}": array for index, array in enumerate(weights)})
+            numpy.savez(aside, **arrays, curve_0=numpy.asarray(curve, dtype=float))
 
     def reference(self) -> list[Any] | None:
         """The weights of the trained reference, or None."""
         return _arrays(self._reference, "best") if self._reference.exists() else None
+
+    def reference_curve(self) -> tuple[float, ...]:
+        """Its metric after each epoch; none where it was not trained, or by a version that did not keep it."""
+        kept = _arrays(self._reference, "curve") if self._reference.exists() else []
+        return tuple(float(value) for value in kept[0]) if kept else ()
 
     def training(self, label: str, identity: Mapping[str, Any], keeps_end: bool = False) -> ProgressFile:
         """How far a training is: "reference", "final", "trial_7", or "trial_7_1" for its second execution.

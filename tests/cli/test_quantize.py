@@ -6,13 +6,15 @@ import json
 from pathlib import Path
 
 import keras
+import numpy
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from tiny_run import tiny
 
 import qsearch
 from qsearch.cli.quantize import quantize
-from qsearch.errors import ConfigError
+from qsearch.errors import ConfigError, ModelError
 from qsearch.graph.from_keras import read_plan
 from qsearch.plan import QuantizationPlan
 from qsearch.runner.run_result import RunResult
@@ -56,6 +58,33 @@ def test_weights_are_kept_or_made_anew(tmp_path: Path) -> None:
     assert {tuple(column) for column in narrow.T} < columns
     fresh = done(file, "--plan", plan, "-o", tmp_path / "fresh.keras", "--weights", "fresh")
     assert "weights that are new, not the model's: d, e" in fresh.stdout
+
+
+def test_a_lambda_layer_is_loaded_where_that_is_allowed(tmp_path: Path) -> None:
+    layers = [
+        keras.layers.Reshape((64,)),
+        keras.layers.Dense(10, name="d"),
+        keras.layers.Lambda(lambda x: 2.0 * x, name="twice"),
+        keras.layers.Activation("softmax"),
+    ]
+    file, plan, out = tmp_path / "m.keras", tmp_path / "p.yaml", tmp_path / "out.keras"
+    model = keras.Sequential([keras.Input((8, 8, 1)), *layers])
+    model.save(file)
+    plan.write_text("d: {kernel: 'quantized_bits(4,0,1)'}", encoding="utf-8")
+    refused = done(file, "--plan", plan, "-o", out)
+    assert isinstance(refused.exception, ModelError)
+    assert "layer 'twice' is a Lambda, which would run code from the file" in str(refused.exception)
+    assert not out.exists()
+    config = tiny(tmp_path, tmp_path / "run")
+    allowed = done(file, "--plan", plan, "-o", out, "--allow-code", "--evaluate", config)
+    assert allowed.exception is None, allowed.output
+    assert "on the test set: " in allowed.stdout
+    quantized, x = qsearch.load_model(out, allow_code=True), numpy.eye(64, dtype="float32").reshape(64, 8, 8, 1)
+    before, after = model.predict(x, verbose=0), quantized.predict(x, verbose=0)
+    assert not numpy.array_equal(before, after)
+    assert numpy.allclose(before, after, atol=0.2)
+    named = done("digits", "--plan", plan, "-o", out, "--allow-code")
+    assert "--allow-code: is for a model file" in str(named.exception)
 
 
 PLAN = """\

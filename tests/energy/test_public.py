@@ -58,7 +58,7 @@ def test_a_report_is_data() -> None:
     shown = json.loads(json.dumps(report.to_dict()))
     assert shown["total"] == report.total
     assert set(shown["layers"]) == {"d0", "bn0", "a0", "d1", "bn1", "a1", "d2", "sm"}
-    assert {"inputs", "parameters", "op_cost", "outputs", "total", "operations", "formats"} <= set(
+    assert {"inputs", "parameters", "op_cost", "outputs", "total", "counted", "operations", "formats"} <= set(
         shown["layers"]["d0"]
     )
 

@@ -40,6 +40,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "usual": {"names": HOSTILE, "missed": 2},
         "large": {"trials": 500, "layers": 20},
         "empty": {"trials": 0},
+        "blocks": {"blocks": 2},
     }
     found = {}
     for name, kind in kinds.items():
@@ -73,7 +74,7 @@ class Shown:
         self.context.close()
 
 
-@pytest.mark.parametrize("name", ["usual", "large", "empty", "compared"])
+@pytest.mark.parametrize("name", ["usual", "large", "empty", "blocks", "compared"])
 def test_a_page_loads_nothing_says_nothing_and_fits(browser: Any, files: dict[str, Path], name: str) -> None:
     with Shown(browser, files[name], color_scheme="dark") as shown:
         assert shown.asked == [files[name].as_uri()]
@@ -164,3 +165,28 @@ def test_it_is_printed_in_light_colours_on_a4(browser: Any, files: dict[str, Pat
         assert shown.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert not shown.page.locator("nav").is_visible()
         assert shown.page.pdf(format="A4").startswith(b"%PDF")
+        assert shown.page.locator("text=The first 15 are printed.").is_visible()
+        assert shown.page.locator("table.sortable tbody tr:visible").count() == 15
+
+
+PARTED = """() => {
+  const style = element => getComputedStyle(element);
+  const found = [];
+  for (const figure of document.querySelectorAll("figure")) {
+    if (style(figure).breakInside !== "avoid") found.push("cut: " + figure.textContent.slice(0, 40));
+    for (let above = figure.previousElementSibling; above; above = above.previousElementSibling) {
+      if (style(above).breakAfter !== "avoid") found.push("left alone: " + above.textContent.slice(0, 40));
+      if (/^H[23]$/.test(above.tagName)) break;
+    }
+  }
+  for (const head of document.querySelectorAll("thead"))
+    if (style(head).display !== "table-header-group") found.push("not repeated: " + head.textContent.slice(0, 40));
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("name", ["usual", "blocks"])
+def test_no_page_break_parts_what_belongs_together(browser: Any, files: dict[str, Path], name: str) -> None:
+    with Shown(browser, files[name], 700) as shown:
+        shown.page.emulate_media(media="print")
+        assert shown.page.evaluate(PARTED) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +12,18 @@ from made_run import made_run
 
 from qsearch.errors import ConfigError
 from qsearch.report import pictures
+from qsearch.report.figures.blocks import blocks_figure
 from qsearch.report.figures.draw import alone, inline
 from qsearch.report.figures.layers import counted, energy_per_layer, layer_rows
 from qsearch.report.figures.marks import Label, PointMark, clipped
+from qsearch.report.figures.marks import Path as PathMark
 from qsearch.report.figures.palette import bits_step
-from qsearch.report.figures.progress import progress
+from qsearch.report.figures.progress import curves, progress
 from qsearch.report.figures.scales import cost_scale, scale, tick_texts
 from qsearch.report.figures.trade_off import trade_off
 from qsearch.report.pictures import drawn, pictures_of
 from qsearch.report.shown_run import ShownRun
+from qsearch.report.units import energy
 from qsearch.runs.figures import LayerEnergy
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -74,6 +78,54 @@ def test_trials_of_earlier_blocks_are_shown_and_not_on_the_front(tmp_path: Path)
     assert {*run.front_numbers} <= {*range(11, 21)}
 
 
+def test_blocks_are_drawn_from_before_to_after_with_their_trials(tmp_path: Path) -> None:
+    run = ShownRun.read(str(made_run(tmp_path / "run", 20, blocks=2)))
+    assert run.result is not None
+    figure = blocks_figure(run)
+    assert figure is not None
+    marks = [mark for layer in figure.layers for mark in layer.marks]
+    texts = [mark.text for mark in marks if isinstance(mark, Label)]
+    assert {"1. ^conv_0$", "2. ^conv_1$", "40.0% of the cost, 10 of 10 trials"} <= {*texts}
+    tips = [mark.tip for mark in marks if isinstance(mark, PathMark) and mark.tip]
+    first, second = run.result.blocks
+    assert tips == [
+        f"block {block.block}, {what}: {text(getattr(block.before, key))} → {text(getattr(block.after, key))}"
+        for what, key, text in (
+            ("energy", "energy", energy),
+            ("acc", "metric", "{:.4f}".format),
+            ("score", "score", "{:.4f}".format),
+        )
+        for block in (first, second)
+    ]
+    dotted = [mark.d.count("M") for mark in marks if isinstance(mark, PathMark) and mark.kind == "dots"]
+    assert dotted == [10] * 6  # the trials of each block, for each of the three figures
+    ends = [mark.xs[0] for mark in marks if isinstance(mark, PointMark) and mark.kind == "best"]
+    assert len(ends) == 6
+    assert blocks_figure(ShownRun.read(str(made_run(tmp_path / "whole", 5)))) is None
+
+
+def test_the_reference_has_its_learning_curve(tmp_path: Path) -> None:
+    folder = made_run(tmp_path / "run", 5)
+    lines = {mark.kind: mark.d for mark in _curve_paths(folder)}
+    assert lines["reference-curve"].count("L") == 4  # five epochs
+    record = json.loads((folder / "result.json").read_text())
+    del record["reference"]["curve"]  # of an earlier version
+    (folder / "result.json").write_text(json.dumps(record))
+    assert "reference-curve" not in {mark.kind for mark in _curve_paths(folder)}
+    record["reference"]["curve"] = [0.5 + place / 1000 for place in range(100)]  # far longer than the trials' three
+    (folder / "result.json").write_text(json.dumps(record))
+    figure = curves(ShownRun.read(str(folder)))
+    assert figure is not None
+    texts = {mark.text for layer in figure.layers for mark in layer.marks if isinstance(mark, Label)}
+    assert {"epoch (logarithmic)", "1", "2", "100"} <= texts
+
+
+def _curve_paths(folder: Path) -> list[PathMark]:
+    figure = curves(ShownRun.read(str(folder)))
+    assert figure is not None
+    return [mark for layer in figure.layers for mark in layer.marks if isinstance(mark, PathMark)]
+
+
 def test_a_metric_of_which_less_is_better_has_its_front_below(tmp_path: Path) -> None:
     run = ShownRun.read(str(made_run(tmp_path / "run", 30, minimise=True)))
     assert not run.maximize
@@ -91,6 +143,9 @@ def test_parts_of_a_layer_add_up_to_what_is_counted(tmp_path: Path) -> None:
     )
     assert counted(layer) == {"inputs": 2.88, "parameters": 5.28, "op_cost": 691.2}
     assert counted(layer.model_copy(update={"total": 5.28})) == {"parameters": 5.28}
+    told = layer.model_copy(update={"total": 691.2, "counted": ("op_cost",)})
+    assert counted(told) == {"op_cost": 691.2}
+    assert counted(told.model_copy(update={"counted": ()})) == {}  # nothing is priced
     run = ShownRun.read(str(made_run(tmp_path / "run")))
     assert run.energies is not None
     assert [row.name for row in layer_rows(run.energies)] == [f"conv_{place}" for place in range(5)]

@@ -16,9 +16,12 @@ from click.testing import CliRunner
 from made_run import made_run
 
 from qsearch.cli.main import cli
+from qsearch.report.block_rows import RANKED
 from qsearch.report.headline import ENERGY_ALONE
 from qsearch.report.html import page
 from qsearch.report.importance import importance_of
+from qsearch.report.markdown import markdown
+from qsearch.report.parts import trial_rows
 from qsearch.report.shown_run import ShownRun
 from qsearch.report.written import tables_of
 from qsearch.runs.lock import holder, locked
@@ -91,6 +94,50 @@ def test_what_a_run_found_is_told(tmp_path: Path) -> None:
     assert "0 outputs of 100 samples differ from Keras" in tags.text
     assert "qsearch run 'a file.yaml'" in tags.text
     assert "12.35 k" in tags.text  # EBOPs with the trained weights
+
+
+def test_trials_are_ranked_within_their_block(tmp_path: Path) -> None:
+    run, tags = shown(tmp_path, trials=24, blocks=3)
+    ranked = run.every_ranked
+    assert [trial.block for trial in ranked] == [3] * 8 + [2] * 8 + [1] * 8
+    for block in (1, 2, 3):
+        scores = [trial.score for trial in ranked if trial.block == block]
+        assert scores == sorted(scores, reverse=True)
+    assert [row.cells[0].text for row in trial_rows(run).rows] == [str(trial.number) for trial in ranked]
+    assert RANKED in tags.text
+    assert run.record.result is not None
+    assert run.record.energies is not None
+    section = markdown(run.record.result, run.record.energies, run.record.trials).partition("trials of each block")[2]
+    table = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("| ")][2:]
+    numbers = [int(line.split("|")[2]) for line in table]
+    by_block = sorted(ranked, key=lambda trial: trial.block or 0)
+    assert numbers == [trial.number for trial in by_block]
+    assert RANKED in section
+    plain = ShownRun.read(str(made_run(tmp_path / "whole", 4)))
+    assert RANKED not in page(plain, None)
+
+
+def test_blocks_are_told_alike_on_the_page_and_in_markdown(tmp_path: Path) -> None:
+    run, tags = shown(tmp_path, blocks=2)
+    result, energies = run.record.result, run.record.energies
+    assert result is not None
+    assert energies is not None
+    text = markdown(result, energies, run.record.trials)
+    (first, _) = result.blocks
+    for told in (f"{first.before.score:.4f} → {first.after.score:.4f}", "40.0%", "10 of 10"):
+        assert told in text
+        assert told in tags.text
+    assert "`blocks_to_come: typical`" in text
+    assert "blocks_to_come: typical" in tags.text
+    assert "conv_0: kernel" in tags.text
+
+
+def test_no_two_places_of_a_page_have_a_name(tmp_path: Path) -> None:
+    _, tags = shown(tmp_path, blocks=2, missed=1)
+    names = [attrs["id"] for _, attrs in tags.tags if "id" in attrs]
+    assert len(names) == len({*names})
+    linked = {(attrs.get("href") or "")[1:] for tag, attrs in tags.tags if tag == "a"}
+    assert linked <= {*names}
 
 
 HOSTILE = "conv_{}</script><script>alert(1)</script><img src=x onerror=alert(1)>[red]{{{{7*7}}}}|\x1b[31m\"'"

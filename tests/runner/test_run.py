@@ -88,9 +88,18 @@ def test_the_best_is_the_greatest_score_and_its_energy_is_right(tiny_result: Run
     energies = read(tiny_result, "energy.json")
     assert energies["best"] == json.loads(json.dumps(priced.to_dict()))
     assert energies["unit"] == "pJ"
+    for layer in energies["best"]["layers"].values():
+        assert layer["total"] == pytest.approx(sum(layer[part] for part in layer["counted"]), abs=0.011)
     reference = estimate_energy(build_model("digits", filters=[6, 8, 10]), reference="int8")
     assert energies["reference"]["total"] == pytest.approx(reference.total)
     assert summary["best"]["energy_ratio"] == pytest.approx(reference.total / priced.total)
+
+
+def test_the_reference_has_its_learning_curve(tiny_result: RunResult) -> None:
+    reference = read(tiny_result, "result.json")["reference"]
+    assert len(reference["curve"]) == 2  # epochs
+    assert max(reference["curve"]) == pytest.approx(reference["selection"]["acc"], abs=1e-6)
+    assert read(tiny_result, "costs.json")["reference"] == reference
 
 
 def test_the_saved_plan_is_the_saved_models(tiny_result: RunResult) -> None:

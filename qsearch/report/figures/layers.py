@@ -53,8 +53,13 @@ def layer_rows(energies: Energies) -> list[LayerRow]:
 
 
 def counted(layer: LayerEnergy) -> dict[str, float]:
-    """The parts of a layer that its total is made of; the others are charged to its neighbours."""
+    """The parts of a layer that its total is made of; the others are charged to its neighbours.
+
+    Files of versions that did not tell which ones these are have them found out by their sums.
+    """
     parts = {name: float(getattr(layer, name)) for name in PARTS}
+    if layer.counted is not None:
+        return {name: parts[name] for name in PARTS if name in layer.counted}
     for size in range(len(PARTS), 0, -1):
         for chosen in combinations(PARTS, size):
             if abs(sum(parts[name] for name in chosen) - layer.total) < 0.006 * (1 + size):

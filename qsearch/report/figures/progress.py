@@ -17,6 +17,8 @@ _PANEL, _GAP = 128.0, 44.0
 CURVES = 60
 """Learning curves that are drawn faintly, the best first; of the best of them, CLEARLY."""
 CLEARLY = 4
+_MUCH_LONGER = 4
+"""Times the epochs of trials."""
 
 
 def progress(run: ShownRun) -> Figure:
@@ -99,42 +101,41 @@ def _best_so_far(run: ShownRun, trials: Sequence[Trial], of: Callable[[Trial], f
 
 
 def curves(run: ShownRun) -> Figure | None:
-    """The metric after each epoch; None where no trial has more than one."""
+    """The metric after each epoch, of trials and of the reference; None where none has more than one epoch.
+
+    Epochs are shown by their logarithm where the reference was trained much longer than trials were.
+    """
     drawn = [trial for trial in run.ranked if len(trial.trained.curve) > 1][:CURVES]
-    if not drawn:
+    known = () if run.reference is None else run.reference.curve
+    of_reference = known if len(known) > 1 else ()
+    if not drawn and not of_reference:
         return None
-    first = drawn[:CLEARLY]
-    entries = [("line", f"curve{index}", f"trial {trial.number}") for index, trial in enumerate(first)]
-    if len(drawn) > len(first):
-        entries.append(("line", "curve-faint", f"{len(drawn) - len(first)} others"))
-    if run.reference_metric is not None:
-        entries.append(("line", "reference-line", "reference, trained"))
-    keys, height = legend(entries, 2, 14, WIDTH - 4)
+    keys, height = legend(_curve_entries(run, drawn, bool(of_reference)), 2, 14, WIDTH - 4)
     box = Box(66, 34 + height, WIDTH - 22, 34 + height + 260)
-    values = [value for trial in drawn for value in trial.trained.curve]
+    values = [value for trial in drawn for value in trial.trained.curve] + list(of_reference)
     if run.reference_metric is not None:
         values.append(run.reference_metric)
     y = scale(values, box.bottom, box.top)
-    last = max(trial.trained.epochs for trial in drawn)
-    begin = min(_first(trial) for trial in drawn)
-    x = Scale(begin, max(last, begin + 1), box.left + 10, box.right - 10, False, _whole(last))
+    begin = min([_first(trial) for trial in drawn] + [1] * bool(of_reference))
+    longest = max((trial.trained.epochs for trial in drawn), default=0)
+    last, is_log = max(longest, len(of_reference)), bool(drawn) and len(of_reference) > longest * _MUCH_LONGER
+    x = Scale(begin, max(last, begin + 1), box.left + 10, box.right - 10, is_log, _ticks(last, is_log))
     marks = [*keys, *y_axis(y, box, f"{run.metric} on the selection set"), *_epochs(x, box)]
     if run.reference_metric is not None:
         level = y(run.reference_metric)
         marks.append(Path(d=f"M{box.left:.1f} {level:.1f}H{box.right:.1f}", kind="reference-line"))
+    if of_reference:
+        marks.append(Path(d=_line(of_reference, 1, x, y), kind="reference-curve", tip="reference"))
     for place in range(len(drawn) - 1, -1, -1):
         trial = drawn[place]
         kind = f"curve{place}" if place < CLEARLY else "curve-faint"
-        places = [
-            (x(_first(trial) + epoch), y(value))
-            for epoch, value in enumerate(trial.trained.curve)
-            if math.isfinite(value)
-        ]
-        marks.append(Path(d=polyline(places), kind=kind, tip=f"trial {trial.number}" if place < CLEARLY else ""))
+        line = _line(trial.trained.curve, _first(trial), x, y)
+        marks.append(Path(d=line, kind=kind, tip=f"trial {trial.number}" if place < CLEARLY else ""))
+    told = f"of the best {len(drawn)} trials{' and of the reference' if of_reference else ''}"
     return Figure(
         name="curves",
         title="Learning curves",
-        description=f"{run.metric} on the selection set after each epoch, of the best {len(drawn)} trials.",
+        description=f"{run.metric} on the selection set after each epoch, {told}.",
         width=WIDTH,
         height=box.bottom + 48,
         layers=(Layer(marks=tuple(marks)),),
@@ -142,8 +143,32 @@ def curves(run: ShownRun) -> Figure | None:
     )
 
 
+def _curve_entries(run: ShownRun, drawn: Sequence[Trial], has_reference: bool) -> list[tuple[str, str, str]]:
+    first = drawn[:CLEARLY]
+    entries = [("line", f"curve{index}", f"trial {trial.number}") for index, trial in enumerate(first)]
+    if len(drawn) > len(first):
+        entries.append(("line", "curve-faint", f"{len(drawn) - len(first)} others"))
+    if has_reference:
+        entries.append(("line", "reference-curve", "reference"))
+    if run.reference_metric is not None:
+        entries.append(("line", "reference-line", "reference, trained"))
+    return entries
+
+
+def _line(curve: Sequence[float], first: int, x: Scale, y: Scale) -> str:
+    """Through the epochs that have a metric."""
+    return polyline([(x(first + epoch), y(value)) for epoch, value in enumerate(curve) if math.isfinite(value)])
+
+
+def _ticks(last: int, is_log: bool) -> tuple[float, ...]:
+    if not is_log:
+        return _whole(last)
+    return tuple(float(tick) for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if tick <= last)
+
+
 def _epochs(x: Scale, box: Box) -> list[Mark]:
-    return x_axis(x, box, "epoch", lambda tick: f"{tick:.0f}", grid=False)
+    title = "epoch (logarithmic)" if x.is_log else "epoch"
+    return x_axis(x, box, title, lambda tick: f"{tick:.0f}", grid=False)
 
 
 def _first(trial: Trial) -> int:
