@@ -77,7 +77,7 @@ class Frontier:
         return len(self.costs)
 
     def within(self, budget: float) -> Chosen | None:
-        """The choice of the least loss whose cost is at most the budget; the cheapest of equals. None: there is none."""
+        """The choice of the least loss whose cost is at most the budget, the cheapest of equals; None: there is none."""
         place = int(numpy.searchsorted(self.costs, budget, side="right")) - 1
         return None if place < 0 else self.choice(place)
 
@@ -134,7 +134,9 @@ def frontier(problem: Problem, most: int = MOST_LABELS, thin: bool = False) -> F
     )
     final = _pareto([every])
     unused = [number for number in range(len(problem.losses)) if number not in last_dimension]
-    free = {number: min(range(len(problem.losses[number])), key=problem.losses[number].__getitem__) for number in unused}
+    free = {
+        number: min(range(len(problem.losses[number])), key=problem.losses[number].__getitem__) for number in unused
+    }
     rest = math.fsum(problem.losses[number][option] for number, option in free.items())
     to_last = _Stage(final.parents, numpy.zeros(len(final.costs), numpy.int64), ((),))
     return Frontier(final.costs, final.losses + rest, exact, (*stages, to_last), free, len(problem.losses))
@@ -189,9 +191,7 @@ def _followed(
     costs = labels.costs[None, :] + numpy.array([cost for _, cost, _ in moves])[:, None]
     losses = labels.losses[None, :] + numpy.array([loss for _, _, loss in moves])[:, None]
     places = offset + numpy.arange(len(labels.costs))
-    made = _Labels(
-        costs.ravel(), losses.ravel(), numpy.tile(places, len(moves)), numpy.repeat(numbers, len(places))
-    )
+    made = _Labels(costs.ravel(), losses.ravel(), numpy.tile(places, len(moves)), numpy.repeat(numbers, len(places)))
     return made if len(moves) == 1 else _pareto([made])
 
 
