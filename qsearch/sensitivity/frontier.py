@@ -77,7 +77,7 @@ class Frontier:
         return len(self.costs)
 
     def within(self, budget: float) -> Chosen | None:
-        """The choice of the least loss whose cost is at most the budget, the cheapest of equals; None: there is none."""
+        """The choice of the least loss whose cost is at most the budget, the cheapest of equals; None: none."""
         place = int(numpy.searchsorted(self.costs, budget, side="right")) - 1
         return None if place < 0 else self.choice(place)
 

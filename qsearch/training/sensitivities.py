@@ -202,10 +202,11 @@ def fisher_estimates(
         ½ · E_n[ Σ_i (∂L_n/∂z_i)² · (Q(z_i) − z_i)² ]
 
     z are a layer's weights, or what its activation gives for sample n; L_n is the loss of that sample, E_n the mean
-    over samples. It is the quadratic term of Taylor's series with the empirical Fisher diagonal in place of the Hessian's,
-    which it equals for a model that fits (HAWQ-V2, Dong et al. 2019, arXiv:1911.03852, with the Hessian's trace; FIT,
-    Zandonati et al. 2022, arXiv:2210.08502, eq. 8, with means of both factors in place of the sum of products). Where a
-    quantizer has a scale for each channel, Q has it here too. Layers inside of a loop (recurrent cells) have none.
+    over samples. It is the quadratic term of Taylor's series with the empirical Fisher diagonal in place of the
+    Hessian's (HAWQ-V2, Dong et al. 2019, arXiv:1911.03852, has the Hessian's trace; FIT, Zandonati et al. 2022,
+    arXiv:2210.08502, means of both factors in place of the sum of products). Where a quantizer has a scale for each
+    channel, Q has it here too. Layers inside of a loop (recurrent cells) have none. Samples that a model fits to the
+    last digit have no gradients, and estimates of them are near zero.
 
     Args:
         shared: with all choices left as they are.

@@ -56,8 +56,8 @@ class Calibrator:
 
     Batch normalizations use the moments of each batch and average them over the batches; all other layers work as in
     inference, dropout and quantizers that draw among them. A normalization that was folded into its layer keeps the
-    averages that it has. (Re-estimated statistics for a network that was never trained as it is: Yu and Huang 2019,
-    arXiv:1903.05134, section 3.3.)
+    averages that it has. (Statistics after training, for networks that were never trained as they are: Yu and Huang
+    2019, arXiv:1903.05134.)
     """
 
     def __init__(self, model: keras.Model, traced: bool = True) -> None:
