@@ -41,7 +41,7 @@ _CSV = ("dimension", "layers", "part", "option", "increase", "fisher")
 @click.option(
     "--rungs", type=click.IntRange(1, 100), default=8, show_default=True, help="Plans of the ladder, at most."
 )
-@click.option("--samples", type=click.IntRange(1, 10_000_000), default=2048, show_default=True,
+@click.option("--samples", type=click.IntRange(1, 10_000_000), default=1024, show_default=True,
               help="Of the training set, to measure on.")  # fmt: skip
 @click.option("--data", metavar="NAME|FILE.npz|MODULE:FUNCTION", help=f"Of a MODEL: {', '.join(DATASETS)}; or yours.")
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), metavar="FOLDER",

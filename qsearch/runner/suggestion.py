@@ -22,10 +22,8 @@ from qsearch.sensitivity.ladder import Rung, Solver, even_budgets, ladder
 from qsearch.sensitivity.problem import HUNDREDTHS, energy_problem
 from qsearch.sensitivity.table import SensitivityTable, plan_dimensions
 from qsearch.training.sensitivities import Measuring
-from qsearch.training.statistics import calibration_batches
+from qsearch.training.statistics import SAMPLES, calibration_batches
 
-SAMPLES = 2048
-"""Of the calibration set."""
 RUNGS = 8
 
 

@@ -20,7 +20,7 @@ from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantize.transfer import transfer_weights
 from qsearch.search.space import Choice, SearchSpace, Values
-from qsearch.search.time_limits import NO_LIMIT, OutOfTimeError, TimeLimit
+from qsearch.search.time_limits import NO_LIMIT, OutOfTimeError, TimeLimit, run_out
 from qsearch.sensitivity.table import Alone, SensitivityTable, plan_dimensions, shown
 from qsearch.training.execution import Execution
 from qsearch.training.fit import Recipe, compile_model, evaluate
@@ -123,7 +123,7 @@ class Measuring:
         measured: dict[str, list[float]] = {}
         for dimension in sorted(named, key=lambda one: one.name in self.space.widths):  # widths need other arrays
             if limit.is_over:
-                raise OutOfTimeError(f"time_limit ({limit}) was over while sensitivities were measured")
+                raise OutOfTimeError(str(run_out(limit)), "while sensitivities were measured")
             measured[dimension.name] = [self._alone(dimension.name, option) - base for option in dimension.options]
             layers, part = parts[dimension.name]
             told(f"{', '.join(layers)}: {part}, {len(measured)} of {len(named)} choices measured")

@@ -18,6 +18,8 @@ from qsearch.datasets.feeds import packed
 Batch = tuple[Any, ...]
 """(x, y) or (x, y, sample_weight)."""
 
+SAMPLES = 1024
+"""Of a calibration set."""
 BATCH = 256
 """Samples of a batch: enough that its moments are those of the data."""
 
