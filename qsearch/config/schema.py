@@ -304,7 +304,7 @@ class RunConfig(Section):
     def _whole_network_without_training(self) -> Self:
         if self.blocks and not self.search_mode.trains:
             raise PlacedError(
-                f"found blocks, and mode: {self.mode} answers for the whole network; leave one out", ("blocks",)
+                f"found blocks; mode: {self.mode} is for a whole network, leave one of them out", ("blocks",)
             )
         return self
 

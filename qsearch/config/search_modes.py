@@ -17,7 +17,7 @@ class SearchMode:
         whole_front: whether all trade-offs between metric and cost are wanted, and not the best score alone.
         continues: whether the training of a trial may go on in a later one; then the mode says how many trials there
             are, and how long each is.
-        trains: whether trials are trained; else each is the trained reference quantized, its batch statistics taken anew.
+        trains: whether trials are trained; else each is the reference quantized, its batch statistics taken anew.
     """
 
     name: str
