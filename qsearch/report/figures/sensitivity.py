@@ -62,7 +62,7 @@ def _cell(row: Alone, worst: float, x: float, y: float) -> list[Mark]:
         Label(
             x=x + _CELL / 2,
             y=y + 13,
-            text=option if len(option) <= 14 else f"{option[:13]}…",
+            text=option if len(option) <= 13 else f"{option[:12]}…",
             kind=f"cell-text t{step}",
         ),
         Label(x=x + _CELL / 2, y=y + 27, text=_short(row.increase), kind=f"cell-text t{step}"),
