@@ -32,6 +32,7 @@ ROOMS = (
     "hardware",
     "goal",
     "search",
+    "sensitivity",
     "workers",
     "training",
     "blocks",

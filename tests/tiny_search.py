@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +24,7 @@ from qsearch.search.loop import Search, TrialLoop
 from qsearch.search.modes import SearchSetting, proposer
 from qsearch.search.proposals import Proposal
 from qsearch.search.seeds import spread
-from qsearch.search.space import FILTER_FACTORS, Dimension, SearchedLayer, SearchSpace
+from qsearch.search.space import FILTER_FACTORS, Choice, Dimension, SearchedLayer, SearchSpace
 from qsearch.search.trials import AnyTrial, SilentObserver, Trained, Trial
 
 Train = Callable[[int, Proposal, Price, Stop | None], tuple[Trained, Any]]
@@ -108,6 +109,18 @@ def engines(slots: int, seed: int, made: list[Jumbled]) -> Callable[[Callable[[T
     return make
 
 
+def listed(searched: SearchSpace) -> list[dict[str, Choice]]:
+    """Values for a mode whose plans are known beforehand: all of a small space, else some by chance."""
+    names = [dimension.name for dimension in searched.dimensions]
+    options = [dimension.options for dimension in searched.dimensions]
+    rng = numpy.random.default_rng(3)
+    if searched.size <= 2000:
+        chosen = list(itertools.product(*options))
+    else:
+        chosen = [tuple(one[int(rng.integers(len(one)))] for one in options) for _ in range(300)]
+    return [dict(zip(names, one, strict=True)) for one in chosen]
+
+
 def search(
     folder: Path,
     searched: SearchSpace,
@@ -148,7 +161,14 @@ def search(
             kept.append(model)
 
     config = RunConfig(mode=mode, max_trials=max_trials, **(run or {}))
-    setting = SearchSetting(candidates=candidates, run=config, seed=spread(seed), folder=folder, guide=guide)
+    setting = SearchSetting(
+        candidates=candidates,
+        run=config,
+        seed=spread(seed),
+        folder=folder,
+        guide=guide,
+        ladder=lambda: listed(searched),
+    )
     result = TrialLoop(
         Search(
             space=searched,

@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, Listed] = {
     "run": Listed("qsearch.cli.run:run", "Search the best quantized version of a model."),
     "resume": Listed("qsearch.cli.resume:resume", "Go on with a run that was stopped, or is to have more trials."),
     "blocks": Listed("qsearch.cli.blocks:blocks", "Search block by block, or look at the blocks before."),
+    "suggest": Listed("qsearch.cli.suggest:suggest", "Suggest plans for a trained model, without training."),
     "energy": Listed("qsearch.cli.energy:energy", "Print the energy of one inference, layer by layer."),
     "quantize": Listed("qsearch.cli.quantize:quantize", "Apply a plan to a model, without a search."),
     "verify": Listed("qsearch.cli.verify:verify", "Check that every weight is on its quantizer's grid."),

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qsearch.cli.arguments import MODEL_ENDINGS, MODEL_OR_NAME
+from qsearch.cli.data_choice import named_data
 from qsearch.cli.model_choice import chosen_model, model_options
 from qsearch.cli.output import say, say_exactly
 from qsearch.cli.schema import schema_text
 from qsearch.config.draft import SCHEMA_FILE
 from qsearch.config.names import DATASETS, MODELS, TARGET_ALIASES, TARGETS
 from qsearch.config.search_modes import MODES
-from qsearch.errors import ConfigError, OutputError, did_you_mean, shown
+from qsearch.errors import OutputError, shown
 from qsearch.files import writable, written_whole
 from qsearch.imports import look_in
 from qsearch.paths import as_text, expanded
@@ -192,29 +193,12 @@ def _answer(kind: Callable[[], Any], example: str) -> Callable[[str], str]:
 
 
 def _data(given: str | None, seen: Survey, suggestion: str | None, path: Path) -> DataChoice:
-    from qsearch.config.fields import is_import_path
-    from qsearch.datasets.shapes import DATA_SHAPES
-    from qsearch.runner.drafted import DataChoice, needed, suits
+    from qsearch.runner.drafted import DataChoice
 
     name = given or suggestion
     if name is None:
         return DataChoice(factory=f"{_module_beside(path)}:load", template=True)
-    if name in DATASETS:
-        shape = DATA_SHAPES.get(name)
-        if shape is not None and not suits(name, seen):
-            raise ConfigError(
-                f"--data {name}: has samples of {shape.sample} in {shape.classes} classes, and {seen.name} takes "
-                f"{'; '.join(needed(seen))}"
-            )
-        return DataChoice(name=name)
-    if name.endswith(".npz"):
-        return DataChoice(npz=name)
-    if is_import_path(name):
-        return DataChoice(factory=name)
-    raise ConfigError(
-        f"--data {shown(name)}: expected one of {', '.join(DATASETS)}, a .npz file, or module:function"
-        f"{did_you_mean(name, DATASETS)}"
-    )
+    return named_data(name, seen)
 
 
 def _module_beside(path: Path) -> str:

@@ -300,6 +300,14 @@ class RunConfig(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _whole_network_without_training(self) -> Self:
+        if self.blocks and not self.search_mode.trains:
+            raise PlacedError(
+                f"found blocks; mode: {self.mode} is for a whole network, leave one of them out", ("blocks",)
+            )
+        return self
+
     @property
     def transfers(self) -> bool:
         """Whether trials start from trained weights."""

@@ -17,6 +17,7 @@ class SearchMode:
         whole_front: whether all trade-offs between metric and cost are wanted, and not the best score alone.
         continues: whether the training of a trial may go on in a later one; then the mode says how many trials there
             are, and how long each is.
+        trains: whether trials are trained; else each is the reference quantized, its batch statistics taken anew.
     """
 
     name: str
@@ -25,6 +26,7 @@ class SearchMode:
     transfers: bool = False
     whole_front: bool = False
     continues: bool = False
+    trains: bool = True
 
 
 SEARCH_MODES: Mapping[str, SearchMode] = {
@@ -52,6 +54,13 @@ SEARCH_MODES: Mapping[str, SearchMode] = {
             meaning="the same for the whole trade-off of metric and cost; every model of the front is saved",
             transfers=True,
             whole_front=True,
+        ),
+        SearchMode(
+            name="sensitivity",
+            meaning="no trial is trained: what each choice costs alone is measured, and the best sums are evaluated",
+            transfers=True,
+            whole_front=True,
+            trains=False,
         ),
     )
 }

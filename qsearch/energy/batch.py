@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qsearch.energy.estimate import (
@@ -22,10 +23,11 @@ from qsearch.quantizers.number_types import NumberFormat
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Step:
+class Step:
     """A node to price: where its inputs and its output stand in the list of signals.
 
     Attributes:
+        layer: the one whose plan counts.
         producers: the shapes that its inputs' nodes give without any plan.
     """
 
@@ -60,14 +62,14 @@ class PlanPricer:
         self._prices: list[dict[tuple[object, ...], tuple[int, tuple[float, ...]]]] = [{} for _ in self._steps]
         self._folded: dict[frozenset[tuple[str, Fold]], PlanPricer] = {}
 
-    def _compile(self) -> tuple[list[int], list[_Step]]:
+    def _compile(self) -> tuple[list[int], list[Step]]:
         """(signals of the model's inputs, then room for the others; the nodes to price)."""
         graph, places = self._graph, dict[str, int]()
         sources = iter(source_formats(graph, self._settings))
         outside, last = from_outside(graph), last_nodes(graph)
         shapes = {node.name: node.output_shape for node in graph.nodes}
         start: list[int] = []
-        steps: list[_Step] = []
+        steps: list[Step] = []
         for node in graph.nodes:
             if isinstance(node.operation, ops.Idle):
                 places[node.name] = places[node.inputs[0]]
@@ -81,7 +83,7 @@ class PlanPricer:
             reads_input = any(name in outside for name in node.inputs)
             producers = tuple(shapes[name] for name in node.inputs)
             steps.append(
-                _Step(
+                Step(
                     node=node,
                     layer=node.layer,
                     inputs=inputs,
@@ -106,11 +108,40 @@ class PlanPricer:
         Raises:
             ModelError: as `price_plan`.
         """
-        layers = plan.layers
-        folds = frozenset((name, layer.fold) for name, layer in layers.items() if layer.fold is not None)
-        if folds != self._folds:
-            return self._for(folds, plan)._total(plan)
-        return self._total(plan)
+        return self.folded(plan)._total(plan)
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The calls that are priced, producers before consumers."""
+        return tuple(self._steps)
+
+    @property
+    def sources(self) -> Sequence[int]:
+        """The list of signals before anything is priced: that of each of the model's inputs, -1 elsewhere."""
+        return tuple(self._start)
+
+    def term(self, place: int, plan: LayerPlan | None, inputs: tuple[int, ...]) -> tuple[int, float]:
+        """One of the terms that `total` adds up: (the signal that a step hands on, its energy in pJ).
+
+        Args:
+            place: of the step in `steps`.
+            plan: of its layer.
+            inputs: the signals that it reads, as other terms gave them.
+
+        Raises:
+            ModelError: shapes that do not fit together.
+        """
+        key = (plan, *inputs)
+        prices = self._prices[place]
+        if key not in prices:
+            prices[key] = self._price(self._steps[place], plan, inputs)
+        signal, parts = prices[key]
+        return signal, math.fsum(parts)
+
+    def folded(self, plan: QuantizationPlan) -> PlanPricer:
+        """The pricer of plans that fold the normalizations that this one does; itself where that is so already."""
+        folds = frozenset((name, layer.fold) for name, layer in plan.layers.items() if layer.fold is not None)
+        return self if folds == self._folds else self._for(folds, plan)
 
     def _for(self, folds: frozenset[tuple[str, Fold]], plan: QuantizationPlan) -> PlanPricer:
         """The pricer of the graph in which these normalizations are part of the layers before them."""
@@ -135,7 +166,7 @@ class PlanPricer:
             parts += price[1]
         return math.fsum(parts)
 
-    def _price(self, step: _Step, plan: LayerPlan | None, inputs: tuple[object, ...]) -> tuple[int, tuple[float, ...]]:
+    def _price(self, step: Step, plan: LayerPlan | None, inputs: tuple[object, ...]) -> tuple[int, tuple[float, ...]]:
         """(the signal that the layer hands on, its energy and that of its output's quantizer)."""
         signals = [self._signals[int(place)] for place in inputs]  # type: ignore[call-overload]
         forms = tuple(form for form, _ in signals)

@@ -59,7 +59,8 @@ class Costs:
         return self.energy_goal.reference(self.graph, self.base)
 
     @cached_property
-    def _pricer(self) -> PlanPricer:
+    def pricer(self) -> PlanPricer:
+        """The energies of plans, and the terms that each is a sum of."""
         return PlanPricer(self.graph, self.energy_goal.trial_settings)
 
     def energy(self, plan: QuantizationPlan) -> EnergyReport:
@@ -93,7 +94,7 @@ class Costs:
 
     def price(self, plan: QuantizationPlan) -> Price:
         """A plan's cost, its energy, and its delta."""
-        energy = self._pricer.total(plan)
+        energy = self.pricer.total(plan)
         cost = energy if self.goal is self.energy_goal else self.goal.trial(self.graph, plan).total
         delta = self.goal.forgiving.delta(self.reference.total, cost)
         return Price(cost=cost, energy=energy, delta=delta, final_cost=cost)

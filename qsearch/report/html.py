@@ -22,6 +22,7 @@ from qsearch.report.figures.layers import energy_per_layer
 from qsearch.report.figures.marks import Figure
 from qsearch.report.figures.palette import page_colours
 from qsearch.report.figures.progress import curves, progress
+from qsearch.report.figures.sensitivity import sensitivity_map
 from qsearch.report.figures.trade_off import trade_off
 from qsearch.report.figures.weights import importance_bars, weight_histograms
 from qsearch.report.headline import headline
@@ -70,6 +71,8 @@ def figures_of(run: ShownRun, importance: Importance | None) -> dict[str, Figure
         found.append(energy_per_layer(run.energies))
     if run.record.weights is not None and not run.is_live:
         found.append(weight_histograms(run.record.weights.weights))
+    if run.record.sensitivity is not None:
+        found.append(sensitivity_map(run.record.sensitivity))
     if importance is not None:
         found.append(importance_bars(importance.choices, run.metric))
     return {figure.name: figure for figure in found if figure is not None}

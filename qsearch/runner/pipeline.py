@@ -25,7 +25,7 @@ from qsearch.runner.live_report import LiveReport
 from qsearch.runner.notes import nothing_found, unused_keys
 from qsearch.runner.placed import placed
 from qsearch.runner.prepared import Prepared, prepared
-from qsearch.runner.reference import reference_figures
+from qsearch.runner.reference_figures import reference_figures
 from qsearch.runner.rehearsal import final_recipe, rehearse
 from qsearch.runner.reload import reloaded
 from qsearch.runner.resume import begun, check_resumable, stopped_run

@@ -88,7 +88,7 @@ def shared(trainer: CandidateTrainer, loaded: LoadedConfig, space: SearchSpace, 
         ConfigError: it cannot be, and the configuration insists on it.
     """
     recipe = trainer.usual_recipe
-    if not recipe.execution.shares(trials):
+    if not loaded.config.run.search_mode.trains or not recipe.execution.shares(trials):
         return trainer
     try:
         if (reason := recipe.execution.why_rebuilt()) is not None:

@@ -1,25 +1,32 @@
-"""The trained reference in figures, as result.json and costs.json have it."""
+"""The reference that plans are made of without training them: trained as a run does, or with the weights it has."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 
-from qsearch.runner.experiment import Experiment
-from qsearch.runs.figures import Evaluation, Footprint, Reference
+from qsearch.runner.prepared import Prepared
+from qsearch.search.seeds import REFERENCE_SEED, spread
+from qsearch.training.batches import Feeds
+from qsearch.training.fit import compile_model, evaluate, train
 
 
-def reference_figures(experiment: Experiment, evaluation: Evaluation, curve: Sequence[float]) -> Reference:
-    """What the reference is and costs: cost in the goal's unit, energy in pJ.
+def reference_for_plans(ready: Prepared, told: Callable[[str], None]) -> dict[str, float]:
+    """Train the reference for `reference.epochs`, as `qsearch run` does; its metrics on the set to select on.
 
-    Args:
-        evaluation: of the trained reference.
-        curve: the target metric on the selection set after each of its epochs.
+    Raises:
+        SearchError: training diverged.
     """
-    costs = experiment.costs
-    return Reference(
-        **dict(evaluation),
-        cost=round(experiment.reference.total, 2),
-        energy=round(costs.reference_energy.total, 2),
-        footprint=Footprint(**costs.footprint(None).to_dict()),
-        curve=tuple(curve),
-    )
+    experiment = ready.experiment
+    config, model = experiment.loaded.config, experiment.model
+    epochs = config.reference.epochs
+    told(f"reference: {epochs} epochs" if epochs else "reference: not trained (epochs: 0), its weights as they are")
+    if epochs:
+
+        def ended(epoch: int, of: int, metrics: Mapping[str, float]) -> None:
+            told(
+                f"reference: epoch {epoch} of {of}, {ready.recipe.target.name} {metrics[ready.recipe.target.name]:.4f}"
+            )
+
+        train(model, ready.data, ready.recipe, spread(config.run.seed, REFERENCE_SEED), ended, feeds=Feeds())
+    compile_model(model, ready.recipe)
+    return evaluate(model, ready.data.selection, ready.recipe)

@@ -22,6 +22,7 @@ from qsearch.runner.exportable import objections
 from qsearch.runner.lost import best_of, lost, parents
 from qsearch.runner.model_store import ModelStore
 from qsearch.runner.prepared import Prepared, shared, trainer_of
+from qsearch.runner.proposing import guide_of, ladder_of
 from qsearch.runner.reload import reloaded
 from qsearch.runner.remote import setup_of
 from qsearch.runner.waiting import Remembering, Waiting
@@ -30,7 +31,6 @@ from qsearch.search.candidates import Candidates
 from qsearch.search.cheapest import cheapest
 from qsearch.search.engine import Engine, InProcess
 from qsearch.search.failures import in_common
-from qsearch.search.guide import Guide
 from qsearch.search.loop import INTERRUPTED, Search, TrialLoop
 from qsearch.search.modes import SearchSetting, proposer
 from qsearch.search.proposals import Proposal, Proposer
@@ -333,12 +333,14 @@ class StagedSearch:
             run=run,
             seed=seed,
             folder=folder,
-            guide=lambda: self._guide(candidates, stage.trials, seed),
+            guide=lambda: guide_of(self.ready, candidates, stage.trials, seed, self.constraints.metric),
+            ladder=lambda: ladder_of(self.ready, self.directory, stage.trials, self.observer.stage, self.limit),
         )
         proposals = proposer(setting)
         count = run.max_trials if proposals.total is None else proposals.total
         epochs = str(run.epochs) if proposals.total is None else f"up to {run.max_epochs or run.epochs}"
-        self.observer.stage(f"{self._title(stage)}: {count} trials of {epochs} epochs, {_described(candidates.space)}")
+        told = f"trials of {epochs} epochs" if run.search_mode.trains else "plans, not trained"
+        self.observer.stage(f"{self._title(stage)}: {count} {told}, {_described(candidates.space)}")
         return proposals
 
     def _start(self, stage: Stage) -> keras.Model | None:
@@ -382,18 +384,6 @@ class StagedSearch:
         except NotShareableError as error:
             self.observer.stage(f"each trial is trained in a model of its own: {error}")
             return trainer
-
-    def _guide(self, candidates: Candidates, trials: int, seed: int) -> Guide:
-        run, target, least = self.config.run, self.recipe.target, self.constraints.metric
-        return Guide(
-            candidates=candidates,
-            target=target,
-            seed=seed,
-            first=max(3, min(6, trials // 4)),
-            least=None if least is None else target.worth(least),
-            whole_front=run.search_mode.whole_front,
-            dearest=self.experiment.reference.total,
-        )
 
 
 def _described(space: SearchSpace) -> str:

@@ -9,6 +9,7 @@
     models/trial_N/    the same of the next best, of the front, and of its knee, where they are wanted
     checkpoints/       what going on needs: weights of the reference, those that a later trial may start from, and how
                        far the training is that is under way
+    sensitivity.json   mode sensitivity: what each option of each choice costs alone
     energy.json        reference and best, per layer, pJ
     result.json        the headline figures
     costs.json         what trials cost beside energy, and what is known while the run goes on
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 CONFIG, ENVIRONMENT, JOURNAL = "config.yaml", "environment.json", "trials.jsonl"
 RESULT, ENERGY, REPORT = "result.json", "energy.json", "report.md"
 COSTS, PAGE, TRIALS_TABLE, FRONT_TABLE = "costs.json", "report.html", "trials.csv", "front.csv"
+SENSITIVITY = "sensitivity.json"
 BEST, MODEL, PLAN, WEIGHTS = "best", "model.keras", "plan.yaml", "weights.json"
 WRITTEN_LAST = (RESULT, ENERGY, REPORT, COSTS, PAGE, TRIALS_TABLE, FRONT_TABLE, WEIGHTS)
 """Names of the files that tell what a run came to; the last one is in `BEST`."""

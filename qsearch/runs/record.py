@@ -24,6 +24,7 @@ from qsearch.runs.directory import (
     MODEL,
     PLAN,
     RESULT,
+    SENSITIVITY,
     WEIGHTS,
     run_folder,
 )
@@ -32,6 +33,7 @@ from qsearch.runs.journal import trials_so_far
 from qsearch.runs.result import Result
 from qsearch.runs.weights import BestWeights
 from qsearch.search.trials import AnyTrial, Trial
+from qsearch.sensitivity.table import SensitivityTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,7 @@ class RunRecord:
         result, energies: result.json and energy.json; None of a run that is still going on, or was killed.
         costs: costs.json, also while the run is going on; None of runs by earlier versions.
         weights: best/weights.json; None before the end, and of runs by earlier versions.
+        sensitivity: sensitivity.json, what each choice costs alone; None but for the mode that measures it.
     """
 
     folder: Path
@@ -63,6 +66,7 @@ class RunRecord:
     energies: Energies | None
     costs: RunCosts | None = None
     weights: BestWeights | None = None
+    sensitivity: SensitivityTable | None = None
 
     @property
     def completed(self) -> tuple[Trial, ...]:
@@ -85,6 +89,7 @@ class RunRecord:
         path = run_folder(str(folder))
         result, energies = _json(path / RESULT), _json(path / ENERGY)
         costs, weights = _json(path / COSTS), _json(path / BEST / WEIGHTS)
+        sensitivity = _json(path / SENSITIVITY)
         plan = _parsed(path / BEST / PLAN, yaml.safe_load)
         return cls(
             folder=path,
@@ -96,6 +101,9 @@ class RunRecord:
             energies=None if energies is None else _made(path / ENERGY, Energies.model_validate, energies),
             costs=None if costs is None else _made(path / COSTS, RunCosts.model_validate, costs),
             weights=None if weights is None else _made(path / BEST / WEIGHTS, BestWeights.model_validate, weights),
+            sensitivity=None
+            if sensitivity is None
+            else _made(path / SENSITIVITY, SensitivityTable.from_dict, sensitivity),
         )
 
 

@@ -282,6 +282,8 @@ class TrialLoop:
             return f"nothing left that could win, {trained} trials trained; last: {skipped[-1].reason}"
         if self._search.constraints.limits_cost and len(self._told) < space.size:
             return f"nothing left that could win inside the budget, {trained} trials trained"
+        if len(self._told) < space.size:
+            return f"nothing left to propose, {trained} trials"
         return f"all {space.size} combinations tried, {trained} trials"
 
     def _record(self, trial: AnyTrial) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,9 @@ from qsearch.quantizers.spec import QuantizerSpec
 from qsearch.search.candidates import Candidate, Candidates, Unpriced
 from qsearch.search.guide import Guide
 from qsearch.search.keras_tuner_oracles import DiscreteBayesianOracle, SteadyHyperbandOracle
+from qsearch.search.listed import Listed
 from qsearch.search.proposals import Feedback, Proposal, Proposer
-from qsearch.search.space import Choice, SearchSpace
+from qsearch.search.space import Choice, SearchSpace, Values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class SearchSetting:
     Attributes:
         seed: spread already.
         folder: where KerasTuner keeps files of its own; nothing of ours depends on them.
-        guide: for the modes guided and pareto.
+        guide: for the modes guided and pareto; ladder: for the mode sensitivity.
     """
 
     candidates: Candidates
@@ -41,6 +42,7 @@ class SearchSetting:
     seed: int
     folder: Path
     guide: Callable[[], Guide]
+    ladder: Callable[[], Sequence[Values]] = tuple
 
     @property
     def space(self) -> SearchSpace:
@@ -216,12 +218,16 @@ def workload(run: RunConfig, trials: int) -> tuple[int, int]:
         oracle = _hyperband_oracle(run, objective=keras_tuner.Objective("score", "max"))
         trials, epochs = oracle.trial_count(), oracle.epoch_count()
     else:
-        epochs = trials * run.epochs
+        epochs = trials * run.epochs if run.search_mode.trains else 0
     return trials, epochs * run.executions_per_trial
 
 
 def _guided(setting: SearchSetting) -> Proposer:
     return setting.guide()
+
+
+def _sensitivity(setting: SearchSetting) -> Proposer:
+    return Listed(candidates=setting.candidates, make=setting.ladder)
 
 
 PROPOSERS: Mapping[str, Callable[[SearchSetting], Proposer]] = {
@@ -230,4 +236,5 @@ PROPOSERS: Mapping[str, Callable[[SearchSetting], Proposer]] = {
     "hyperband": _hyperband,
     "guided": _guided,
     "pareto": _guided,
+    "sensitivity": _sensitivity,
 }

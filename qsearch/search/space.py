@@ -104,19 +104,30 @@ class SearchSpace:
         return frozenset(layer.filters_dimension for layer in self.layers if layer.filters_dimension is not None)
 
     def plan(self, values: Values) -> QuantizationPlan:
-        """The plan that these values mean; filters are max(int(reference * factor), 1)."""
+        """The plan that these values mean; filters are max(int(reference * factor), 1).
+
+        Where a dimension has no value, what it chooses stays as it is.
+        """
         plans = dict(self.base.layers)
         for layer in self.layers:
-            before = plans.get(layer.name, _NOTHING)
-            chosen = {**layer.fixed, **{role: _quantizer(values[name]) for role, name in layer.dimensions.items()}}
-            filters = before.filters
-            if layer.filters is not None and layer.filters_dimension is not None:
-                filters = max(int(layer.filters * number(values[layer.filters_dimension])), 1)
-            adaptive = before.adaptive and Role.ACTIVATION not in chosen
-            fold = layer.fold or before.fold
-            plans[layer.name] = LayerPlan({**before.quantizers, **chosen}, filters, fold, adaptive)
+            plans[layer.name] = self.layer_plan(layer, values)
         ordered = {name: plans[name] for name in self.order if name in plans}
         return QuantizationPlan(ordered | plans)
+
+    def layer_plan(self, layer: SearchedLayer, values: Values) -> LayerPlan:
+        """The plan of one of its layers, which the values of that layer's own dimensions decide.
+
+        A role or a width whose dimension is not among the values stays as `base` has it: unquantized, mostly.
+        """
+        before = self.base.get(layer.name) or _NOTHING
+        roles = {role: _quantizer(values[name]) for role, name in layer.dimensions.items() if name in values}
+        chosen = {**layer.fixed, **roles}
+        filters = before.filters
+        if layer.filters is not None and layer.filters_dimension in values:
+            filters = max(int(layer.filters * number(values[layer.filters_dimension])), 1)
+        adaptive = before.adaptive and Role.ACTIVATION not in chosen
+        fold = layer.fold or before.fold
+        return LayerPlan({**before.quantizers, **chosen}, filters, fold, adaptive)
 
     def part(self, names: Collection[str], base: QuantizationPlan) -> SearchSpace:
         """The space of some of its layers, where `base` is decided already.

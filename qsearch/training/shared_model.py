@@ -23,6 +23,7 @@ from qsearch.layers.quantized import QuantizedLayer
 from qsearch.plan import Role, output_layer
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantizers import get
+from qsearch.quantizers.base import Quantizer
 from qsearch.quantizers.spec import QuantizerSpec
 from qsearch.quantizers.switched import Switched
 from qsearch.search.space import SearchSpace, Values, number
@@ -107,10 +108,14 @@ class SharedModel:
                 options = [quantizer for quantizer in given if quantizer is not None]
                 index = self.indexes.setdefault(dimension, tf.Variable(0, trainable=False, name="chosen"))
                 if role is Role.OUTPUT:
-                    layers[output_layer(layer.name)].activation = Switched(options, index)
+                    layers[output_layer(layer.name)].activation = self._switched(options, index, layer.name, role)
                 else:
                     for _, holder in holders_of(core_of(layers[layer.name])):
-                        _install(holder, layer.name, role, Switched(options, index))
+                        _install(holder, layer.name, role, self._switched(options, index, layer.name, role))
+
+    def _switched(self, options: list[Quantizer], index: Any, layer: str, role: Role) -> Switched:
+        """What chooses in a role of a layer."""
+        return Switched(options, index)
 
     def _released(self, narrow: keras.Model) -> list[Resizable]:
         """The weights, free to have the shapes of any width."""

@@ -19,17 +19,19 @@ from qsearch.quantize.apply import apply_plan
 from qsearch.quantize.transfer import transfer_weights
 from qsearch.search.engine import Stop, Task
 from qsearch.search.proposals import Proposal
-from qsearch.search.seeds import TRIAL_SEED, spread
+from qsearch.search.seeds import SEARCH_SEED, TRIAL_SEED, spread
 from qsearch.search.space import LEARNING_RATE, LEARNING_RATE_STEPS, number
 from qsearch.search.time_limits import NO_LIMIT, Deadlines, TimeLimit
 from qsearch.search.trials import Trained
 from qsearch.training.batches import Feeds
 from qsearch.training.checkpoints import Checkpoints
-from qsearch.training.fit import Recipe, TrainingState, early_stopping_patience, train
+from qsearch.training.fit import Recipe, TrainingState, early_stopping_patience, evaluate, train
 from qsearch.training.progress import ProgressFile
 from qsearch.training.schedules import RateSchedule
 from qsearch.training.seeds import seed_all
+from qsearch.training.sensitivities import calibrated
 from qsearch.training.shared_training import SharedTraining
+from qsearch.training.statistics import SAMPLES, calibration_batches
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class CandidateTrainer:
         Raises:
             OutOfTimeError, TrialTimeoutError: it takes longer than it may, all executions together.
         """
+        if not self.config.run.search_mode.trains:
+            return self._calibrated(task)
         deadlines = Deadlines(self.limit, TimeLimit(self.config.run.trial_timeout))
         recipe = self._recipe(task.proposal, task.price)
         runs = [
@@ -110,6 +114,17 @@ class CandidateTrainer:
             return best
         means = {name: math.fsum(trained.metrics[name] for trained, _ in runs) / len(runs) for name in best[0].metrics}
         return replace(best[0], metrics=means), best[1]
+
+    def _calibrated(self, task: Task) -> tuple[Trained, TrainedWeights]:
+        """The trained model in this plan's form, its batch statistics taken anew."""
+        seed = self.config.run.seed
+        keras.utils.set_random_seed(spread(seed, TRIAL_SEED, task.number))
+        start = self.reference if self.start is None else self.start
+        batches = calibration_batches(self.data.train, SAMPLES, spread(seed, SEARCH_SEED))
+        model, _ = calibrated(start, task.proposal.plan, self.recipe, batches)
+        found = evaluate(model, self.data.selection, self.recipe)
+        metrics = {f"val_{name}": value for name, value in found.items()}
+        return Trained(metrics=metrics, epochs=0, best_epoch=0), TrainedWeights(model.get_weights(), None)
 
     def _once(
         self,

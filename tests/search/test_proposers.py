@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_search import accuracy, price, space
+from tiny_search import accuracy, listed, price, space
 
 from qsearch.config.schema import RunConfig
 from qsearch.config.search_modes import MODES
@@ -25,7 +25,15 @@ def made(mode: str, folder: Path, searched: SearchSpace | None = None) -> Propos
         return Guide(candidates=candidates, target=Target("val_acc"), seed=5, first=4, whole_front=whole, dearest=64.0)
 
     run = RunConfig(mode=mode, max_trials=20, max_epochs=9 if mode == "hyperband" else None)
-    return proposer(SearchSetting(candidates=candidates, run=run, seed=5, folder=folder, guide=guide))
+    setting = SearchSetting(
+        candidates=candidates,
+        run=run,
+        seed=5,
+        folder=folder,
+        guide=guide,
+        ladder=lambda: listed(candidates.space),
+    )
+    return proposer(setting)
 
 
 def feedback(number: int, proposal: Proposal) -> Feedback:

@@ -1,0 +1,128 @@
+"""Statistics of batch normalizations taken anew, without training: what they see changes with every quantizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import keras
+import numpy
+import tensorflow as tf
+
+from qsearch.datasets import Source
+from qsearch.datasets.dataset import Split
+from qsearch.datasets.feeds import packed
+
+Batch = tuple[Any, ...]
+"""(x, y) or (x, y, sample_weight)."""
+
+SAMPLES = 1024
+"""Of a calibration set."""
+BATCH = 256
+"""Samples of a batch: enough that its moments are those of the data."""
+
+
+def calibration_batches(source: Source, samples: int, seed: int) -> list[Batch]:
+    """Batches of one size for measuring, of samples by chance; of a pipeline its first ones.
+
+    Args:
+        source: the training set, so that what models are compared on stays unseen.
+    """
+    count = min(samples, source.samples)
+    size = min(BATCH, count)
+    if isinstance(source, Split):
+        order = numpy.random.default_rng(seed).permutation(source.samples)[: count - count % size]
+        some = packed(source.part(numpy.sort(order)[numpy.random.default_rng(seed).permutation(len(order))]))
+        return [
+            keras.tree.map_structure(lambda array, at=start: tf.convert_to_tensor(array[at : at + size]), some)
+            for start in range(0, len(order), size)
+        ]
+    with source.reading():
+        found = [tuple(batch) for batch in source.first(count).evaluation(size)["x"]]
+    whole = _length(found[0])
+    return [batch for batch in found if _length(batch) == whole]
+
+
+def samples_in(batches: Sequence[Batch]) -> int:
+    return sum(_length(batch) for batch in batches)
+
+
+def _length(batch: Batch) -> int:
+    return int(keras.tree.flatten(batch[0])[0].shape[0])
+
+
+class Calibrator:
+    """Takes a model's moving averages anew, and tells its loss with them: nothing else of the model is trained.
+
+    Batch normalizations use the moments of each batch and average them over the batches; all other layers work as in
+    inference, dropout and quantizers that draw among them. A normalization that was folded into its layer keeps the
+    averages that it has. (Statistics after training, for networks that were never trained as they are: Yu and Huang
+    2019, arXiv:1903.05134.)
+    """
+
+    def __init__(self, model: keras.Model, traced: bool = True) -> None:
+        """
+        Args:
+            model: compiled, as its loss is computed.
+            traced: for many calls; else each is eager.
+        """
+        self.model = model
+        self._norms = [
+            layer
+            for layer in model._flatten_layers(include_self=False)
+            if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+        ]
+        self._kept = tf.Variable(0.0, trainable=False, name="kept_of_averages")
+        step = partial(_loss, model, training=False)
+        self._step: Callable[..., Any] = tf.function(step, autograph=False) if traced else step
+
+    def __call__(self, batches: Sequence[Batch]) -> float:
+        """The mean loss per sample; moving averages become the mean of the batches' moments."""
+        losses = []
+        with self._taking_averages():
+            for number, batch in enumerate(batches):
+                self._kept.assign(number / (number + 1))
+                losses.append(float(self._step(batch)))
+        return float(numpy.mean(losses))
+
+    @contextmanager
+    def _taking_averages(self) -> Iterator[None]:
+        """Let normalizations, and no other layer, work as in training; with a momentum that makes means of averages."""
+        momenta = [layer.momentum for layer in self._norms]
+        for layer in self._norms:
+            layer.momentum = self._kept
+            layer.call = partial(_as_in_training, type(layer).call, layer)
+        try:
+            yield
+        finally:
+            for layer, momentum in zip(self._norms, momenta, strict=True):
+                layer.momentum = momentum
+                del layer.call
+
+
+def _as_in_training(call: Any, layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    return call(layer, inputs, training=True, mask=mask)
+
+
+def _loss(model: keras.Model, batch: Batch, training: bool) -> Any:
+    x, y, *weights = batch
+    answers = model(x, training=training)
+    return model.compute_loss(x=x, y=y, y_pred=answers, sample_weight=weights[0] if weights else None, training=False)
+
+
+def plain_loss(model: keras.Model, batch: Batch) -> Any:
+    """The loss of a compiled model in inference, with the averages that it has."""
+    return _loss(model, batch, training=False)
+
+
+def mixed_up(batches: Sequence[Batch], seed: int) -> list[Batch]:
+    """The same samples with labels of others."""
+    rng = numpy.random.default_rng(seed)
+
+    def mixed(batch: Batch) -> Batch:
+        order = rng.permutation(_length(batch))
+        return (batch[0], keras.tree.map_structure(lambda array: tf.gather(array, order), batch[1]), *batch[2:])
+
+    return [mixed(batch) for batch in batches]
