@@ -256,6 +256,8 @@ class RunConfig(Section):
     factor: Annotated[int, Strict(), Field(ge=2, le=bounds.COUNT)] | None = None
     hyperband_iterations: Count | None = None
     num_initial_points: Count | None = None
+    shared_epochs: Count | None = None
+    shared_plans: Count | None = None
     alpha: Positive | None = None
     beta: NotNegative | None = None
     budget: BudgetConfig = BudgetConfig()
@@ -297,6 +299,21 @@ class RunConfig(Section):
                 "found true with trials: shared, whose one model has no fixed shapes, which XLA needs; take trials: "
                 "rebuilt, or leave one of them to auto",
                 ("jit_compile",),
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shared_at_once(self) -> Self:
+        if self.blocks and self.search_mode.shares:
+            raise PlacedError(
+                f"found {self.mode} with run.blocks: its weights are shared over the whole network; leave out blocks, "
+                "or take guided",
+                ("mode",),
+            )
+        if self.transfer_weights is False and self.search_mode.shares:
+            raise PlacedError(
+                f"found false with mode {self.mode}, whose trials start from the shared weights; leave it out",
+                ("transfer_weights",),
             )
         return self
 

@@ -17,6 +17,7 @@ class SearchMode:
         whole_front: whether all trade-offs between metric and cost are wanted, and not the best score alone.
         continues: whether the training of a trial may go on in a later one; then the mode says how many trials there
             are, and how long each is.
+        shares: whether weights that all plans share are trained first, which rank plans.
     """
 
     name: str
@@ -25,6 +26,7 @@ class SearchMode:
     transfers: bool = False
     whole_front: bool = False
     continues: bool = False
+    shares: bool = False
 
 
 SEARCH_MODES: Mapping[str, SearchMode] = {
@@ -52,6 +54,14 @@ SEARCH_MODES: Mapping[str, SearchMode] = {
             meaning="the same for the whole trade-off of metric and cost; every model of the front is saved",
             transfers=True,
             whole_front=True,
+        ),
+        SearchMode(
+            name="one_shot",
+            meaning="weights that all plans share are trained once and rank plans; the most promising are fine-tuned",
+            options=("shared_epochs", "shared_plans"),
+            transfers=True,
+            whole_front=True,
+            shares=True,
         ),
     )
 }

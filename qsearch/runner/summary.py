@@ -12,7 +12,7 @@ from qsearch.datasets import Dataset
 from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan
 from qsearch.runner.experiment import Experiment
-from qsearch.runner.staged_search import StageResult
+from qsearch.runner.stage_result import StageResult
 from qsearch.runs.figures import (
     BestModel,
     BlockResult,

@@ -22,6 +22,7 @@ from qsearch.quantizers.spec import QuantizerSpec
 from qsearch.search.candidates import Candidate, Candidates, Unpriced
 from qsearch.search.guide import Guide
 from qsearch.search.keras_tuner_oracles import DiscreteBayesianOracle, SteadyHyperbandOracle
+from qsearch.search.one_shot import OneShot, SharedRanking
 from qsearch.search.proposals import Feedback, Proposal, Proposer
 from qsearch.search.space import Choice, SearchSpace
 
@@ -33,7 +34,8 @@ class SearchSetting:
     Attributes:
         seed: spread already.
         folder: where KerasTuner keeps files of its own; nothing of ours depends on them.
-        guide: for the modes guided and pareto.
+        guide: for the modes guided and pareto, and for one_shot where its ranking is not believed.
+        ranking: for the mode one_shot; None in others.
     """
 
     candidates: Candidates
@@ -41,6 +43,7 @@ class SearchSetting:
     seed: int
     folder: Path
     guide: Callable[[], Guide]
+    ranking: SharedRanking | None = None
 
     @property
     def space(self) -> SearchSpace:
@@ -224,10 +227,17 @@ def _guided(setting: SearchSetting) -> Proposer:
     return setting.guide()
 
 
+def _one_shot(setting: SearchSetting) -> Proposer:
+    if setting.ranking is None:
+        raise ValueError("mode one_shot needs the ranking of a stage before it")
+    return OneShot(setting.ranking, setting.guide())
+
+
 PROPOSERS: Mapping[str, Callable[[SearchSetting], Proposer]] = {
     "random": _random,
     "bayesian": _bayesian,
     "hyperband": _hyperband,
     "guided": _guided,
     "pareto": _guided,
+    "one_shot": _one_shot,
 }

@@ -39,6 +39,15 @@ class Checkpoints:
         """The weights of the trained reference, or None."""
         return _arrays(self._reference, "best") if self._reference.exists() else None
 
+    def save_shared(self, weights: list[Any]) -> None:
+        """Keep the weights that all plans share: those of the widest."""
+        with written_whole(self._shared, self.folder.parent) as aside:
+            numpy.savez(aside, **{f"best_{index}": array for index, array in enumerate(weights)})
+
+    def shared(self) -> list[Any] | None:
+        """The weights that all plans share, or None."""
+        return _arrays(self._shared, "best") if self._shared.exists() else None
+
     def training(self, label: str, identity: Mapping[str, Any], keeps_end: bool = False) -> ProgressFile:
         """How far a training is: "reference", "final", "trial_7", or "trial_7_1" for its second execution.
 
@@ -69,6 +78,10 @@ class Checkpoints:
     @property
     def _mark(self) -> Path:
         return self.folder / "kept.txt"
+
+    @property
+    def _shared(self) -> Path:
+        return self.folder / "shared.npz"
 
     @property
     def _reference(self) -> Path:
