@@ -49,7 +49,7 @@ from qsearch.config.names import DATASETS, METRICS, MODELS, STRATEGIES
 from qsearch.config.observers import Observer
 from qsearch.config.optimizers import Optimizer, OptimizerConfig
 from qsearch.config.schedules import Schedule, ScheduleConfig, check_warmup
-from qsearch.config.search_modes import MODES, SEARCH_MODES, SearchMode
+from qsearch.config.search_modes import MODES, SEARCH_MODES, SHARED_EPOCHS, SearchMode
 from qsearch.config.section import Section
 from qsearch.errors import shown
 
@@ -321,6 +321,11 @@ class RunConfig(Section):
     def transfers(self) -> bool:
         """Whether trials start from trained weights."""
         return self.search_mode.transfers if self.transfer_weights is None else self.transfer_weights
+
+    @property
+    def epochs_shared(self) -> int:
+        """Epochs of the weights that plans share, before the trials; 0 in modes without them."""
+        return (self.shared_epochs or SHARED_EPOCHS) if self.search_mode.shares else 0
 
     @property
     def search_mode(self) -> SearchMode:

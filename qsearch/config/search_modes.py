@@ -66,3 +66,5 @@ SEARCH_MODES: Mapping[str, SearchMode] = {
     )
 }
 MODES = tuple(SEARCH_MODES)
+SHARED_EPOCHS, SHARED_PLANS = 30, 300
+"""Of mode one_shot where the configuration leaves them open: epochs of the shared weights, plans that are ranked."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from qsearch.errors import LONGEST_LINE, LONGEST_VALUE, one_line
 from qsearch.plan import QuantizationPlan
-from qsearch.report.sentences import NOT_KEPT, demanded, final_training, kept_to, selected_on
+from qsearch.report.sentences import NOT_KEPT, demanded, final_training, kept_to, selected_on, shared_weights
 from qsearch.report.units import cost, duration, energy, priced, saving, size
 from qsearch.runs.figures import (
     BestModel,
@@ -64,6 +64,8 @@ def _summary(result: Result) -> str:
     selected = selected_on(result.validation)
     if result.demands is not None:
         selected += f"\n\n{_demands(result.demands, result)}"
+    if result.shared_weights is not None:
+        selected += f"\n\n{shared_weights(result.shared_weights)}"
     counts = result.trials
     return (
         f"{text}\n\n{selected}\n\n{counts.completed} trials completed, {counts.failed} failed, "

@@ -10,13 +10,14 @@ from typing import Any
 import keras
 
 from qsearch.config import Config
+from qsearch.config.search_modes import SHARED_PLANS
 from qsearch.errors import ConfigError, ModelError, OutputError, SearchError
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantize.nested import NestedWeights
 from qsearch.quantize.transfer import transfer_weights
 from qsearch.runner.exportable import objections
 from qsearch.runner.prepared import Prepared, trainer_of
-from qsearch.runs.directory import SHARED_PLANS, RunDirectory
+from qsearch.runs.directory import RANKING, RunDirectory
 from qsearch.search.candidates import Candidate, Candidates
 from qsearch.search.draws import Draws
 from qsearch.search.one_shot import SharedRanking
@@ -36,9 +37,6 @@ from qsearch.training.shared_training import SharedTraining
 from qsearch.training.shared_weights import SharedWeights, SharedWeightsTraining
 from qsearch.training.statistics import BatchStatistics, calibration_batches
 from qsearch.training.trainer import Parent
-
-EPOCHS, PLANS = 30, 300
-"""Of the shared weights, and plans that are ranked, where the configuration leaves them open."""
 
 
 def shared_training(ready: Prepared, space: SearchSpace, recipe: Recipe) -> SharedTraining:
@@ -74,7 +72,7 @@ def recipe_of_shared(ready: Prepared) -> Recipe:
     """How shared weights are trained: as trials are, for epochs of their own."""
     run = ready.experiment.loaded.config.run
     trainer = trainer_of(ready, ready.schedule.stages[0], None, Feeds(), lambda *_, **__: None)
-    epochs = run.shared_epochs or EPOCHS
+    epochs = run.epochs_shared
     rate = ready.recipe.optimizer.learning_rate
     schedule = RateSchedule(run.learning_rate_schedule, rate, epochs)
     return replace(trainer.usual_recipe, epochs=epochs, patience=None, schedule=schedule)
@@ -108,7 +106,7 @@ class SharedStage:
         self.space = self.ready.schedule.space
         self.target = self.ready.recipe.target
         self.seed = spread(self.config.run.seed, SHARED_SEED)
-        self.epochs = self.config.run.shared_epochs or EPOCHS
+        self.epochs = self.config.run.epochs_shared
 
     def ranking(self, candidates: Candidates) -> SharedRanking:
         """The plans that the shared weights rank, the most promising first.
@@ -168,7 +166,7 @@ class SharedStage:
         if weights is None:
             self._train(training, recipe, draws)
         self._weights = training.weights
-        count = self.config.run.shared_plans or PLANS
+        count = self.config.run.shared_plans or SHARED_PLANS
         self.observer.stage(f"ranking of plans by the shared weights, {count} at most")
         objection = objections(self.config, self.reference, self.space)
         ranked = evolve(
@@ -227,11 +225,11 @@ class SharedStage:
             "unit": self.ready.experiment.costs.unit,
             "plans": [one.to_dict() for one in plans],
         }
-        self.directory.write_json(SHARED_PLANS, shown)
+        self.directory.write_json(RANKING, shown)
 
     def _read(self, candidates: Candidates) -> list[Ranked] | None:
         """The ranking of an earlier process; None where there is none, or the weights are not there."""
-        path = self.directory.path / SHARED_PLANS
+        path = self.directory.path / RANKING
         if not path.exists() or self.checkpoints.shared() is None:
             return None
         try:

@@ -58,7 +58,7 @@ BEST, MODEL, PLAN, WEIGHTS = "best", "model.keras", "plan.yaml", "weights.json"
 WRITTEN_LAST = (RESULT, ENERGY, REPORT, COSTS, PAGE, TRIALS_TABLE, FRONT_TABLE, WEIGHTS)
 """Names of the files that tell what a run came to; the last one is in `BEST`."""
 CHECKPOINTS = "checkpoints"
-SHARED_PLANS = "shared.json"
+RANKING = "shared.json"
 _BEFORE_FINAL = f"{CHECKPOINTS}/before_final.keras"
 _FIRST_YEAR = 1980
 RESERVED, RESERVED_BYTES = ".reserved", 512 * 1024
