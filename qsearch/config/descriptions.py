@@ -152,6 +152,9 @@ DESCRIPTIONS: Mapping[type[Section], Mapping[str, str]] = {
         "max_epochs": "of hyperband: of the longest trial; left out: epochs",
         "factor": "of hyperband: how many of the trials go on; left out: 3",
         "hyperband_iterations": "of hyperband; left out: 1",
+        "shared_epochs": "of one_shot: epochs that the shared weights are trained, beside those of the trials; "
+        "left out: 30",
+        "shared_plans": "of one_shot: plans that are ranked without training; left out: 300",
         "num_initial_points": "of bayesian: trials that are drawn at random",
         "alpha": "of bayesian: noise of the scores",
         "beta": "of bayesian: weight of what is uncertain",

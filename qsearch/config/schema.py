@@ -49,7 +49,7 @@ from qsearch.config.names import DATASETS, METRICS, MODELS, STRATEGIES
 from qsearch.config.observers import Observer
 from qsearch.config.optimizers import Optimizer, OptimizerConfig
 from qsearch.config.schedules import Schedule, ScheduleConfig, check_warmup
-from qsearch.config.search_modes import MODES, SEARCH_MODES, SearchMode
+from qsearch.config.search_modes import MODES, SEARCH_MODES, SHARED_EPOCHS, SearchMode
 from qsearch.config.section import Section
 from qsearch.errors import shown
 
@@ -256,6 +256,8 @@ class RunConfig(Section):
     factor: Annotated[int, Strict(), Field(ge=2, le=bounds.COUNT)] | None = None
     hyperband_iterations: Count | None = None
     num_initial_points: Count | None = None
+    shared_epochs: Count | None = None
+    shared_plans: Count | None = None
     alpha: Positive | None = None
     beta: NotNegative | None = None
     budget: BudgetConfig = BudgetConfig()
@@ -308,10 +310,30 @@ class RunConfig(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _shared_at_once(self) -> Self:
+        if self.blocks and self.search_mode.shares:
+            raise PlacedError(
+                f"found {self.mode} with run.blocks: its weights are shared over the whole network; leave out blocks, "
+                "or take guided",
+                ("mode",),
+            )
+        if self.transfer_weights is False and self.search_mode.shares:
+            raise PlacedError(
+                f"found false with mode {self.mode}, whose trials start from the shared weights; leave it out",
+                ("transfer_weights",),
+            )
+        return self
+
     @property
     def transfers(self) -> bool:
         """Whether trials start from trained weights."""
         return self.search_mode.transfers if self.transfer_weights is None else self.transfer_weights
+
+    @property
+    def epochs_shared(self) -> int:
+        """Epochs of the weights that plans share, before the trials; 0 in modes without them."""
+        return (self.shared_epochs or SHARED_EPOCHS) if self.search_mode.shares else 0
 
     @property
     def search_mode(self) -> SearchMode:

@@ -18,6 +18,7 @@ class SearchMode:
         continues: whether the training of a trial may go on in a later one; then the mode says how many trials there
             are, and how long each is.
         trains: whether trials are trained; else each is the reference quantized, its batch statistics taken anew.
+        shares: whether weights that all plans share are trained first, which rank plans.
     """
 
     name: str
@@ -27,6 +28,7 @@ class SearchMode:
     whole_front: bool = False
     continues: bool = False
     trains: bool = True
+    shares: bool = False
 
 
 SEARCH_MODES: Mapping[str, SearchMode] = {
@@ -62,6 +64,16 @@ SEARCH_MODES: Mapping[str, SearchMode] = {
             whole_front=True,
             trains=False,
         ),
+        SearchMode(
+            name="one_shot",
+            meaning="weights that all plans share are trained once and rank plans; the most promising are fine-tuned",
+            options=("shared_epochs", "shared_plans"),
+            transfers=True,
+            whole_front=True,
+            shares=True,
+        ),
     )
 }
 MODES = tuple(SEARCH_MODES)
+SHARED_EPOCHS, SHARED_PLANS = 30, 300
+"""Of mode one_shot where the configuration leaves them open: epochs of the shared weights, plans that are ranked."""

@@ -8,7 +8,7 @@ arXiv:1511.05641). Channels that the graph adds together are chosen together.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy
@@ -53,13 +53,21 @@ class ChannelMap:
         return ChannelMap(source.reshape(-1), numpy.repeat(self.share, multiplier))
 
 
-def channel_maps(before: ModelGraph, after: ModelGraph, usefulness: Mapping[str, Vector]) -> dict[str, ChannelMap]:
+Choose = Callable[[Node, Node, Sequence[Vector]], ChannelMap]
+"""Given a layer before and after, and the usefulness of its group's channels: which of them it has."""
+
+
+def channel_maps(
+    before: ModelGraph, after: ModelGraph, usefulness: Mapping[str, Vector], choose: Choose | None = None
+) -> dict[str, ChannelMap]:
     """The map of every node's output.
 
     Args:
         before, after: graphs with the same nodes, and other widths.
         usefulness: by layer, how much each of its output channels matters.
+        choose: which channels the layers of a group have; None: the most useful ones, or repeated ones.
     """
+    choose = _choose if choose is None else choose
     tied = _owners(before)
     groups: dict[str, list[str]] = {}
     for layer, group in tied.items():
@@ -72,7 +80,7 @@ def channel_maps(before: ModelGraph, after: ModelGraph, usefulness: Mapping[str,
         if ops.width_of(node.operation) is not None:
             group = tied[node.layer]
             if group not in chosen:
-                chosen[group] = _choose(node, other, [usefulness[name] for name in groups[group] if name in usefulness])
+                chosen[group] = choose(node, other, [usefulness[name] for name in groups[group] if name in usefulness])
             mapped = chosen[group]
         else:
             mapped = _passed(node, [maps[name] for name in node.inputs])
@@ -82,13 +90,40 @@ def channel_maps(before: ModelGraph, after: ModelGraph, usefulness: Mapping[str,
     return maps
 
 
+def first_channels(node: Node, other: Node, scores: Sequence[Vector]) -> ChannelMap:
+    """Of a group of layers: the first channels, so that those of a narrow layer are among those of a wider one."""
+    return _first(node.output_shape[-1], other.output_shape[-1])
+
+
+def most_useful_first(filters: Mapping[str, int]) -> Choose:
+    """All channels of the layers that are named, the most useful ones first; others keep their order.
+
+    Args:
+        filters: by layer, how many channels are ordered; those behind are copies of some of them, and stay behind.
+    """
+
+    def choose(node: Node, other: Node, scores: Sequence[Vector]) -> ChannelMap:
+        channels, own = node.output_shape[-1], filters.get(node.layer, 0)
+        if own > channels or (isinstance(node.operation, ops.Recurrent) and node.operation.directions > 1):
+            return ChannelMap.identity(channels)
+        order = numpy.argsort(-_total(scores, channels)[:own], kind="stable")
+        return ChannelMap(numpy.concatenate([order, numpy.arange(own, channels)]), numpy.ones(channels))
+
+    return choose
+
+
+def _total(scores: Sequence[Vector], channels: int) -> Vector:
+    """Each layer of a group has a say of 1 in all."""
+    fitting = [score / (score.sum() or 1.0) for score in scores if len(score) == channels]
+    return numpy.asarray(sum(fitting, numpy.zeros(channels)))
+
+
 def _choose(node: Node, other: Node, scores: Sequence[Vector]) -> ChannelMap:
     sides = node.operation.directions if isinstance(node.operation, ops.Recurrent) else 1
     channels, wanted = node.output_shape[-1], other.output_shape[-1]
     if sides > 1 or channels == wanted:
         return _first(channels, wanted)
-    fitting = [score / (score.sum() or 1.0) for score in scores if len(score) == channels]
-    order = numpy.argsort(-sum(fitting, numpy.zeros(channels)), kind="stable")
+    order = numpy.argsort(-_total(scores, channels), kind="stable")
     if wanted < channels:
         return ChannelMap(numpy.sort(order[:wanted]), numpy.ones(wanted))
     source = numpy.concatenate([numpy.arange(channels), numpy.resize(order, wanted - channels)])

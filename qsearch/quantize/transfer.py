@@ -117,7 +117,7 @@ class _Following:
         if shapes.keys() != others.keys() or shapes == others:
             return None
         layers = layers_by_path(source)
-        useful = {node.layer: _usefulness(layers[node.layer], node) for node in before.nodes if node.layer in layers}
+        useful = {node.layer: usefulness(layers[node.layer], node) for node in before.nodes if node.layer in layers}
         return channel_maps(before, after, {name: vector for name, vector in useful.items() if vector is not None})
 
     def value(self, path: str, weight: Any, origin: Origin | None) -> Any:
@@ -128,7 +128,7 @@ class _Following:
         maps = self._maps
         if maps is not None and path in self._nodes and not _unchanged(self._nodes[path], maps):
             node = self._nodes[path]
-            value = _mapped(node, variable_name(origin.variable), value, maps[node.inputs[0]], maps[node.name])
+            value = mapped(node, variable_name(origin.variable), value, maps[node.inputs[0]], maps[node.name])
         return value if value is not None and value.shape == tuple(weight.shape) else None
 
 
@@ -148,7 +148,8 @@ def _shapes(graph: ModelGraph) -> dict[str, Shape]:
     return {node.name: node.output_shape for node in graph.nodes if not isinstance(node.operation, ops.Input)}
 
 
-def _usefulness(layer: Any, node: Node) -> Vector | None:
+def usefulness(layer: Any, node: Node) -> Vector | None:
+    """How much each output channel of a layer matters: the sum of |weights| that make it; None where it has none."""
     arrays, operation = _arrays(layer), node.operation
     match operation:
         case ops.Dense() | ops.Convolution():
@@ -172,8 +173,8 @@ def _unchanged(node: Node, maps: Mapping[str, ChannelMap]) -> bool:
     return all(maps[name].identical for name in (node.name, *node.inputs))
 
 
-def _mapped(node: Node, name: str, value: Any, inputs: ChannelMap, outputs: ChannelMap) -> Any:
-    """A weight with its channels followed; None where no rule says how."""
+def mapped(node: Node, name: str, value: Any, inputs: ChannelMap, outputs: ChannelMap) -> Any:
+    """A weight of a node with its channels followed; None where no rule says how."""
     match node.operation:
         case ops.Dense() | ops.Convolution(groups=1) if name == "kernel":
             return _output(_input(value, inputs, -2), outputs, -1)

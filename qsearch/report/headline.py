@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from qsearch.report.sentences import demanded, final_training, kept_to, selected_on
+from qsearch.report.sentences import demanded, final_training, kept_to, selected_on, shared_weights
 from qsearch.report.shown_run import ShownRun
 from qsearch.report.units import bits, cost, count, duration, energy, priced, saving, size
 from qsearch.runs.costs import PlanCosts
@@ -208,6 +208,8 @@ def _lines(run: ShownRun, final: BestModel | None) -> list[str]:
     lines.append(selected_on(result.validation))
     if result.demands is not None and result.demands.met is not False:
         lines.append(_demands(result, result.demands))
+    if result.shared_weights is not None:
+        lines.append(shared_weights(result.shared_weights))
     combinations = f"{result.combinations:,}" if result.combinations < 10**9 else f"{result.combinations:.3g}"
     lines.append(f"The search ended: {result.ended}. It chose among {combinations} combinations.")
     return lines

@@ -9,7 +9,7 @@ from qsearch.errors import LONGEST_LINE, LONGEST_VALUE, one_line
 from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan
 from qsearch.report.block_rows import RANKED, block_heads, block_rows, blocks_note
-from qsearch.report.sentences import NOT_KEPT, demanded, final_training, kept_to, selected_on
+from qsearch.report.sentences import NOT_KEPT, demanded, final_training, kept_to, selected_on, shared_weights
 from qsearch.report.units import cost, duration, energy, priced, saving, size
 from qsearch.runs.chosen import ranked_by_block
 from qsearch.runs.figures import (
@@ -66,6 +66,8 @@ def _summary(result: Result) -> str:
     selected = selected_on(result.validation)
     if result.demands is not None:
         selected += f"\n\n{_demands(result.demands, result)}"
+    if result.shared_weights is not None:
+        selected += f"\n\n{shared_weights(result.shared_weights)}"
     counts = result.trials
     return (
         f"{text}\n\n{selected}\n\n{counts.completed} trials completed, {counts.failed} failed, "

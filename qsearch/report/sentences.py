@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qsearch.report.units import cost, energy
-from qsearch.runs.figures import Demands, FinalTraining
+from qsearch.runs.figures import Demands, FinalTraining, SharedWeightsFigures
 
 
 def selected_on(validation: str | float, is_over: bool = True) -> str:
@@ -35,6 +35,22 @@ def demanded(demands: Demands, metric: str, direction: str, unit: str) -> str:
         side = "at least" if direction == "max" else "at most"
         asked.append(f"{metric} {side} {demands.metric:.4f} on the selection set")
     return f"Demanded: {', '.join(asked)}."
+
+
+def shared_weights(figures: SharedWeightsFigures) -> str:
+    """What the ranking of a search by shared weights was worth."""
+    text = (
+        f"Weights that all plans share were trained {figures.epochs} epochs and ranked {figures.plans} plans; "
+        f"{figures.epochs_in_all} epochs in all were trained."
+    )
+    if figures.tau is not None:
+        text += (
+            f" Kendall's tau between the order by the shared weights and that after fine-tuning is {figures.tau:.2f}, "
+            f"over {figures.compared} trials."
+        )
+    if figures.fell_back is not None:
+        text += f" The ranking was not believed from trial {figures.fell_back} on, and the search went on as guided."
+    return text
 
 
 NOT_KEPT = "No trial keeps to it: the best model is the one that comes nearest."

@@ -222,7 +222,7 @@ def _stages(ready: Prepared) -> tuple[StageOutlook, ...]:
                 layers=tuple(names),
                 combinations=size,
                 trials=trials,
-                epochs=epochs,
+                epochs=epochs + run.epochs_shared,
             )
         )
     return tuple(found)

@@ -248,6 +248,8 @@ class _Run:
             interrupted=stop is not None and stop.interrupted,
             seconds=time.monotonic() - self.started,
             disk=self.directory.disk_bytes(),
+            standing=search.standing,
+            plans=0 if search.shared is None else search.shared.plans,
         )
         result = self._written(summary, live)
         tell_end(self.observer, self.directory.path)

@@ -77,11 +77,18 @@ def trainer_of(
     )
 
 
-def shared(trainer: CandidateTrainer, loaded: LoadedConfig, space: SearchSpace, trials: int) -> CandidateTrainer:
+def shared(
+    trainer: CandidateTrainer,
+    loaded: LoadedConfig,
+    space: SearchSpace,
+    trials: int,
+    made: SharedTraining | None = None,
+) -> CandidateTrainer:
     """The trainer, with one model for all trials where that is wanted and worth its tracing.
 
     Args:
         trials: how many it is going to train.
+        made: that model, where it is there already.
 
     Raises:
         NotShareableError: it is wanted, and cannot be.
@@ -93,6 +100,8 @@ def shared(trainer: CandidateTrainer, loaded: LoadedConfig, space: SearchSpace, 
     try:
         if (reason := recipe.execution.why_rebuilt()) is not None:
             raise NotShareableError(reason)
+        if made is not None:
+            return replace(trainer, shared=made)
         model = SharedModel(trainer.reference, space)
         return replace(trainer, shared=SharedTraining(model, recipe, trainer.data.train.steps(recipe.batch_size)))
     except NotShareableError as error:

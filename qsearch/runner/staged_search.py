@@ -25,6 +25,8 @@ from qsearch.runner.prepared import Prepared, shared, trainer_of
 from qsearch.runner.proposing import guide_of, ladder_of
 from qsearch.runner.reload import reloaded
 from qsearch.runner.remote import setup_of
+from qsearch.runner.shared_stage import SharedStage
+from qsearch.runner.stage_result import StageResult
 from qsearch.runner.waiting import Remembering, Waiting
 from qsearch.runs.directory import BEST, MODEL, RunDirectory
 from qsearch.search.candidates import Candidates
@@ -33,7 +35,8 @@ from qsearch.search.engine import Engine, InProcess
 from qsearch.search.failures import in_common
 from qsearch.search.loop import INTERRUPTED, Search, TrialLoop
 from qsearch.search.modes import SearchSetting, proposer
-from qsearch.search.proposals import Proposal, Proposer
+from qsearch.search.one_shot import OneShot, SharedRanking, Standing
+from qsearch.search.proposals import SHARED, Proposal, Proposer
 from qsearch.search.seeds import SEARCH_SEED, spread
 from qsearch.search.space import SearchSpace
 from qsearch.search.time_limits import NO_LIMIT, TimeLimit, run_out
@@ -44,28 +47,6 @@ from qsearch.training.shared_model import NotShareableError
 from qsearch.training.trainer import CandidateTrainer, Parent, TrainedWeights
 from qsearch.workers.engine import WorkersEngine
 from qsearch.workers.pool import Pool
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageResult:
-    """What a search came to.
-
-    Attributes:
-        before: the best trial so far when it began, scored as those of this stage are; None for the reference.
-        delta_before: what its cost is worth, as the stage reckons.
-        best: its best trial; None where none was completed, or none outranked the one before.
-        trials: how many of all trials were recorded when it began, and when it ended.
-        ended: why.
-    """
-
-    stage: Stage
-    space: SearchSpace
-    before: Trial | None
-    delta_before: float
-    best: Trial | None
-    trials: tuple[int, int]
-    ended: str
-    seconds: float
 
 
 @dataclass(kw_only=True)
@@ -111,6 +92,7 @@ class StagedSearch:
         self.store = self._store(self.schedule.stages[0])
         self.best_folder = BEST
         self._proposals: Proposer | None = None
+        self.shared = self._shared_stage() if self.config.run.search_mode.shares else None
         whole, marked = len(self.schedule.stages) == 1, self.checkpoints.marked
         self.lost = lost(self.recorded, self.store, self.constraints, marked, whole)
         best = best_of(self.recorded, self.store, self.constraints) if whole else None
@@ -199,11 +181,13 @@ class StagedSearch:
         before = self.best = None if self.best is None else self.best.rescored(delta, self.recipe.target)
         self.store = self._store(stage)
         candidates = Candidates(space, pricer.price)
+        with self.interrupts.allowed():
+            ranking = None if self.shared is None else self.shared.ranking(candidates)
         loop: TrialLoop | None = None
         found, ended = None, INTERRUPTED
         try:
             with temporary_folder() as folder:
-                proposals = self._proposals = self._proposer(stage, candidates, folder)
+                proposals = self._proposals = self._proposer(stage, candidates, folder, ranking)
                 with self._engine(stage, space) as engine:
                     loop = self._loop(stage, candidates, proposals, engine)
                     loop.run()
@@ -231,6 +215,15 @@ class StagedSearch:
             if stage.block is not None and not self._is_behind(stage):
                 self.directory.copy_model(self.best_folder, BEST)
         return ended
+
+    @property
+    def standing(self) -> Standing | None:
+        """What the order of shared weights was worth, in a mode that has them."""
+        return self._proposals.standing if isinstance(self._proposals, OneShot) else None
+
+    def _shared_stage(self) -> SharedStage:
+        common = {"checkpoints": self.checkpoints, "feeds": self.feeds, "observer": self.observer}
+        return SharedStage(ready=self.ready, directory=self.directory, limit=self.limit, **common)
 
     def _is_begun(self, stage: Stage) -> bool:
         """Whether an earlier process came to it, whose trials are only read."""
@@ -320,12 +313,14 @@ class StagedSearch:
     def _parent(self, proposal: Proposal) -> Parent | None:
         """The trial that a proposal starts from, where its weights are there."""
         number = proposal.parent
+        if number == SHARED and self.shared is not None:
+            return self.shared.parent(proposal)
         if number is None or number not in self.checkpoints.kept:
             return None
         end = self.checkpoints.end(number) if proposal.first_epoch else None
         return Parent(self.plan_of(number), self.checkpoints.best(number), end)
 
-    def _proposer(self, stage: Stage, candidates: Candidates, folder: Path) -> Proposer:
+    def _proposer(self, stage: Stage, candidates: Candidates, folder: Path, ranking: SharedRanking | None) -> Proposer:
         run = self.config.run.model_copy(update={"max_trials": stage.trials})
         seed = spread(run.seed, SEARCH_SEED, *(() if stage.number is None else (stage.number,)))
         setting = SearchSetting(
@@ -335,6 +330,7 @@ class StagedSearch:
             folder=folder,
             guide=lambda: guide_of(self.ready, candidates, stage.trials, seed, self.constraints.metric),
             ladder=lambda: ladder_of(self.ready, self.directory, stage.trials, self.observer.stage, self.limit),
+            ranking=ranking,
         )
         proposals = proposer(setting)
         count = run.max_trials if proposals.total is None else proposals.total
@@ -380,7 +376,8 @@ class StagedSearch:
         if self._is_behind(stage):
             return trainer
         try:
-            return shared(trainer, self.ready.experiment.loaded, space, stage.trials)
+            made = None if self.shared is None else self.shared.made
+            return shared(trainer, self.ready.experiment.loaded, space, stage.trials, made)
         except NotShareableError as error:
             self.observer.stage(f"each trial is trained in a model of its own: {error}")
             return trainer

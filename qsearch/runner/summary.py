@@ -12,7 +12,8 @@ from qsearch.datasets import Dataset
 from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan
 from qsearch.runner.experiment import Experiment
-from qsearch.runner.staged_search import StageResult
+from qsearch.runner.stage_result import StageResult
+from qsearch.runs import figures
 from qsearch.runs.figures import (
     BestModel,
     BlockResult,
@@ -27,13 +28,14 @@ from qsearch.runs.figures import (
     FrontPoint,
     KeptModel,
     Reference,
-    Standing,
+    SharedWeightsFigures,
     TrialCounts,
     UnsearchedLayer,
 )
 from qsearch.runs.overview import of_last_block
 from qsearch.runs.result import Result
 from qsearch.search.front import Point, front, hypervolume, knee
+from qsearch.search.one_shot import Standing
 from qsearch.search.trials import AnyTrial, FailedTrial, SkippedTrial, Trained, Trial
 from qsearch.search.unsearched import unsearched_share
 
@@ -50,6 +52,7 @@ class RunSummary:
         final: what final training came to; None without it.
         best: the winning trial; None when none was completed before an interruption.
         disk: bytes of the run directory, and of its checkpoints.
+        standing: what the order of shared weights was worth, and how many plans they ranked; None in other modes.
         kept: further trials whose models were saved: as what, and their figures.
     """
 
@@ -68,6 +71,8 @@ class RunSummary:
     interrupted: bool
     seconds: float
     disk: tuple[int, int]
+    standing: Standing | None = None
+    plans: int = 0
 
     def result(self) -> Result:
         """The content of result.json."""
@@ -105,6 +110,7 @@ class RunSummary:
             checkpoint_bytes=self.disk[1],
             blocks_to_come=config.run.blocks_to_come if config.run.blocks else None,
             blocks=tuple(self._block(stage) for stage in self.stages if stage.stage.number is not None),
+            shared_weights=self._shared_weights(),
             notes=(*self.experiment.unsearched, *self.notes, *self.experiment.space.notes),
         )
 
@@ -113,6 +119,20 @@ class RunSummary:
         costs = self.experiment.costs
         best = None if self.best is None else costs.energy(self.best.plan).to_dict()
         return Energies.model_validate({"unit": "pJ", "reference": costs.reference_energy.to_dict(), "best": best})
+
+    def _shared_weights(self) -> SharedWeightsFigures | None:
+        if self.standing is None:
+            return None
+        run, trained = self.experiment.loaded.config.run, [trial for trial in self.trials if isinstance(trial, Trial)]
+        epochs = sum(trial.trained.epochs - trial.proposal.first_epoch for trial in trained)
+        return SharedWeightsFigures(
+            epochs=run.epochs_shared,
+            plans=self.plans,
+            compared=self.standing.compared,
+            tau=self.standing.tau,
+            fell_back=self.standing.fell_back,
+            epochs_in_all=run.epochs_shared + epochs * run.executions_per_trial,
+        )
 
     def _unsearched(self) -> tuple[UnsearchedLayer, ...]:
         """What the search left out, the costliest first."""
@@ -224,7 +244,7 @@ class RunSummary:
             seconds=round(result.seconds, 1),
         )
 
-    def _standing(self, trial: Trial | None, delta: float) -> Standing:
+    def _standing(self, trial: Trial | None, delta: float) -> figures.Standing:
         """Metric on the selection set, energy, cost and score of a trial; None: of the reference, with its delta."""
         costs, reference = self.experiment.costs, self.experiment.reference.total
         if trial is not None:
@@ -232,7 +252,7 @@ class RunSummary:
         else:
             metric, cost, energy = self.reference.selection[self.metric], reference, costs.reference_energy.total
             score = self.target.score(metric, delta)
-        return Standing(metric=metric, energy=round(energy, 2), cost=round(cost, 2), score=score)
+        return figures.Standing(metric=metric, energy=round(energy, 2), cost=round(cost, 2), score=score)
 
 
 def _front_point(trial: Trial) -> FrontPoint:

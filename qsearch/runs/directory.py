@@ -10,6 +10,7 @@
     checkpoints/       what going on needs: weights of the reference, those that a later trial may start from, and how
                        far the training is that is under way
     sensitivity.json   mode sensitivity: what each option of each choice costs alone
+    shared.json        of mode one_shot: the plans that shared weights rank, the most promising first
     energy.json        reference and best, per layer, pJ
     result.json        the headline figures
     costs.json         what trials cost beside energy, and what is known while the run goes on
@@ -59,6 +60,7 @@ BEST, MODEL, PLAN, WEIGHTS = "best", "model.keras", "plan.yaml", "weights.json"
 WRITTEN_LAST = (RESULT, ENERGY, REPORT, COSTS, PAGE, TRIALS_TABLE, FRONT_TABLE, WEIGHTS)
 """Names of the files that tell what a run came to; the last one is in `BEST`."""
 CHECKPOINTS = "checkpoints"
+RANKING = "shared.json"
 _BEFORE_FINAL = f"{CHECKPOINTS}/before_final.keras"
 _FIRST_YEAR = 1980
 RESERVED, RESERVED_BYTES = ".reserved", 512 * 1024

@@ -199,6 +199,25 @@ class TrialCounts(Part):
     skipped: int
 
 
+class SharedWeightsFigures(Part):
+    """What weights that all plans share were worth, in a search by them.
+
+    Attributes:
+        epochs: that they were trained.
+        plans: that they ranked; compared: of these, how many were fine-tuned.
+        tau: Kendall's tau-b between the metrics of these before and after; None where it is not defined.
+        fell_back: the trial after which the ranking was not believed any more; None: it always was.
+        epochs_in_all: these, and those that trials were trained.
+    """
+
+    epochs: int
+    plans: int
+    compared: int
+    tau: float | None
+    fell_back: int | None
+    epochs_in_all: int
+
+
 class Standing(Scored):
     """Metric on the selection set, energy, cost and score before or after a block."""
 

@@ -15,6 +15,7 @@ from qsearch.runs.figures import (
     KeptModel,
     Part,
     Reference,
+    SharedWeightsFigures,
     TrialCounts,
     UnsearchedLayer,
 )
@@ -34,6 +35,7 @@ class Result(Part):
         disk_bytes: what the run directory takes, without this file, report.md and energy.json; checkpoint_bytes: of
             these, what going on needs. None in files of versions that did not tell.
         blocks: of a search block by block.
+        shared_weights: of mode one_shot; None in others.
     """
 
     qsearch: str
@@ -68,6 +70,7 @@ class Result(Part):
     checkpoint_bytes: int | None = None
     blocks_to_come: str | None
     blocks: tuple[BlockResult, ...]
+    shared_weights: SharedWeightsFigures | None = None
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:

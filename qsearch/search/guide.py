@@ -20,6 +20,7 @@ from qsearch.goal.price import Price
 from qsearch.goal.target import Target
 from qsearch.search.candidates import Candidate, Candidates, Unpriced
 from qsearch.search.cheapest import cheapest
+from qsearch.search.children import children, random_values
 from qsearch.search.encoding import Encoding, Matrix
 from qsearch.search.front import Point, front, hypervolume
 from qsearch.search.proposals import Feedback, Proposal
@@ -131,7 +132,9 @@ class Guide:
         rng = numpy.random.default_rng([self.seed, len(tried)])
         if self._space.size <= _WHOLE or len(self.seen) < 2:
             whole = self._space.size <= _WHOLE
-            pool = self._pool(self._everything() if whole else self._children(rng, self._parents(rng)), tried)
+            pool = self._pool(
+                self._everything() if whole else children(self._space, rng, self._parents(rng), _POOL), tried
+            )
             if len(self.seen) < 2:
                 return self._proposal(pool[int(rng.integers(len(pool)))]) if pool else None
             return self._best_of(pool)
@@ -173,7 +176,9 @@ class Guide:
         parents = self._parents(rng)
         pool: list[Candidate] = []
         for _ in range(_GENERATIONS):
-            pool = self._pool([*(candidate.values for candidate in pool), *self._children(rng, parents)], tried)
+            pool = self._pool(
+                [*(candidate.values for candidate in pool), *children(self._space, rng, parents, _POOL)], tried
+            )
             if not pool:
                 return None
             order = numpy.argsort(-self._promise(surrogate, known, pool), kind="stable")[:_SURVIVORS]
@@ -244,28 +249,7 @@ class Guide:
         return every
 
     def _parents(self, rng: numpy.random.Generator) -> list[Values]:
-        return [seen.candidate.values for seen in self.elite()] or [self._random(rng)]
-
-    def _children(self, rng: numpy.random.Generator, parents: Sequence[Values]) -> list[dict[str, Choice]]:
-        names = [dimension.name for dimension in self._space.dimensions if len(dimension.options) > 1]
-        options = {dimension.name: dimension.options for dimension in self._space.dimensions}
-        children: list[dict[str, Choice]] = []
-        for index in range(_POOL):
-            child = dict(parents[index % len(parents)])
-            kind = rng.random()
-            if kind < 0.05:
-                child = self._random(rng)
-            elif kind < 0.3 and len(parents) > 1:
-                other = parents[int(rng.integers(len(parents)))]
-                child = {name: (child if rng.random() < 0.5 else other)[name] for name in child}
-            changes = int(rng.geometric(0.45))
-            for name in rng.choice(names, min(changes, len(names)), replace=False):
-                child[str(name)] = options[str(name)][int(rng.integers(len(options[str(name)])))]
-            children.append(child)
-        return children
-
-    def _random(self, rng: numpy.random.Generator) -> dict[str, Choice]:
-        return {d.name: d.options[int(rng.integers(len(d.options)))] for d in self._space.dimensions}
+        return [seen.candidate.values for seen in self.elite()] or [random_values(self._space, rng)]
 
     def _promise(self, surrogate: Surrogate, known: Sequence[Seen], pool: Sequence[Candidate]) -> Matrix:
         """The expected improvement of each candidate on what is known."""

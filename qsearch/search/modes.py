@@ -23,6 +23,7 @@ from qsearch.search.candidates import Candidate, Candidates, Unpriced
 from qsearch.search.guide import Guide
 from qsearch.search.keras_tuner_oracles import DiscreteBayesianOracle, SteadyHyperbandOracle
 from qsearch.search.listed import Listed
+from qsearch.search.one_shot import OneShot, SharedRanking
 from qsearch.search.proposals import Feedback, Proposal, Proposer
 from qsearch.search.space import Choice, SearchSpace, Values
 
@@ -34,7 +35,9 @@ class SearchSetting:
     Attributes:
         seed: spread already.
         folder: where KerasTuner keeps files of its own; nothing of ours depends on them.
-        guide: for the modes guided and pareto; ladder: for the mode sensitivity.
+        guide: for the modes guided and pareto, and for one_shot where its ranking is not believed.
+        ladder: for the mode sensitivity.
+        ranking: for the mode one_shot; None in others.
     """
 
     candidates: Candidates
@@ -43,6 +46,7 @@ class SearchSetting:
     folder: Path
     guide: Callable[[], Guide]
     ladder: Callable[[], Sequence[Values]] = tuple
+    ranking: SharedRanking | None = None
 
     @property
     def space(self) -> SearchSpace:
@@ -230,6 +234,12 @@ def _sensitivity(setting: SearchSetting) -> Proposer:
     return Listed(candidates=setting.candidates, make=setting.ladder)
 
 
+def _one_shot(setting: SearchSetting) -> Proposer:
+    if setting.ranking is None:
+        raise ValueError("mode one_shot needs the ranking of a stage before it")
+    return OneShot(setting.ranking, setting.guide())
+
+
 PROPOSERS: Mapping[str, Callable[[SearchSetting], Proposer]] = {
     "random": _random,
     "bayesian": _bayesian,
@@ -237,4 +247,5 @@ PROPOSERS: Mapping[str, Callable[[SearchSetting], Proposer]] = {
     "guided": _guided,
     "pareto": _guided,
     "sensitivity": _sensitivity,
+    "one_shot": _one_shot,
 }

@@ -9,6 +9,9 @@ from qsearch.plan import QuantizationPlan
 from qsearch.search.candidates import Candidate, Unpriced
 from qsearch.search.space import Values
 
+SHARED = 0
+"""In place of a trial's number: the weights that all plans share, which are trained before the first trial."""
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -17,7 +20,7 @@ class Proposal:
     Attributes:
         epochs: train until this many epochs are done; None: as many as the run says.
         first_epoch: epochs that the parent has done already, which its weights and optimizer go on from.
-        parent: the trial whose weights to start from; None for fresh weights or the reference's.
+        parent: the trial whose weights to start from, or `SHARED`; None for fresh weights or the reference's.
     """
 
     candidate: Candidate | Unpriced

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy
 
-REFERENCE_SEED, FINAL_SEED, TRIAL_SEED, SEARCH_SEED = range(4)
+REFERENCE_SEED, FINAL_SEED, TRIAL_SEED, SEARCH_SEED, SHARED_SEED = range(5)
 """What the user's seed is spread over, so that one part's draws never shift another's."""
 
 

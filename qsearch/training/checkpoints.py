@@ -45,6 +45,15 @@ class Checkpoints:
         kept = _arrays(self._reference, "curve") if self._reference.exists() else []
         return tuple(float(value) for value in kept[0]) if kept else ()
 
+    def save_shared(self, weights: list[Any]) -> None:
+        """Keep the weights that all plans share: those of the widest."""
+        with written_whole(self._shared, self.folder.parent) as aside:
+            numpy.savez(aside, **{f"best_{index}": array for index, array in enumerate(weights)})
+
+    def shared(self) -> list[Any] | None:
+        """The weights that all plans share, or None."""
+        return _arrays(self._shared, "best") if self._shared.exists() else None
+
     def training(self, label: str, identity: Mapping[str, Any], keeps_end: bool = False) -> ProgressFile:
         """How far a training is: "reference", "final", "trial_7", or "trial_7_1" for its second execution.
 
@@ -75,6 +84,10 @@ class Checkpoints:
     @property
     def _mark(self) -> Path:
         return self.folder / "kept.txt"
+
+    @property
+    def _shared(self) -> Path:
+        return self.folder / "shared.npz"
 
     @property
     def _reference(self) -> Path:

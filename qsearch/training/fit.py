@@ -192,7 +192,7 @@ def train(
     if begun is not None and begun.ended:
         begun.restore(model)
     else:
-        with _trained(model), feeding(data.name), data.train.reading(), data.selection.reading(), changing:
+        with failures_told(model), feeding(data.name), data.train.reading(), data.selection.reading(), changing:
             model.fit(
                 **shared(fed),
                 validation_data=feeds.validation(data.selection, _large(recipe)),
@@ -221,7 +221,7 @@ def single_steps_for(source: Source, recipe: Recipe) -> str | None:
 
 
 @contextmanager
-def _trained(model: keras.Model) -> Iterator[None]:
+def failures_told(model: keras.Model) -> Iterator[None]:
     """Tell what a layer, a loss or a `train_step` of the user's own fails with, or that there is too little memory."""
     try:
         yield

@@ -63,29 +63,39 @@ class Progress:
         """Have a model, its optimizer and the random numbers as they were."""
         assign_all(model.variables, self.variables)
         assign_all(model.optimizer.variables, self.optimizer)
-        draws = self.facts["draws"]
-        for place, stream in streams_of(model):
-            if place in draws:
-                stream.start(*draws[place])
-        version, numbers, gauss = self.facts["python"]
-        random.setstate((version, tuple(numbers), gauss))
-        state = self.facts["numpy"]
-        key = numpy.asarray(state["state"]["key"], numpy.uint32)
-        numpy.random.set_state({**state, "state": {**state["state"], "key": key}})
+        restore_draws(model, self.facts)
+
+
+def draws_of(model: keras.Model) -> dict[str, Any]:
+    """Where all random numbers of a training are: of quantizers, of Python and of numpy."""
+    state: Any = numpy.random.get_state(legacy=False)
+    numbers = {**state, "state": {**state["state"], "key": state["state"]["key"].tolist()}}
+    draws = {place: stream.place for place, stream in streams_of(model) if stream.place is not None}
+    return {"draws": draws, "python": random.getstate(), "numpy": numbers}
+
+
+def restore_draws(model: keras.Model, facts: Mapping[str, Any]) -> None:
+    """Let random numbers go on from where `draws_of` found them."""
+    draws = facts["draws"]
+    for place, stream in streams_of(model):
+        if place in draws:
+            stream.start(*draws[place])
+    version, numbers, gauss = facts["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    state = facts["numpy"]
+    key = numpy.asarray(state["state"]["key"], numpy.uint32)
+    numpy.random.set_state({**state, "state": {**state["state"], "key": key}})
 
 
 def progress_of(model: keras.Model, epoch: int, ended: bool, best: Sequence[Any], facts: Mapping[str, Any]) -> Progress:
     """What is to be kept of a model that was trained up to an epoch."""
-    state: Any = numpy.random.get_state(legacy=False)
-    numbers = {**state, "state": {**state["state"], "key": state["state"]["key"].tolist()}}
-    draws = {place: stream.place for place, stream in streams_of(model) if stream.place is not None}
     return Progress(
         epoch=epoch,
         ended=ended,
         variables=[numpy.asarray(variable) for variable in model.variables],
         optimizer=[numpy.asarray(variable) for variable in model.optimizer.variables],
         best=best,
-        facts={**facts, "draws": draws, "python": random.getstate(), "numpy": numbers},
+        facts={**facts, **draws_of(model)},
     )
 
 

@@ -146,9 +146,13 @@ class SharedModel:
             model: the ordinary model of the plan, not compiled.
             values: what the plan chooses.
         """
+        self.choose(values)
+        assign_all(self.variables, model.variables)
+
+    def choose(self, values: Values) -> None:
+        """Compute with the quantizers of a plan; its weights are still to come."""
         for dimension, index in self.indexes.items():
             index.assign(self.options[dimension].index(values[dimension]))
-        assign_all(self.variables, model.variables)
 
     def weights(self) -> list[Any]:
         """Those of the plan that is loaded, as its ordinary model has them."""

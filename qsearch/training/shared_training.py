@@ -82,6 +82,16 @@ class SharedTraining:
         assign_all(model.weights, shared.weights())
         return trained, end
 
+    @property
+    def slots(self) -> Slots:
+        """Of the optimizer that trains now."""
+        assert self.chosen is not None
+        return self.optimizers[self.chosen].slots
+
+    def take(self, recipe: Recipe, steps: int | None) -> None:
+        """Train by a recipe from now on, with an optimizer at its start."""
+        self._compile(recipe, steps)
+
     def _compile(self, recipe: Recipe, steps: int | None) -> None:
         """Compile where it is the first time, and take the optimizer of the recipe, back at its start."""
         model, rate = self.shared.model, recipe.optimizer.learning_rate

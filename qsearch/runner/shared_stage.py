@@ -1,0 +1,249 @@
+"""The stage before the search in mode one_shot: weights that all plans share are trained, and rank plans."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import keras
+
+from qsearch.config import Config
+from qsearch.config.search_modes import SHARED_PLANS
+from qsearch.errors import ConfigError, ModelError, OutputError, SearchError
+from qsearch.quantize.apply import apply_plan
+from qsearch.quantize.nested import NestedWeights
+from qsearch.quantize.transfer import transfer_weights
+from qsearch.runner.exportable import objections
+from qsearch.runner.prepared import Prepared, trainer_of
+from qsearch.runs.directory import RANKING, RunDirectory
+from qsearch.search.candidates import Candidate, Candidates
+from qsearch.search.draws import Draws
+from qsearch.search.one_shot import SharedRanking
+from qsearch.search.proposals import Proposal
+from qsearch.search.ranking import Ranked, evolve, from_dict, promising
+from qsearch.search.seeds import SHARED_SEED, spread
+from qsearch.search.space import SearchSpace, number
+from qsearch.search.time_limits import NO_LIMIT, Deadlines, OutOfTimeError, TimeLimit
+from qsearch.search.trials import Observer
+from qsearch.training.batch_statistics import BatchStatistics, calibration_batches
+from qsearch.training.batches import Feeds
+from qsearch.training.checkpoints import Checkpoints
+from qsearch.training.epochs import DivergedError
+from qsearch.training.fit import Recipe, evaluate
+from qsearch.training.schedules import RateSchedule
+from qsearch.training.shared_model import NotShareableError, SharedModel
+from qsearch.training.shared_training import SharedTraining
+from qsearch.training.shared_weights import SharedWeights, SharedWeightsTraining
+from qsearch.training.trainer import Parent
+
+
+def shared_training(ready: Prepared, space: SearchSpace, recipe: Recipe) -> SharedTraining:
+    """The one model for all plans, compiled for the shared weights.
+
+    Raises:
+        ConfigError: something of the model cannot be shared; it is named, with the way out.
+    """
+    loaded, experiment = ready.experiment.loaded, ready.experiment
+    try:
+        _check_nested(experiment.model, space)
+        model = SharedModel(experiment.model, space)
+        return SharedTraining(model, recipe, ready.data.train.steps(recipe.batch_size))
+    except (NotShareableError, ModelError) as error:
+        raise loaded.error(
+            ("run", "mode"),
+            f"found {loaded.config.run.mode!r}, whose weights are shared by all plans, and {error}; take that "
+            "layer out of limit (or its width out of tune_filters), or take mode: pareto",
+        ) from None
+
+
+def _check_nested(reference: keras.Model, space: SearchSpace) -> None:
+    """See that the narrowest plan's weights are a part of the widest one's."""
+    plan = space.plan(_ends(space, min))
+    nested = NestedWeights(apply_plan(reference, space.plan(_ends(space, max))))
+    narrow = apply_plan(reference, plan)
+    for weight, part, shape in zip(narrow.weights, nested.parts(plan), nested.shapes, strict=True):
+        if tuple(weight.shape) != (shape if part is None else part.shape):
+            raise NotShareableError(f"how {weight.path} follows another width is not known")
+
+
+def recipe_of_shared(ready: Prepared) -> Recipe:
+    """How shared weights are trained: as trials are, for epochs of their own."""
+    run = ready.experiment.loaded.config.run
+    trainer = trainer_of(ready, ready.schedule.stages[0], None, Feeds(), lambda *_, **__: None)
+    epochs = run.epochs_shared
+    rate = ready.recipe.optimizer.learning_rate
+    schedule = RateSchedule(run.learning_rate_schedule, rate, epochs)
+    return replace(trainer.usual_recipe, epochs=epochs, patience=None, schedule=schedule)
+
+
+@dataclass(kw_only=True)
+class SharedStage:
+    """Trains shared weights, ranks plans by them, and gives each trial its part.
+
+    The weights and the ranking are on disk once they are made, so that a later process only reads them; a training that
+    was cut off goes on from its last saved epoch.
+
+    Attributes:
+        plans: how many were ranked.
+        made: the one model for all plans, where this process has needed it; trials are trained in it too.
+    """
+
+    ready: Prepared
+    directory: RunDirectory
+    checkpoints: Checkpoints
+    feeds: Feeds
+    observer: Observer
+    limit: TimeLimit = NO_LIMIT
+    plans: int = 0
+    made: SharedTraining | None = field(default=None, init=False)
+    _weights: SharedWeights | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.config: Config = self.ready.experiment.loaded.config
+        self.reference: keras.Model = self.ready.experiment.model
+        self.space = self.ready.schedule.space
+        self.target = self.ready.recipe.target
+        self.seed = spread(self.config.run.seed, SHARED_SEED)
+        self.epochs = self.config.run.epochs_shared
+
+    def ranking(self, candidates: Candidates) -> SharedRanking:
+        """The plans that the shared weights rank, the most promising first.
+
+        Raises:
+            SearchError: no time is left for it, or it diverges.
+        """
+        try:
+            plans = self._read(candidates) or self._made(candidates)
+        except OutOfTimeError as error:
+            raise SearchError(
+                f"run.time_limit: {self.limit} was over while the shared weights were trained, {error.place}, so that "
+                "nothing was searched; allow more time, or lower run.shared_epochs"
+            ) from None
+        self.plans = len(plans)
+        return SharedRanking(plans=plans, worth=self.target.worth, say=self.observer.stage)
+
+    def parent(self, proposal: Proposal) -> Parent | None:
+        """What a trial starts from: its part of the shared weights, with batch statistics of its own."""
+        weights = self._weights = self._weights or self._stored()
+        if weights is None:
+            return None
+        model = apply_plan(self.reference, proposal.plan)
+        model.set_weights(weights.of(proposal.plan))
+        BatchStatistics(model, self._samples(), traced=False).renew()
+        return Parent(proposal.plan, model.get_weights(), None)
+
+    def _samples(self) -> list[Any]:
+        return calibration_batches(self.ready.data.train, self.config.run.batch_size)
+
+    def _widest(self) -> keras.Model:
+        """With the trained reference's weights."""
+        model = apply_plan(self.reference, self.space.plan(_ends(self.space, max)))
+        transfer_weights(self.reference, model)
+        return model
+
+    def _begun(self) -> SharedWeights:
+        """The weights before training: the reference's, the most useful channels of each layer first."""
+        nested = NestedWeights(widest := self._widest())
+        own = {
+            layer.name: layer.filters
+            for layer in self.space.layers
+            if layer.filters is not None and layer.filters_dimension is not None
+        }
+        return SharedWeights(nested, nested.ordered(widest.get_weights(), own))
+
+    def _stored(self) -> SharedWeights | None:
+        arrays = self.checkpoints.shared()
+        return None if arrays is None else SharedWeights(NestedWeights(self._widest()), arrays)
+
+    def _made(self, candidates: Candidates) -> list[Ranked]:
+        recipe = recipe_of_shared(self.ready)
+        draws = Draws(candidates, self.seed)
+        self.made = shared_training(self.ready, self.space, recipe)
+        weights = self._stored()
+        training = SharedWeightsTraining(self.made, weights or self._begun())
+        if weights is None:
+            self._train(training, recipe, draws)
+        self._weights = training.weights
+        count = self.config.run.shared_plans or SHARED_PLANS
+        self.observer.stage(f"ranking of plans by the shared weights, {count} at most")
+        objection = objections(self.config, self.reference, self.space)
+        ranked = evolve(
+            draws,
+            self._measure(training, recipe),
+            self.target,
+            count,
+            lambda one: objection is None or objection(one.plan) is None,
+        )
+        plans = promising(ranked, self.target)
+        self._write(plans)
+        return plans
+
+    def _train(self, training: SharedWeightsTraining, recipe: Recipe, draws: Draws) -> None:
+        self.observer.stage(f"shared weights: {recipe.epochs} epochs, a plan a step")
+        steps = self.ready.data.train.steps(recipe.batch_size)
+        identity = {"space": repr(self.space.dimensions), "recipe": recipe.identity, "seed": self.seed, "steps": steps}
+        try:
+            training.train(
+                draws.of_step,
+                self.ready.data,
+                recipe,
+                self.seed,
+                self.observer.epoch_ended,
+                self.feeds,
+                Deadlines(self.limit),
+                self.checkpoints.training("shared", identity),
+            )
+        except DivergedError as error:
+            raise DivergedError(
+                f"{error}; lower reference.optimizer.learning_rate ({recipe.optimizer.learning_rate:g}), or give it "
+                "clipnorm: 1.0",
+                error.of_loss,
+            ) from None
+        self.checkpoints.save_shared(training.weights.arrays)
+        self.checkpoints.forget_training("shared")
+
+    def _measure(self, training: SharedWeightsTraining, recipe: Recipe) -> Callable[[Candidate], float]:
+        """The metric of a plan on the selection set, with statistics of its own."""
+        statistics = BatchStatistics(training.model, self._samples())
+        selection, name = self.ready.data.selection, self.target.name.removeprefix("val_")
+        deadlines = Deadlines(self.limit)
+
+        def measure(candidate: Candidate) -> float:
+            deadlines.check(lambda: "in the ranking of plans")
+            training.load(candidate)
+            statistics.renew()
+            return evaluate(training.model, selection, recipe)[name]
+
+        return measure
+
+    def _write(self, plans: list[Ranked]) -> None:
+        shown = {
+            "epochs": self.epochs,
+            "metric": self.target.name,
+            "unit": self.ready.experiment.costs.unit,
+            "plans": [one.to_dict() for one in plans],
+        }
+        self.directory.write_json(RANKING, shown)
+
+    def _read(self, candidates: Candidates) -> list[Ranked] | None:
+        """The ranking of an earlier process; None where there is none, or the weights are not there."""
+        path = self.directory.path / RANKING
+        if not path.exists() or self.checkpoints.shared() is None:
+            return None
+        try:
+            lines = json.loads(path.read_text(encoding="utf-8"))["plans"]
+            found = [from_dict(candidates, line) for line in lines]
+        except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+            raise OutputError(f"{path}: is damaged ({error}); delete it, and plans are ranked anew") from None
+        self.observer.stage(f"shared weights: trained before, {len(found)} plans ranked")
+        return [one for one in found if one is not None]
+
+
+def _ends(space: SearchSpace, choose: Callable[..., Any]) -> dict[str, Any]:
+    """The first quantizers, and the greatest or the least widths."""
+    widths = space.widths
+    return {
+        one.name: choose(one.options, key=number) if one.name in widths else one.options[0] for one in space.dimensions
+    }
