@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from qsearch.config.budget import BudgetConfig
 from qsearch.config.costs import COST_KINDS
 
 
@@ -74,6 +75,11 @@ class Constraints:
     def excess(self, price: Price) -> float:
         """How far a price is outside the budget: the sum of ln(cost / limit) of what is above; 0 inside."""
         return math.fsum(math.log(price.of(key) / most) for key, most in self.limits.items() if price.of(key) > most)
+
+
+def budget_of(config: BudgetConfig) -> Constraints:
+    """What `run.budget` allows."""
+    return Constraints(config.energy, config.cost, further=config.further)
 
 
 def told_cost(key: str, amount: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from qsearch.errors import LONGEST_LINE, LONGEST_VALUE, one_line
 from qsearch.plan import QuantizationPlan
-from qsearch.report.sentences import NOT_KEPT, demanded, final_training, kept_to, selected_on
+from qsearch.report.sentences import NOT_KEPT, demanded, final_training, kept_to, own_saving, selected_on
 from qsearch.report.units import cost, duration, energy, priced, saving, size
 from qsearch.runs.figures import (
     BestModel,
@@ -50,7 +50,7 @@ def _summary(result: Result) -> str:
     target, best = result.target_metric, result.best
     headings = ["", f"{target}, selection set", f"{target}, test set", "energy", "parameters"]
     if result.unit != "pJ":
-        headings.append(result.unit)
+        headings.append(result.goal)
     rows = [("reference", *_figures(result.reference, result))]
     if best is not None:
         rows.append((f"best: trial {best.trial}", *_figures(best, result)))
@@ -58,6 +58,7 @@ def _summary(result: Result) -> str:
     if best is not None:
         if best.energy_ratio is not None:
             text += f"\n\nThe best model uses {saving(best.energy_ratio)}{priced(result.priced_share)}."
+            text += own_saving(best.cost_ratio, result.goal)
         text += f" {final_training(best.final_training)}"
     if result.dearer is not None:
         text += f"\n\n{_dearer(result.dearer, result.unit)}"
@@ -105,7 +106,26 @@ def _dearer(layers: Sequence[DearerLayer], unit: str) -> str:
 def _demands(demands: Demands, result: Result) -> str:
     asked = demanded(demands, result.target_metric, result.direction, result.unit)
     met = kept_to(demands)
-    return f"{asked} **{met}**" if met == NOT_KEPT else f"{asked} {met}"
+    text = f"{asked} **{met}**" if met == NOT_KEPT else f"{asked} {met}"
+    if len(demands.limits) < 2:
+        return text
+    rows = (
+        (
+            limit.cost,
+            *("-" if one is None else cost(one, limit.unit) for one in (limit.most, limit.best, limit.reference)),
+        )
+        for limit in demands.limits
+    )
+    return f"{text}\n\n{table(('budget', 'at most', 'best', 'reference'), rows)}"
+
+
+def _own(value: float, result: Result) -> tuple[str, ...]:
+    """The cell of a cost that is no energy; none where it is."""
+    return () if result.unit == "pJ" else (cost(value, result.unit),)
+
+
+def _own_heading(result: Result) -> tuple[str, ...]:
+    return () if result.unit == "pJ" else (result.goal,)
 
 
 def _front(result: Result) -> str:
@@ -115,6 +135,7 @@ def _front(result: Result) -> str:
             f"{point.trial}{' (knee)' if point.trial == front.knee else ''}",
             _number(point.metric),
             energy(point.energy),
+            *_own(point.cost, result),
             _number(point.score),
         )
         for point in front.trials
@@ -122,7 +143,7 @@ def _front(result: Result) -> str:
     corner = f"{target} {front.corner.metric:.4f} at the reference's cost"
     return (
         "Trials that no other beats in both:\n\n"
-        + table(("trial", f"val_{target}", "energy", "score"), rows)
+        + table(("trial", f"val_{target}", "energy", *_own_heading(result), "score"), rows)
         + f"\n\nHypervolume {front.hypervolume:.4f} ({target} times doublings of cost saved, from {corner})."
     )
 
@@ -136,15 +157,24 @@ _SCORED = {
 
 def _blocks(result: Result) -> str:
     """Before and after each block; what was chosen stands in the table of layers, and in result.json."""
-    headings = ("block", "share of cost", "trials completed", result.target_metric, "energy", "score", "chosen")
+    headings = (
+        "block",
+        "share of cost",
+        "trials completed",
+        result.target_metric,
+        "energy",
+        *_own_heading(result),
+        "score",
+        "chosen",
+    )
     return (
-        table(headings, map(_block, result.blocks))
+        table(headings, (_block(block, result) for block in result.blocks))
         + "\n\nMetrics are those of the selection set. Energy counts layers that no block has quantized yet as the "
         f"reference's; {_SCORED[str(result.blocks_to_come)]}. The model after block N is in `blocks/N`."
     )
 
 
-def _block(block: BlockResult) -> tuple[str, ...]:
+def _block(block: BlockResult, result: Result) -> tuple[str, ...]:
     before, after, counts = block.before, block.after, block.trials
     layers = {name: layer for name, layer in block.chosen.to_dict().items() if layer}
     chosen = "; ".join(f"{plain(name)}: {_chosen(layer)}" for name, layer in layers.items())
@@ -154,6 +184,7 @@ def _block(block: BlockResult) -> tuple[str, ...]:
         f"{counts.completed} of {counts.completed + counts.failed + counts.skipped}",
         f"{_number(before.metric)} → {_number(after.metric)}",
         f"{energy(before.energy)} → {energy(after.energy)}",
+        *(map(" → ".join, zip(_own(before.cost, result), _own(after.cost, result), strict=True))),
         f"{_number(before.score)} → {_number(after.score)}",
         chosen if block.trial is not None else f"nothing better ({block.ended})",
     )
@@ -173,21 +204,22 @@ def _models(result: Result) -> str:
             _number(model.test.get(target)),
             energy(model.energy),
             f"{model.parameters:,}",
+            *_own(model.cost, result),
         )
         for model in result.models
     )
-    return table(("folder", "as", f"{target}, selection set", f"{target}, test set", "energy", "parameters"), rows)
+    metrics = (f"{target}, selection set", f"{target}, test set")
+    return table(("folder", "as", *metrics, "energy", "parameters", *_own_heading(result)), rows)
 
 
 def _figures(model: Reference | BestModel, result: Result) -> tuple[str, ...]:
-    target, unit = result.target_metric, result.unit
-    own_unit = () if unit == "pJ" else (cost(model.cost, unit),)
+    target = result.target_metric
     return (
         _number(model.selection.get(target)),
         _number(model.test.get(target)),
         energy(model.energy),
         f"{model.parameters:,}",
-        *own_unit,
+        *_own(model.cost, result),
     )
 
 
@@ -200,10 +232,23 @@ def _layers(plan: QuantizationPlan, energies: Energies) -> str:
             ", ".join(f"{role}: {code(str(value))}" for role, value in chosen.get(name, {}).items()) or "-",
             _energy(energies.reference.layers.get(name)),
             _energy(layer),
+            *_counted(name, energies),
         )
         for name, layer in best.items()
     )
-    return table(("layer", "chosen", "reference", "best"), rows)
+    own = () if energies.costs is None else (f"reference, {energies.costs.goal}", f"best, {energies.costs.goal}")
+    return table(("layer", "chosen", "reference", "best", *own), rows)
+
+
+def _counted(name: str, energies: Energies) -> tuple[str, ...]:
+    """A layer's parts of a cost that is no energy."""
+    costs = energies.costs
+    if costs is None:
+        return ()
+    return tuple(
+        "-" if known is None or name not in known else cost(known[name], costs.unit)
+        for known in (costs.reference, costs.best)
+    )
 
 
 def _energy(layer: LayerEnergy | None) -> str:
@@ -221,12 +266,15 @@ def _trials(result: Result, trials: Sequence[AnyTrial]) -> str:
             _number(trial.score),
             _number(trial.metric),
             energy(trial.price.energy),
+            *_own(trial.price.cost, result),
             duration(trial.seconds),
         )
         for trial in completed[:SHOWN_TRIALS]
     )
     block = ("block",) if result.blocks else ()
-    return table(("trial", *block, "score", f"val_{result.target_metric}", "energy", "time"), rows)
+    return table(
+        ("trial", *block, "score", f"val_{result.target_metric}", "energy", *_own_heading(result), "time"), rows
+    )
 
 
 def _number(value: float | None) -> str:
