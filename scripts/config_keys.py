@@ -20,7 +20,8 @@ from annotated_types import Ge, Gt, Le, Lt  # noqa: E402
 from pydantic import BeforeValidator, PlainValidator  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
 
-from qsearch.config import chosen, durations, fields, goals, limits, schema  # noqa: E402
+from qsearch.config import amounts, chosen, durations, fields, goals, limits, schema  # noqa: E402
+from qsearch.config.costs import COUNTED  # noqa: E402
 from qsearch.config.descriptions import description  # noqa: E402
 from qsearch.config.names import OBSERVERS, OPTIMIZERS  # noqa: E402
 from qsearch.config.section import Section  # noqa: E402
@@ -35,6 +36,9 @@ with *none* may be left out; what then counts (a default of the mode, of Keras' 
 """
 WORDS: tuple[tuple[Any, str], ...] = (
     (fields.Energy, "energy: pJ, or a text as 20nJ"),
+    (amounts.StoredBits, "bits, or a text as 100kbit, 12.5kB"),
+    (amounts.StoredBytes, "bytes, or a text as 64kB, 62.5KiB, 512kbit"),
+    (amounts.Operations, "number, or a text as 5k, 2.5M"),
     (durations.Duration, "time: seconds, or a text as 90s, 10min, 1h30min"),
     (fields.Share, "part: 1% or 0.01"),
     (fields.Fraction, "part: 1% or 0.01"),
@@ -63,9 +67,17 @@ OF_ONE_KEY = {
     ("DatasetConfig", "augment"): "section, see below; import path of a function or layer; or a list of these",
     ("RunConfig", "output_dir"): "text; when left out, runs/NAME of the file",
     ("EnergyParams", "rate"): "number > 1 and <= 1,000,000,000",
+    ("CountedParams", "rate"): "number > 1 and <= 1,000,000,000",
+    ("CountedParams", "source_quantizers"): "number type or quantizer, or a list of one for each input",
     ("BitsParams", "rate"): "number > 1 and <= 1,000,000,000",
     ("EnergyParams", "source_quantizers"): "number type or quantizer, or a list of one for each input",
 }
+OF_GOALS: dict[type[Section], str] = {
+    goals.EnergyParams: "energy",
+    goals.BitsParams: "bits",
+    goals.CountedParams: ", ".join(COUNTED),
+}
+"""Whose params a section is."""
 
 
 def page() -> str:
@@ -101,9 +113,9 @@ def _table(section: type[Section], names: list[str]) -> Iterator[str]:
     title = " and ".join(f"`{name}`" for name in dict.fromkeys(names)) if names != [""] else "The sections"
     kind = section.model_fields.get("type")
     if kind is not None:
-        title += f" with `type: {get_args(kind.annotation)[0]}`"
-    if section in (goals.EnergyParams, goals.BitsParams):
-        title += f" of `type: {'energy' if section is goals.EnergyParams else 'bits'}`"
+        title += f" with `type: {', '.join(get_args(kind.annotation))}`"
+    if section in OF_GOALS:
+        title += f" of `type: {OF_GOALS[section]}`"
     yield from (f"## {title}", "", "| key | what it is | default | what it may be |", "|---|---|---|---|")
     hints = get_type_hints(section, include_extras=True)
     for name, field in section.model_fields.items():

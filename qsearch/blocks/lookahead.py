@@ -14,7 +14,9 @@ from qsearch.plan import QuantizationPlan
 from qsearch.search.cheapest import cheapest, middle
 from qsearch.search.space import Choice, SearchSpace, Values
 
-Choose = Callable[[SearchSpace, Callable[[Values], float]], dict[str, Choice]]
+Rank = tuple[float, float]
+Choose = Callable[[SearchSpace], dict[str, Choice]]
+_NOTHING = (math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -27,30 +29,43 @@ class LookaheadPricer:
 
     Attributes:
         typical: what the blocks to come will be like; None where they are priced as the reference.
-        least: their cheapest plan; None where there is no budget, or nothing to come.
+        least: plans of theirs that spend little: the one nearest to the whole budget, then the least of each cost that
+            it limits. Empty where there is no budget, or nothing to come.
     """
 
     costs: Costs
     constraints: Constraints
     typical: QuantizationPlan | None = None
-    least: QuantizationPlan | None = None
+    least: tuple[QuantizationPlan, ...] = ()
 
     def price(self, plan: QuantizationPlan) -> Price:
         """Cost and energy of a plan of the stage as it is, with the delta of what it is worth."""
         price = self.costs.price(plan)
         ahead = price if self.typical is None else self.ahead(plan)
-        return replace(price, delta=ahead.delta, final_cost=ahead.cost, objection=self._objection(plan, price))
+        objection, excess = self._judged(plan, price)
+        return replace(price, delta=ahead.delta, final_cost=ahead.cost, objection=objection, excess=excess)
 
     def ahead(self, plan: QuantizationPlan) -> Price:
         """The price of the whole network with the plan, once the blocks to come are quantized too."""
         return self.costs.price(plan if self.typical is None else completed(plan, self.typical))
 
-    def _objection(self, plan: QuantizationPlan, price: Price) -> str | None:
-        """Why a plan is outside the budget, which is for the whole model, whatever the blocks to come choose."""
-        if self.least is None:
-            return self.constraints.objection(price)
-        told = self.constraints.objection(self.costs.price(completed(plan, self.least)))
-        return None if told is None else f"with the cheapest of the blocks to come, {told}"
+    def _judged(self, plan: QuantizationPlan, price: Price) -> tuple[str | None, float]:
+        """Why a plan is outside the budget, and how far.
+
+        The budget is for the whole model: a plan is inside where one of the ways to go on keeps to all of it.
+        """
+        if not self.least:
+            return self.constraints.objection(price), self.constraints.excess(price)
+        nearest: tuple[str | None, float] | None = None
+        for rest in self.least:
+            whole = self.costs.price(completed(plan, rest))
+            told, excess = self.constraints.objection(whole), self.constraints.excess(whole)
+            if told is None:
+                return None, 0.0
+            if nearest is None or excess < nearest[1]:
+                nearest = f"with the cheapest of the blocks to come, {told}", excess
+        assert nearest is not None
+        return nearest
 
 
 def lookahead(
@@ -61,26 +76,49 @@ def lookahead(
         return LookaheadPricer(costs, constraints)
 
     def rest(choose: Choose) -> QuantizationPlan:
-        chosen = space.plan(choose(space, cost_in(space, costs)))
+        chosen = space.plan(choose(space))
         part = schedule.space.part(stage.later, chosen)
-        plan = part.plan(choose(part, cost_in(part, costs)))
+        plan = part.plan(choose(part))
         return QuantizationPlan({name: plan.layers[name] for name in plan if name in stage.later})
 
+    def least(rank: Callable[[Price], Rank]) -> Choose:
+        return lambda part: cheapest(part, rank_in(part, costs, rank))
+
+    ranks = [by_excess(constraints), *map(by_cost, constraints.limits)] if constraints.limits_cost else []
     return LookaheadPricer(
-        costs, constraints, rest(middle) if ahead else None, rest(cheapest) if constraints.limits_cost else None
+        costs,
+        constraints,
+        rest(lambda part: middle(part, cost_in(part, costs))) if ahead else None,
+        tuple(dict.fromkeys(rest(least(rank)) for rank in ranks)),
     )
+
+
+def by_excess(constraints: Constraints) -> Callable[[Price], Rank]:
+    """The nearest to a budget first; of those inside it the cheapest."""
+    return lambda price: (constraints.excess(price), price.cost)
+
+
+def by_cost(key: str) -> Callable[[Price], Rank]:
+    """The least of one cost first; of equal ones, as there are of what is a maximum, that of the least energy."""
+    return lambda price: (price.of(key), price.energy)
+
+
+def rank_in(space: SearchSpace, costs: Costs, rank: Callable[[Price], Rank]) -> Callable[[Values], Rank]:
+    """The rank of values of a space; the last for widths that do not fit together."""
+
+    def ranked(values: Values) -> Rank:
+        try:
+            return rank(costs.price(space.plan(values)))
+        except ModelError:
+            return _NOTHING
+
+    return ranked
 
 
 def cost_in(space: SearchSpace, costs: Costs) -> Callable[[Values], float]:
     """The cost of values of a space; infinite for widths that do not fit together."""
-
-    def cost(values: Values) -> float:
-        try:
-            return costs.price(space.plan(values)).cost
-        except ModelError:
-            return math.inf
-
-    return cost
+    ranked = rank_in(space, costs, lambda price: (price.cost, 0.0))
+    return lambda values: ranked(values)[0]
 
 
 def completed(plan: QuantizationPlan, rest: QuantizationPlan) -> QuantizationPlan:

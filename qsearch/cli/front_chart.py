@@ -1,4 +1,4 @@
-"""The trials of a run as a picture of characters: the metric against the energy."""
+"""The trials of a run as a picture of characters: the metric against the goal's cost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qsearch.report.units import energy
+from qsearch.report.units import cost
 from qsearch.search.front import Point, front
 
 _NARROWEST, _LOWEST = 24, 3
@@ -35,22 +35,24 @@ class Dots:
     """What is drawn.
 
     Attributes:
-        trials: the metric and the energy in pJ of each completed trial.
+        trials: the metric and the cost of each completed trial.
         best: the index of the best one.
         reference: None as long as its metric is not known.
         maximize: whether more of the metric is better.
+        unit: of costs.
     """
 
     trials: Sequence[tuple[float, float]]
     best: int | None
     reference: tuple[float, float] | None
     maximize: bool = True
+    unit: str = "pJ"
 
 
 def chart(dots: Dots, name: str, width: int, height: int, marks: Marks = UNICODE) -> list[str]:
     """Lines of a picture that fits; none where that is too small, or there is nothing to draw.
 
-    Energies rise to the right by their logarithm, metrics upward.
+    Costs rise to the right by their logarithm, metrics upward.
 
     Args:
         name: of the metric.
@@ -60,7 +62,7 @@ def chart(dots: Dots, name: str, width: int, height: int, marks: Marks = UNICODE
     points = [(metric, pj) for metric, pj in points if math.isfinite(metric) and pj > 0]
     if not points:
         return []
-    metrics, energies = [metric for metric, _ in points], [math.log(pj) for _, pj in points]
+    metrics, costs = [metric for metric, _ in points], [math.log(pj) for _, pj in points]
     top, bottom = _number(max(metrics)), _number(min(metrics))
     margin = max(len(top), len(bottom))
     columns, rows = width - margin - 2, height - 3
@@ -71,7 +73,7 @@ def chart(dots: Dots, name: str, width: int, height: int, marks: Marks = UNICODE
     def put(point: tuple[float, float], mark: str) -> None:
         if math.isfinite(point[0]) and point[1] > 0:
             row = _place(point[0], min(metrics), max(metrics), rows)
-            grid[rows - 1 - row][_place(math.log(point[1]), min(energies), max(energies), columns)] = mark
+            grid[rows - 1 - row][_place(math.log(point[1]), min(costs), max(costs), columns)] = mark
 
     members = front([Point(metric if dots.maximize else -metric, pj) for metric, pj in dots.trials])
     for trial in dots.trials:
@@ -84,12 +86,13 @@ def chart(dots: Dots, name: str, width: int, height: int, marks: Marks = UNICODE
         put(dots.trials[dots.best], marks.best)
     labels = {0: top, rows - 1: bottom}
     lines = [f"{labels.get(row, ''):>{margin}} {marks.up}{''.join(cells)}" for row, cells in enumerate(grid)]
-    low, high = energy(math.exp(min(energies))), energy(math.exp(max(energies)))
+    low, high = (cost(math.exp(one), dots.unit) for one in (min(costs), max(costs)))
     ends = low if low == high else f"{low}{high:>{columns - len(low)}}"
     legend = f"{marks.front} front, {marks.best} best, {marks.reference} reference"
-    head = f"{name} against energy: {marks.trial} trial, {legend}"
+    what = "energy" if dots.unit == "pJ" else dots.unit
+    head = f"{name} against {what}: {marks.trial} trial, {legend}"
     return [
-        head if len(head) <= width else f"{name}/energy: {legend}",
+        head if len(head) <= width else f"{name}/{what}: {legend}",
         *lines,
         f"{'':>{margin}} {marks.corner}{marks.across * columns}",
         f"{'':>{margin}}  {ends}",

@@ -15,7 +15,7 @@ from qsearch.cli.front_chart import ASCII, UNICODE, Dots, chart
 from qsearch.cli.plain_progress import PlainObserver, values_of
 from qsearch.errors import LONGEST_LINE, one_line
 from qsearch.observers.observer import RunStart
-from qsearch.report.units import duration, energy
+from qsearch.report.units import cost, duration
 from qsearch.runs.figures import Evaluation
 from qsearch.search.proposals import Proposal
 from qsearch.search.trials import AnyTrial, FailedTrial, SkippedTrial, Trial
@@ -104,7 +104,7 @@ class LiveObserver(PlainObserver):
         if self._start is not None:
             name = self._start.target.name.removeprefix("val_")
             metric = figures.selection.get(name)
-            self._reference = None if metric is None else (metric, self._start.reference_energy)
+            self._reference = None if metric is None else (metric, self._start.reference_cost)
 
     def stage(self, title: str) -> None:
         super().stage(title)
@@ -190,7 +190,7 @@ class LiveObserver(PlainObserver):
         if best is None and not others:
             return []
         name = one_line((self._start.target.name if self._start is not None else "metric").removeprefix("val_"), 12)
-        rows = [("", "trial", name, "energy", "less", "score")]
+        rows = [("", "trial", name, "energy" if self._unit == "pJ" else self._unit, "less", "score")]
         rows += [] if best is None else [("best", *self._cells(best))]
         rows += [("last" if trial is others[0] else "", *self._cells(trial)) for trial in others]
         columns = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -206,9 +206,14 @@ class LiveObserver(PlainObserver):
     def _cells(self, trial: Trial | FailedTrial) -> tuple[str, str, str, str, str]:
         if isinstance(trial, FailedTrial):
             return str(trial.number), "failed", "", "", ""
-        pj, reference = trial.price.energy, 0.0 if self._start is None else self._start.reference_energy
-        less = f"{reference / pj:.3g}x" if pj and reference else ""
-        return str(trial.number), f"{trial.metric:.4g}", energy(pj), less, f"{trial.score:.4g}"
+        own, reference = trial.price.cost, 0.0 if self._start is None else self._start.reference_cost
+        less = f"{reference / own:.3g}x" if own and reference else ""
+        return str(trial.number), f"{trial.metric:.4g}", cost(own, self._unit), less, f"{trial.score:.4g}"
+
+    @property
+    def _unit(self) -> str:
+        """Of the goal's costs."""
+        return "pJ" if self._start is None else self._start.unit
 
     def _chart(self, width: int, height: int, ascii_only: bool) -> list[str]:
         """Drawn again only where something in it is another."""
@@ -217,10 +222,11 @@ class LiveObserver(PlainObserver):
             numbers = [trial.number for trial in self._completed]
             best = None if self._best is None or self._best.number not in numbers else numbers.index(self._best.number)
             dots = Dots(
-                trials=[(trial.metric, trial.price.energy) for trial in self._completed],
+                trials=[(trial.metric, trial.price.cost) for trial in self._completed],
                 best=best,
                 reference=self._reference,
                 maximize=self._start is None or self._start.target.maximize,
+                unit=self._unit,
             )
             name = "metric" if self._start is None else one_line(self._start.target.name.removeprefix("val_"), 12)
             marks = ASCII if ascii_only else UNICODE

@@ -31,6 +31,10 @@ def show(found: Outlook) -> None:
     for word, plan in (("cheapest", found.cheapest), ("dearest", found.dearest)):
         if plan is not None:
             say(f"{word:<12} {_plan(found, plan)}")
+    for limit in found.budget:
+        least = "" if limit.least is None else f", candidates take {cost(limit.least, limit.unit)} at least"
+        say(f"budget       {limit.cost} at most {cost(limit.most, limit.unit)}{least} "
+            f"(reference {cost(limit.reference, limit.unit)})")  # fmt: skip
     if found.unsearched:
         say(f"not searched {found.unsearched_share:.1%} of the reference's cost")
         for line in found.unsearched:

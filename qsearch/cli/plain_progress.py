@@ -14,7 +14,7 @@ from qsearch.cli.streams import reader_is_gone
 from qsearch.errors import LONGEST_LINE, one_line
 from qsearch.observers.observer import Observer, RunStart
 from qsearch.observers.time_left import TimeLeft
-from qsearch.report.units import duration, energy
+from qsearch.report.units import cost, duration, energy
 from qsearch.runs.figures import Evaluation
 from qsearch.runs.record import RunRecord
 from qsearch.search.proposals import Proposal
@@ -32,6 +32,7 @@ class PlainObserver(Observer):
         self.clock = clock
         self.time_left = TimeLeft(clock)
         self.stopped = False
+        self.unit = "pJ"
         self.title = ""
         self.open: list[int] = []
         """Trials that have started and not ended; there may be several."""
@@ -40,6 +41,7 @@ class PlainObserver(Observer):
 
     def run_started(self, start: RunStart) -> None:
         self.time_left.run_started(start)
+        self.unit = start.unit
 
     def reference_evaluated(self, figures: Evaluation) -> None:
         self.time_left.reference_evaluated()
@@ -90,9 +92,14 @@ class PlainObserver(Observer):
         name = trial.target.removeprefix("val_")
         mark = "best so far" if best is None or best is trial else f"best {best.score:.4f}, trial {best.number}"
         return (
-            f"trial {trial.number}: {name} {trial.metric:.4f}, {energy(trial.price.energy)}, "
+            f"trial {trial.number}: {name} {trial.metric:.4f}, {self._spent(trial)}, "
             f"score {trial.score:.4f} ({mark}), {duration(trial.seconds)}{_ended(trial)}"
         )
+
+    def _spent(self, trial: Trial) -> str:
+        """The goal's own cost, where that is another one, and energy."""
+        own = "" if self.unit == "pJ" else f"{cost(trial.price.cost, self.unit)}, "
+        return f"{own}{energy(trial.price.energy)}"
 
     def _print(self, text: str) -> None:
         self.heard = self.clock()

@@ -146,6 +146,9 @@ def _show(result: Result, folder: Path) -> None:
         say(f"{'best':<9}  {_figures(best, result)}{_in_unit(best, unit)}")
         if best.energy_ratio is not None:
             say(f"{'saving':<9}  {saving(best.energy_ratio)}{priced(result.priced_share)}")
+        for limit in () if result.demands is None else result.demands.limits:
+            had = "" if limit.best is None else f"{cost(limit.best, limit.unit)} of "
+            say(f"{'budget':<9}  {limit.cost}: {had}{cost(limit.most, limit.unit)} at most")
     if result.dearer is not None:
         costly = ", ".join(
             f"{one.layer} ({cost(one.best, unit)} for {cost(one.reference, unit)})" for one in result.dearer
@@ -154,7 +157,7 @@ def _show(result: Result, folder: Path) -> None:
     for model in result.models:
         say(f"{', '.join(model.roles)}: trial {model.trial}, {_figures(model, result)}, in {model.folder}")
     if result.demands is not None and not result.demands.met:
-        say("no trial keeps to what max_drop demands; the best model is the one that comes nearest")
+        say("no trial keeps to what max_drop and tolerance demand; the best model is the one that comes nearest")
     for note in result.notes:
         say(f"note: {note}")
     say(f"results in {folder} (start with report.html)")

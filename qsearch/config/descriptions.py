@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qsearch.config.augment import AugmentConfig
+from qsearch.config.budget import BudgetConfig, ToleranceConfig
 from qsearch.config.goals import (
     BitsGoalConfig,
     BitsParams,
+    CountedGoalConfig,
     EnergyGoalConfig,
     EnergyParams,
     Forgiveness,
@@ -21,7 +23,6 @@ from qsearch.config.optimizers import OptimizerConfig
 from qsearch.config.schedules import ScheduleConfig
 from qsearch.config.schema import (
     BlockRatesConfig,
-    BudgetConfig,
     Config,
     DatasetConfig,
     FinalTrainingConfig,
@@ -98,6 +99,7 @@ DESCRIPTIONS: Mapping[type[Section], Mapping[str, str]] = {
         "linear": "for sums that no activation follows, and states of recurrent layers",
     },
     EnergyGoalConfig: {"type": "save energy, pJ of one inference", "params": "how energy is priced"},
+    CountedGoalConfig: {"type": "what is saved", "params": "how formats are read, and energies told"},
     BitsGoalConfig: {"type": "save bits of parameters and activations", "params": "which bits count"},
     Forgiveness: {
         "delta_p": "percent of the metric that a saving by the factor `rate` is worth",
@@ -160,6 +162,7 @@ DESCRIPTIONS: Mapping[type[Section], Mapping[str, str]] = {
         "beta": "of bayesian: weight of what is uncertain",
         "budget": "what the best model may use at most; candidates above it are not trained",
         "max_drop": "how much of the reference's metric the best model may lose",
+        "tolerance": "the same as a drop, a ratio or the metric itself",
         "early_stop": "bound: end trials that, by earlier learning curves, cannot win",
         "best_models": "how many of the best are saved",
         "trials": "shared: all in one model that is traced once; rebuilt: each in its own",
@@ -184,7 +187,24 @@ DESCRIPTIONS: Mapping[type[Section], Mapping[str, str]] = {
         "block_learning_rates": "factors of the learning rate while a block is searched",
         "observers": "who else is told how the run goes on",
     },
-    BudgetConfig: {"energy": "pJ of one inference", "cost": "in the goal's unit"},
+    BudgetConfig: {
+        "energy": "of one inference",
+        "cost": "in the goal's unit",
+        "bits": "as the goal of type bits counts them",
+        "macs": "multiply-accumulates",
+        "bops": "bit operations",
+        "ebops": "effective bit operations, as formats bound them",
+        "weight_memory": "of parameters, stored bit by bit",
+        "activation_memory": "of all layers' outputs together, bit by bit",
+        "peak_activation": "of activations that are alive at once, bit by bit",
+        "flash": "of parameters, each in 1, 2 or 4 bytes",
+        "ram": "of activations at once, each in 1, 2 or 4 bytes",
+    },
+    ToleranceConfig: {
+        "drop": "in the metric's own unit, from the reference's",
+        "ratio": "of the reference's metric: below 1 where more is better, above 1 where less is",
+        "metric": "the metric itself: at least where more is better, at most where less is",
+    },
     IndexRange: {"start": "the first index", "stop": "the one behind the last; negative ones count from the end"},
     BlockRatesConfig: {
         "quantized": "of the blocks before",

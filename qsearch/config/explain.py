@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from qsearch.config.costs import COST_KINDS
 from qsearch.config.fields import PlacedError
 from qsearch.config.yaml_source import Path, Problem, Source
 from qsearch.errors import LONGEST_VALUE, did_you_mean, shown
@@ -76,7 +77,7 @@ def _text(detail: ErrorDetails) -> str:
         near = did_you_mean(found, allowed) if isinstance(found, str) else ""
         return f"found {shown(found)}, allowed: {', '.join(allowed)}{near}"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        allowed = _literals(context.get("expected_tags", "'energy', 'bits'"))
+        allowed = _literals(context["expected_tags"]) if "expected_tags" in context else [*COST_KINDS]
         tag = str(context.get("tag", ""))
         near = did_you_mean(tag, allowed) if tag else ""
         return f"found {shown(tag) if tag else 'nothing'}, allowed: {', '.join(allowed)}{near}"

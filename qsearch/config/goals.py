@@ -147,6 +147,32 @@ class EnergyGoalConfig(Section):
     params: EnergyParams = EnergyParams()
 
 
+class CountedParams(EnergyParams):
+    """How formats are read and energies told where a goal counts something else: the seed's settings."""
+
+    parameters_on_memory: Annotated[tuple[Memory, Memory], AsPair, OrOne] = ("sram", "sram")
+    activations_on_memory: Annotated[tuple[Memory, Memory], AsPair, OrOne] = ("sram", "sram")
+    rd_wr_on_io: Annotated[tuple[Bool, Bool], AsPair, OrOne] = (False, False)
+    reference_internal: NumberType = "int8"
+    reference_accumulator: NumberType = "int32"
+
+
+class CountedGoalConfig(Section):
+    """Save operations or memory; see `config.costs.COST_KINDS`."""
+
+    type: Literal[
+        "macs",
+        "bops",
+        "ebops",
+        "weight_memory",
+        "activation_memory",
+        "peak_activation",
+        "flash",
+        "ram",
+    ]
+    params: CountedParams = CountedParams()
+
+
 Counted = Literal["parameters", "activations"]
 
 
@@ -171,4 +197,4 @@ class BitsGoalConfig(Section):
     params: BitsParams = BitsParams()
 
 
-GoalConfig = Annotated[EnergyGoalConfig | BitsGoalConfig, Field(discriminator="type")]
+GoalConfig = Annotated[EnergyGoalConfig | BitsGoalConfig | CountedGoalConfig, Field(discriminator="type")]

@@ -23,7 +23,7 @@ from qsearch.errors import ConfigError, shown
 
 MOVED = ("goal", "quantization_config", "limit")
 """AutoQKeras' run_config holds these; in a file they stand beside `run:`."""
-SUNK = ("budget", "max_drop")
+SUNK = ("budget", "max_drop", "tolerance")
 """May stand beside `run:` too."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qsearch.config.goals import BitsGoalConfig, EnergyGoalConfig
+from qsearch.config.goals import BitsGoalConfig, EnergyParams
 from qsearch.config.keras_options import SHORT
 from qsearch.config.limits import GROUPS
 from qsearch.config.load import LoadedConfig
@@ -74,7 +74,7 @@ def _goal(config: Config) -> Iterator[Remark]:
     params: Path = ("goal", "params")
     if goal.params.delta_p == 0 and goal.params.delta_n == 0:
         yield params, "delta_p and delta_n are 0: costs do not count, and the search is for the best metric alone"
-    if isinstance(goal, EnergyGoalConfig):
+    if isinstance(goal.params, EnergyParams):
         own, process = goal.params.own_process, goal.params.process
         if own is not None and process not in ("horowitz", own.based_on):
             yield (*params, "process"), f"found {process}; own_process is used, which is based on {own.based_on}"

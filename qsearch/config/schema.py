@@ -17,6 +17,7 @@ from pydantic import (
 
 from qsearch.config import bounds
 from qsearch.config.augment import Augment, AugmentConfig
+from qsearch.config.budget import BudgetConfig, ToleranceConfig
 from qsearch.config.chosen import Chosen, Losses, Metric
 from qsearch.config.class_weight import ClassWeight
 from qsearch.config.durations import Duration
@@ -26,7 +27,6 @@ from qsearch.config.fields import (
     BitWidth,
     Bool,
     Count,
-    Energy,
     Factor,
     Few,
     ImportPath,
@@ -210,13 +210,6 @@ class ReferenceConfig(Section):
         return self
 
 
-class BudgetConfig(Section):
-    """What the best model may use at most: energy in pJ ("20nJ" in a file), cost in the goal's unit."""
-
-    energy: Energy | None = None
-    cost: Positive | None = None
-
-
 class BlockRatesConfig(Section):
     """Factors of the learning rate in a search block by block, one for each group of layers.
 
@@ -262,6 +255,7 @@ class RunConfig(Section):
     beta: NotNegative | None = None
     budget: BudgetConfig = BudgetConfig()
     max_drop: Share | None = None
+    tolerance: ToleranceConfig = ToleranceConfig()
     early_stop: Literal["none", "bound"] = "none"
     best_models: Count = 1
     trials: Literal["auto", "shared", "rebuilt"] = "auto"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from qsearch.energy.estimate import (
     EnergySettings,
@@ -14,8 +15,10 @@ from qsearch.energy.estimate import (
     price_plan,
     source_formats,
 )
+from qsearch.energy.footprint import Layout, layout
+from qsearch.energy.measures import Measure, Peak, Sum
 from qsearch.graph import operations as ops
-from qsearch.graph.built import output_node
+from qsearch.graph.built import built, output_node
 from qsearch.graph.model_graph import ModelGraph, Node, Shape
 from qsearch.graph.resize import as_read, resize, with_folds
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
@@ -29,6 +32,7 @@ class Step:
     Attributes:
         layer: the one whose plan counts.
         producers: the shapes that its inputs' nodes give without any plan.
+        first: whether it is the first call of its layer.
     """
 
     node: Node
@@ -38,28 +42,60 @@ class Step:
     producers: tuple[Shape, ...]
     outside: bool
     last: bool
+    first: bool
+
+
+class _Priced(NamedTuple):
+    """A call of a layer with a plan: what it hands on, and what it adds to each cost."""
+
+    signal: int
+    energies: tuple[float, ...]
+    sums: tuple[int, ...]
+    sizes: tuple[dict[str, int], ...]
 
 
 class PlanPricer:
     """The totals of many plans for one graph; equal to `price_plan(...).total`, to the last bit.
 
-    A layer's price depends on its plan and on the formats and shapes of its inputs alone, so it is worked out once
-    for each such combination. Memory grows with the number of combinations met.
+    Further costs (`measures`) are sums and peaks over the same layers; what is not asked for is not reckoned. A layer's
+    share depends on its plan and on the formats and shapes of its inputs alone, so it is worked out once for each such
+    combination. Memory grows with the number of combinations met.
     """
 
     def __init__(
-        self, graph: ModelGraph, settings: EnergySettings, folds: frozenset[tuple[str, Fold]] = frozenset()
+        self,
+        graph: ModelGraph,
+        settings: EnergySettings,
+        folds: frozenset[tuple[str, Fold]] = frozenset(),
+        *,
+        measures: Sequence[Measure] = (),
+        unfolded: ModelGraph | None = None,
     ) -> None:
-        """folds: of the plans that it prices; `graph` has them already."""
+        """
+        Args:
+            folds: of the plans that it prices; `graph` has them already, and `unfolded` has not.
+            measures: further costs, in the order of `totals`.
+        """
         self._graph = graph
+        self._unfolded = graph if unfolded is None else unfolded
+        self._measures = tuple(measures)
+        self._sums = tuple(one for one in self._measures if isinstance(one, Sum))
+        self._peaks = tuple(one for one in self._measures if isinstance(one, Peak))
         self._folds = folds
         self._settings = settings
         self._nodes = NodePricer(settings, reference=False)
         self._signals: list[tuple[NumberFormat, Shape]] = []
+        self._shapes: dict[Shape, int] = {}
+        self._shape_of: list[int] = []
+        """The number of the shape of each signal."""
+        self._layouts: dict[tuple[object, ...], tuple[Layout, ...]] = {}
+        self._constant = [0 for _ in self._sums]
+        """What nodes without a price add."""
+        self._start_sizes: list[dict[str, int]] = [{} for _ in self._peaks]
         self._signal_ids: dict[tuple[NumberFormat, Shape], int] = {}
         self._start, self._steps = self._compile()
         self._known = {step.layer for step in self._steps}
-        self._prices: list[dict[tuple[object, ...], tuple[int, tuple[float, ...]]]] = [{} for _ in self._steps]
+        self._prices: list[dict[tuple[object, ...], _Priced]] = [{} for _ in self._steps]
         self._folded: dict[frozenset[tuple[str, Fold]], PlanPricer] = {}
 
     def _compile(self) -> tuple[list[int], list[Step]]:
@@ -70,13 +106,22 @@ class PlanPricer:
         shapes = {node.name: node.output_shape for node in graph.nodes}
         start: list[int] = []
         steps: list[Step] = []
+        seen: set[str] = set()
         for node in graph.nodes:
+            if isinstance(node.operation, ops.Idle | ops.Input):
+                parts = (one.of(node, None, None, node.layer not in seen) for one in self._sums)
+                self._constant = [before + part for before, part in zip(self._constant, parts, strict=True)]
+            first = node.layer not in seen
+            seen.add(node.layer)
             if isinstance(node.operation, ops.Idle):
                 places[node.name] = places[node.inputs[0]]
                 continue
             places[node.name] = len(start)
             if isinstance(node.operation, ops.Input):
-                start.append(self._signal(next(sources), node.output_shape))
+                form = next(sources)
+                start.append(self._signal(form, node.output_shape))
+                for sizes, one in zip(self._start_sizes, self._peaks, strict=True):
+                    sizes[node.name] = one.size(node, form)
                 continue
             start.append(-1)
             inputs = tuple(places[name] for name in node.inputs)
@@ -91,6 +136,7 @@ class PlanPricer:
                     producers=producers,
                     outside=reads_input,
                     last=node.name in last,
+                    first=first,
                 )
             )
         return start, steps
@@ -100,6 +146,7 @@ class PlanPricer:
         if key not in self._signal_ids:
             self._signal_ids[key] = len(self._signals)
             self._signals.append(key)
+            self._shape_of.append(self._shapes.setdefault(shape, len(self._shapes)))
         return self._signal_ids[key]
 
     def total(self, plan: QuantizationPlan) -> float:
@@ -108,7 +155,15 @@ class PlanPricer:
         Raises:
             ModelError: as `price_plan`.
         """
-        return self.folded(plan)._total(plan)
+        return self.totals(plan)[0]
+
+    def totals(self, plan: QuantizationPlan) -> tuple[float, tuple[int, ...]]:
+        """(the energy of one inference, pJ; each measure's total).
+
+        Raises:
+            ModelError: as `price_plan`.
+        """
+        return self.folded(plan)._totals(plan)
 
     @property
     def steps(self) -> Sequence[Step]:
@@ -135,8 +190,7 @@ class PlanPricer:
         prices = self._prices[place]
         if key not in prices:
             prices[key] = self._price(self._steps[place], plan, inputs)
-        signal, parts = prices[key]
-        return signal, math.fsum(parts)
+        return prices[key].signal, math.fsum(prices[key].energies)
 
     def folded(self, plan: QuantizationPlan) -> PlanPricer:
         """The pricer of plans that fold the normalizations that this one does; itself where that is so already."""
@@ -146,16 +200,19 @@ class PlanPricer:
     def _for(self, folds: frozenset[tuple[str, Fold]], plan: QuantizationPlan) -> PlanPricer:
         """The pricer of the graph in which these normalizations are part of the layers before them."""
         if folds not in self._folded:
-            self._folded[folds] = PlanPricer(with_folds(self._graph, plan), self._settings, folds)
+            folded = with_folds(self._graph, plan)
+            self._folded[folds] = PlanPricer(
+                folded, self._settings, folds, measures=self._measures, unfolded=self._unfolded
+            )
         return self._folded[folds]
 
-    def _total(self, plan: QuantizationPlan) -> float:
+    def _totals(self, plan: QuantizationPlan) -> tuple[float, tuple[int, ...]]:
         layers = plan.layers
         if not layers.keys() <= self._known:
-            # a layer that is not there, which is told by its name
-            return price_plan(self._graph, plan, self._settings).total
+            price_plan(self._graph, plan, self._settings)  # tells a layer that is not there by its name
         signals = self._start.copy()
         parts: list[float] = []
+        calls: list[_Priced] = []
         for step, prices in zip(self._steps, self._prices, strict=True):
             layer = layers.get(step.layer)
             key = (layer, *[signals[place] for place in step.inputs])
@@ -164,10 +221,34 @@ class PlanPricer:
                 price = prices[key] = self._price(step, layer, key[1:])
             signals[step.output] = price[0]
             parts += price[1]
-        return math.fsum(parts)
+            calls.append(price)
+        energy = math.fsum(parts)
+        return (energy, self._further(plan, signals, calls)) if self._measures else (energy, ())
 
-    def _price(self, step: Step, plan: LayerPlan | None, inputs: tuple[object, ...]) -> tuple[int, tuple[float, ...]]:
-        """(the signal that the layer hands on, its energy and that of its output's quantizer)."""
+    def _further(self, plan: QuantizationPlan, signals: list[int], calls: list[_Priced]) -> tuple[int, ...]:
+        """Each measure's total."""
+        sums = map(sum, zip(self._constant, *[call.sums for call in calls], strict=True))
+        peaks = iter(self._in_memory(plan, signals, calls) if self._peaks else ())
+        return tuple(one.total(next(sums) if isinstance(one, Sum) else next(peaks)) for one in self._measures)
+
+    def _in_memory(self, plan: QuantizationPlan, signals: list[int], calls: list[_Priced]) -> list[int]:
+        """The bits at each peak; what is alive together depends on shapes and on output quantizers alone."""
+        outputs = [name for name, layer in plan.layers.items() if layer.output is not None]
+        key = (*sorted(outputs), *[self._shape_of[signal] for signal in signals])
+        layouts = self._layouts.get(key)
+        if layouts is None:
+            graph, _ = built(self._unfolded, plan)
+            layouts = self._layouts[key] = tuple(layout(graph, one.in_place) for one in self._peaks)
+        found = []
+        for place, one in enumerate(layouts):
+            sizes = self._start_sizes[place].copy()
+            for call in calls:
+                sizes.update(call.sizes[place])
+            found.append(one.peak(sizes))
+        return found
+
+    def _price(self, step: Step, plan: LayerPlan | None, inputs: tuple[object, ...]) -> _Priced:
+        """A call of a layer, together with its output's quantizer."""
         signals = [self._signals[int(place)] for place in inputs]  # type: ignore[call-overload]
         forms = tuple(form for form, _ in signals)
         given = zip(step.node.input_shapes, step.producers, signals, strict=True)
@@ -176,8 +257,16 @@ class PlanPricer:
         quantized = plan if plan is not None and plan.quantizes else None
         spec = None if plan is None else plan.output
         layer = self._nodes.price(node, forms, quantized, step.outside, step.last and spec is None)
-        if spec is None:
-            return self._signal(layer.output_format, node.output_shape), (layer.total,)
-        quantizer = LayerPlan({Role.ACTIVATION: spec})
-        behind = self._nodes.price(output_node(node), (layer.output_format,), quantizer, False, step.last)
-        return self._signal(behind.output_format, node.output_shape), (layer.total, behind.total)
+        calls = [(node, quantized, layer, step.first)]
+        if spec is not None:
+            quantizer, own = LayerPlan({Role.ACTIVATION: spec}), output_node(node)
+            behind = self._nodes.price(own, (layer.output_format,), quantizer, False, step.last)
+            calls.append((own, quantizer, behind, step.first))
+        return _Priced(
+            signal=self._signal(calls[-1][2].output_format, node.output_shape),
+            energies=tuple(priced.total for _, _, priced, _ in calls),
+            sums=tuple(sum(one.of(*call) for call in calls) for one in self._sums),
+            sizes=tuple(
+                {own.name: one.size(own, priced.output_format) for own, _, priced, _ in calls} for one in self._peaks
+            ),
+        )

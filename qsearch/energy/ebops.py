@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from qsearch.energy.parameters import stored_parameters
-from qsearch.energy.report import EnergyReport
+from qsearch.energy.report import EnergyReport, LayerEnergy
 from qsearch.graph import operations as ops
 from qsearch.graph.model_graph import ModelGraph, Node
-from qsearch.plan import QuantizationPlan, Role
+from qsearch.plan import LayerPlan, QuantizationPlan, Role
 from qsearch.quantizers.formats import number_format
 from qsearch.quantizers.number_types import Kind
 from qsearch.quantizers.spec import QuantizerSpec
@@ -25,18 +25,23 @@ def most_effective_bit_operations(
         graph: with the plan's widths, as the report has priced it.
         internal_bits: of a weight of a layer without a plan.
     """
+    return sum(
+        most_of_call(node, plan.quantized(node.layer), report.layers[node.name], internal_bits)
+        for node in graph.nodes
+        if node.name in report.layers
+    )
+
+
+def most_of_call(node: Node, plan: LayerPlan | None, layer: LayerEnergy, internal_bits: int) -> int:
+    """The same of one call of a layer: the sum of weights · their most bits · the bits of an input · its uses."""
     total = 0
-    for node in graph.nodes:
-        if node.name not in report.layers:
+    for elements, role in stored_parameters(node):
+        kind = None if role is None else _KERNELS.get(role)
+        if kind is None or role is None:
             continue
-        own = plan.quantized(node.layer)
-        for elements, role in stored_parameters(node):
-            kind = None if role is None else _KERNELS.get(role)
-            if kind is None or role is None:
-                continue
-            spec = None if own is None else own.quantizers.get(role)
-            bits = _most(spec) if spec is not None else internal_bits - 1 if own is None else 32
-            total += elements * bits * input_bits(node, kind, report) * uses(node, kind)
+        spec = None if plan is None else plan.quantizers.get(role)
+        bits = _most(spec) if spec is not None else internal_bits - 1 if plan is None else 32
+        total += elements * bits * input_bits(node, kind, layer) * uses(node, kind)
     return total
 
 
@@ -52,13 +57,12 @@ def _most(spec: QuantizerSpec) -> int:
             return 1
 
 
-def input_bits(node: Node, kind: str, report: EnergyReport) -> int:
+def input_bits(node: Node, kind: str, layer: LayerEnergy) -> int:
     """Bits of what a kernel is multiplied with, without the sign.
 
     Args:
         kind: "kernel", "depthwise", "pointwise", "recurrent" or "weight".
     """
-    layer = report.layers[node.name]
     form = layer.input_formats[0]
     if kind == "recurrent":
         form = layer.output_format

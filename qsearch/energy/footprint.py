@@ -11,7 +11,7 @@ from qsearch.energy.parameters import stored_parameters
 from qsearch.energy.report import EnergyReport, LayerEnergy
 from qsearch.graph import operations as ops
 from qsearch.graph.model_graph import ModelGraph, Node
-from qsearch.plan import QuantizationPlan
+from qsearch.plan import LayerPlan, QuantizationPlan
 from qsearch.quantizers.formats import number_format
 from qsearch.quantizers.number_types import NumberFormat
 
@@ -61,7 +61,7 @@ def footprint_of(graph: ModelGraph, plan: QuantizationPlan, report: EnergyReport
     return Footprint(
         weights_packed=math.ceil(parameter_bits(graph, plan, report.layers, internal_bits, packed) / 8),
         weights=math.ceil(parameter_bits(graph, plan, report.layers, internal_bits, aligned) / 8),
-        activations=math.ceil(peak(graph, *_in_place(graph, sizes)) / 8),
+        activations=math.ceil(layout(graph, in_place=True).peak(sizes) / 8),
     )
 
 
@@ -78,11 +78,17 @@ def parameter_bits(
         if node.layer in seen or node.name not in layers:
             continue
         seen.add(node.layer)
-        own = plan.quantized(node.layer)
-        for elements, role in stored_parameters(node):
-            spec = None if own is None or role is None else own.quantizers.get(role)
-            unquantized = internal_bits if own is None else 32
-            total += elements * width(unquantized if spec is None else number_format(spec).bits)
+        total += stored_bits(node, plan.quantized(node.layer), internal_bits, width)
+    return total
+
+
+def stored_bits(node: Node, plan: LayerPlan | None, internal_bits: int, width: Width = packed) -> int:
+    """Bits of all that one layer stores."""
+    unquantized = internal_bits if plan is None else 32
+    total = 0
+    for elements, role in stored_parameters(node):
+        spec = None if plan is None or role is None else plan.quantizers.get(role)
+        total += elements * width(unquantized if spec is None else number_format(spec).bits)
     return total
 
 
@@ -101,14 +107,40 @@ def activation_bits(
     return sizes
 
 
-def peak(graph: ModelGraph, sizes: Mapping[str, int], buffers: Mapping[str, str] | None = None) -> int:
-    """The most that is alive at once when layers run one after the other.
+@dataclass(frozen=True)
+class Layout:
+    """Which outputs are in memory together when layers run one after the other.
 
-    Args:
-        sizes: of each node's output, or of each buffer.
-        buffers: by node, the buffer that its output lies in; one of its own where it is left out.
+    Attributes:
+        alive: the buffers that are in use while each layer runs.
+        rooms: by buffer, the layers whose outputs lie in it, one after the other.
     """
-    of = {node.name: node.name for node in graph.nodes} if buffers is None else buffers
+
+    alive: tuple[tuple[str, ...], ...]
+    rooms: Mapping[str, tuple[str, ...]]
+
+    def peak(self, sizes: Mapping[str, int]) -> int:
+        """The most that is in use at once, given the size of each output."""
+        room = self._room(sizes)
+        return max((sum([room[name] for name in names]) for names in self.alive), default=0)
+
+    def at_peak(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        """What is in use then, by buffer; at the first of several such moments."""
+        room = self._room(sizes)
+        names = max(self.alive, key=lambda alive: sum(room[name] for name in alive), default=())
+        return {name: room[name] for name in names}
+
+    def _room(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        return {name: max([sizes[one] for one in inside]) for name, inside in self.rooms.items()}
+
+
+def layout(graph: ModelGraph, in_place: bool = False) -> Layout:
+    """
+    Args:
+        in_place: whether layers write over what they read, where that is exact.
+    """
+    own = {node.name: node.name for node in graph.nodes}
+    rooms, of = _in_place(graph) if in_place else ({name: (name,) for name in own}, own)
     end = len(graph.nodes)
     last_use = {of[name]: end for name in graph.outputs}
     for place, node in reversed(list(enumerate(graph.nodes))):
@@ -116,35 +148,36 @@ def peak(graph: ModelGraph, sizes: Mapping[str, int], buffers: Mapping[str, str]
         until = last_use.get(of[node.name], place) if isinstance(node.operation, ops.Idle) else place
         for name in node.inputs:
             last_use[of[name]] = max(last_use.get(of[name], 0), until)
-    alive: dict[str, int] = {}
-    most = 0
+    alive: list[str] = []
+    moments: list[tuple[str, ...]] = []
     for place, node in enumerate(graph.nodes):
-        if not isinstance(node.operation, ops.Idle):
-            alive[of[node.name]] = sizes[of[node.name]]
-        most = max(most, sum(alive.values()))
-        alive = {name: size for name, size in alive.items() if last_use.get(name, place) > place}
-    return most
+        if not isinstance(node.operation, ops.Idle) and of[node.name] not in alive:
+            alive.append(of[node.name])
+        moments.append(tuple(alive))
+        alive = [name for name in alive if last_use.get(name, place) > place]
+    used = {name for names in moments for name in names}
+    return Layout(tuple(moments), {name: inside for name, inside in rooms.items() if name in used})
 
 
-def _in_place(graph: ModelGraph, sizes: Mapping[str, int]) -> tuple[dict[str, int], dict[str, str]]:
-    """(the size of each buffer, the buffer of each node) where layers write over what they read."""
+def _in_place(graph: ModelGraph) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """(the outputs in each buffer, the buffer of each node) where layers write over what they read."""
     readers = dict.fromkeys(graph.outputs, 1)
     for node in graph.nodes:
         for name in node.inputs:
             readers[name] = readers.get(name, 0) + 1
     nodes = {node.name: node for node in graph.nodes}
     buffers: dict[str, str] = {}
-    stored: dict[str, int] = {}
+    stored: dict[str, None] = {}
     for node in graph.nodes:
         over = _written_over(node, nodes, readers)
         buffers[node.name] = node.name if over is None else buffers[over]
         if over is not None and not isinstance(node.operation, ops.Merge):
             stored.pop(over, None)  # what a sum adds to lies there; all else is made as the layer before computes it
-        stored[node.name] = sizes[node.name]
-    room: dict[str, int] = {}
-    for name, size in stored.items():
-        room[buffers[name]] = max(room.get(buffers[name], 0), size)
-    return room, buffers
+        stored[node.name] = None
+    rooms: dict[str, tuple[str, ...]] = {}
+    for name in stored:
+        rooms[buffers[name]] = (*rooms.get(buffers[name], ()), name)
+    return rooms, buffers
 
 
 def _written_over(node: Node, nodes: Mapping[str, Node], readers: Mapping[str, int]) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from qsearch.energy.counts import counts
-from qsearch.energy.footprint import Footprint, activation_bits, footprint_of, parameter_bits, peak
+from qsearch.energy.footprint import Footprint, activation_bits, footprint_of, layout, parameter_bits
 from qsearch.energy.report import EnergyReport, LayerEnergy
 from qsearch.graph import operations as ops
 from qsearch.graph.model_graph import ModelGraph, Node
@@ -57,7 +57,7 @@ def model_metrics(
     """
     layers = report.layers
     macs = {node.name: counts(node).macs for node in graph.nodes}
-    bops = sum(_bit_operations(node, macs[node.name], layers[node.name]) for node in graph.nodes if macs[node.name])
+    bops = sum(bit_operations(node, layers[node.name]) for node in graph.nodes if macs[node.name])
     stored = parameter_bits(graph, plan, layers, internal_bits)
     sizes = activation_bits(graph, layers, report.source_formats)
     moved = stored + sum(
@@ -72,13 +72,17 @@ def model_metrics(
         parameter_bits=stored,
         weight_bytes=math.ceil(stored / 8),
         activation_bits=sum(sizes[name] for name in layers),
-        peak_activation_bytes=math.ceil(peak(graph, sizes) / 8),
+        peak_activation_bytes=math.ceil(layout(graph).peak(sizes) / 8),
         intensity=2 * total / (moved / 8) if moved else 0.0,
         footprint=footprint_of(graph, plan, report, internal_bits),
     )
 
 
-def _bit_operations(node: Node, macs: int, layer: LayerEnergy) -> int:
+def bit_operations(node: Node, layer: LayerEnergy) -> int:
+    """MACs · weight bits · input bits of one call of a layer."""
+    macs = counts(node).macs
+    if not macs:
+        return 0
     inputs = layer.input_formats
     weight = layer.weight_format.bits if layer.weight_format is not None else inputs[-1].bits
     return macs * weight * inputs[0].bits

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from qsearch.energy.measures import Sum
 from qsearch.energy.parameters import stored_parameters
 from qsearch.functions import SIGMOID, SOFTMAX, Function
 from qsearch.goal.forgiving_factor import ForgivingFactor
@@ -25,8 +26,13 @@ class LayerBits:
     activations: int
 
     @property
+    def bits(self) -> int:
+        """Both together."""
+        return self.parameters + self.activations
+
+    @property
     def total(self) -> float:
-        return float(self.parameters + self.activations)
+        return float(self.bits)
 
     def to_dict(self) -> dict[str, float]:
         return {"parameters": self.parameters, "activations": self.activations, "total": self.total}
@@ -69,6 +75,11 @@ class BitsGoal:
 
     def trial(self, graph: ModelGraph, plan: QuantizationPlan) -> BitsReport:
         return self._report(*built(graph, plan))
+
+    @property
+    def measure(self) -> Sum:
+        """How `PlanPricer` reckons it."""
+        return Sum(lambda node, plan, layer, first: self._layer(node, plan, first).bits)
 
     def _report(self, graph: ModelGraph, plan: QuantizationPlan) -> BitsReport:
         stored: set[str] = set()

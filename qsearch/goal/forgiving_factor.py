@@ -30,7 +30,7 @@ class ForgivingFactor:
     def delta(self, reference: float, trial: float) -> float:
         """What a cost is worth, as a fraction of the metric.
 
-        A trial without cost counts as the smallest cost there is, 1 (pJ or bit), and so does a reference.
+        A trial without cost counts as the smallest cost there is, 1 (pJ, bit, byte or so), and so does a reference.
         """
         saving = math.log(self.stress * max(reference, 1.0) / max(trial, 1.0)) / math.log(self.rate)
         return (self.delta_p if saving >= 0 else self.delta_n) / 100 * saving
@@ -70,7 +70,7 @@ class Goal(Protocol):
 
     @property
     def unit(self) -> str:
-        """`pJ` or `bits`."""
+        """Of its costs: `pJ`, `bits`, ...; see `config.costs`."""
 
     @property
     def forgiving(self) -> ForgivingFactor: ...

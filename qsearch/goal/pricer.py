@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from qsearch.config.goals import BitsGoalConfig, EnergyGoalConfig, EnergyParams
+from qsearch.config.goals import (
+    BitsGoalConfig,
+    BitsParams,
+    CountedGoalConfig,
+    CountedParams,
+    EnergyParams,
+    GoalConfig,
+)
 from qsearch.energy.batch import PlanPricer
 from qsearch.energy.ebops import most_effective_bit_operations
 from qsearch.energy.estimate import EnergySettings
@@ -13,7 +21,7 @@ from qsearch.energy.footprint import Footprint, footprint_of
 from qsearch.energy.metrics import ModelMetrics, model_metrics
 from qsearch.energy.process import Process, process_named
 from qsearch.energy.report import EnergyReport
-from qsearch.goal import BitsGoal, CostReport, EnergyGoal, ForgivingFactor, Goal
+from qsearch.goal import BitsGoal, CostReport, CountedGoal, EnergyGoal, ForgivingFactor, Goal
 from qsearch.goal.price import Price
 from qsearch.graph.built import built
 from qsearch.graph.model_graph import ModelGraph
@@ -21,13 +29,7 @@ from qsearch.plan import NO_QUANTIZERS, QuantizationPlan
 from qsearch.quantizers.formats import SOURCE_FORMATS, source_format
 from qsearch.quantizers.number_types import NumberFormat
 
-SEED_ENERGY = EnergyParams(
-    parameters_on_memory=("sram", "sram"),
-    activations_on_memory=("sram", "sram"),
-    rd_wr_on_io=(False, False),
-    reference_internal="int8",
-    reference_accumulator="int32",
-)
+SEED_ENERGY = CountedParams()
 """What energies are priced with where the goal is bits: the seed's settings."""
 
 
@@ -37,14 +39,16 @@ class Costs:
 
     Attributes:
         goal: what the search saves.
-        energy_goal: the same, or the seed's energy settings where the goal is bits: every trial tells its energy.
+        energy_goal: the same where the goal is energy, else what energies are told with: every trial tells its own.
         base: the quantizers that the reference has, as far as they count for it.
+        counted: further costs that each price tells, as budgets name them, and the goals that count them.
     """
 
     graph: ModelGraph
     goal: Goal
     energy_goal: EnergyGoal
     base: QuantizationPlan
+    counted: Mapping[str, BitsGoal | CountedGoal] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
@@ -60,8 +64,16 @@ class Costs:
 
     @cached_property
     def pricer(self) -> PlanPricer:
-        """The energies of plans, and the terms that each is a sum of."""
-        return PlanPricer(self.graph, self.energy_goal.trial_settings)
+        """Of energy, whose terms it tells, then of the own cost of another goal, then of what budgets name."""
+        own = [self.goal.measure] if isinstance(self.goal, BitsGoal | CountedGoal) else []
+        further = [goal.measure for goal in self.counted.values()]
+        return PlanPricer(self.graph, self.energy_goal.trial_settings, measures=[*own, *further])
+
+    def reference_of(self, key: str) -> float:
+        """What the reference has of what a key of the budget limits."""
+        if key in ("energy", "cost"):
+            return self.reference_energy.total if key == "energy" else self.reference.total
+        return self.counted[key].reference(self.graph, self.base).total
 
     def energy(self, plan: QuantizationPlan) -> EnergyReport:
         return self.energy_goal.trial(self.graph, plan)
@@ -94,33 +106,58 @@ class Costs:
 
     def price(self, plan: QuantizationPlan) -> Price:
         """A plan's cost, its energy, and its delta."""
-        energy = self.pricer.total(plan)
-        cost = energy if self.goal is self.energy_goal else self.goal.trial(self.graph, plan).total
+        energy, measured = self.pricer.totals(plan)
+        cost = energy
+        if len(measured) > len(self.counted):
+            cost, *measured = map(float, measured)
+        spent = dict(zip(self.counted, map(float, measured), strict=True))
         delta = self.goal.forgiving.delta(self.reference.total, cost)
-        return Price(cost=cost, energy=energy, delta=delta, final_cost=cost)
+        return Price(cost=cost, energy=energy, delta=delta, final_cost=cost, spent=spent)
 
 
 def costs_of(
-    config: EnergyGoalConfig | BitsGoalConfig, graph: ModelGraph, base: QuantizationPlan = NO_QUANTIZERS
+    config: GoalConfig,
+    graph: ModelGraph,
+    base: QuantizationPlan = NO_QUANTIZERS,
+    further: Iterable[str] = (),
 ) -> Costs:
     """The prices that a `goal:` section asks for.
 
     Args:
         base: the quantizers that the model has from the start.
+        further: names of costs that prices tell beside energy and the goal's own.
     """
     base = base if config.params.reference_cost == "own" else NO_QUANTIZERS
-    if isinstance(config, EnergyGoalConfig):
-        goal = _energy_goal(config.params)
-        return Costs(graph, goal, goal, base)
     params = config.params
-    bits = BitsGoal(
+    energy = _energy_goal(params if isinstance(params, EnergyParams) else SEED_ENERGY)
+    forgiving = ForgivingFactor(params.delta_p, params.delta_n, params.rate, params.stress)
+    goal: Goal = energy
+    if isinstance(config, BitsGoalConfig):
+        goal = _bits_goal(config.params)
+    elif isinstance(config, CountedGoalConfig):
+        goal = _counted_goal(config.type, energy, forgiving)
+    bits = goal if isinstance(goal, BitsGoal) else _bits_goal(BitsParams())
+    counted = {name: bits if name == "bits" else _counted_goal(name, energy, forgiving) for name in further}
+    return Costs(graph, goal, energy, base, counted)
+
+
+def _bits_goal(params: BitsParams) -> BitsGoal:
+    return BitsGoal(
         forgiving=ForgivingFactor(params.delta_p, params.delta_n, params.rate, params.stress),
         counted=params.config,
         input_bits=params.input_bits,
         output_bits=params.output_bits,
         ref_bits=params.ref_bits,
     )
-    return Costs(graph, bits, _energy_goal(SEED_ENERGY), base)
+
+
+def _counted_goal(kind: str, energy: EnergyGoal, forgiving: ForgivingFactor) -> CountedGoal:
+    return CountedGoal(
+        kind=kind,
+        forgiving=forgiving,
+        reference_settings=energy.reference_settings,
+        trial_settings=energy.trial_settings,
+    )
 
 
 def _energy_goal(params: EnergyParams) -> EnergyGoal:

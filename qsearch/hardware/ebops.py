@@ -28,7 +28,7 @@ def effective_bit_operations(model: keras.Model, graph: ModelGraph, report: Ener
         for name, weight in weights.get(node.layer, {}).items():
             kind = name.removeprefix("forward_").removeprefix("backward_")
             if kind in _KERNELS and node.name in report.layers:
-                total += int(_bits(weight).sum()) * input_bits(node, kind, report) * uses(node, kind)
+                total += int(_bits(weight).sum()) * input_bits(node, kind, report.layers[node.name]) * uses(node, kind)
     return total
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from qsearch.errors import LONGEST_LINE, one_line
 from qsearch.observers.observer import Observer, RunStart
 from qsearch.observers.time_left import TimeLeft
-from qsearch.report.units import duration, energy
+from qsearch.report.units import cost, duration, energy
 from qsearch.runs.figures import Evaluation
 from qsearch.runs.record import RunRecord
 from qsearch.search.proposals import Proposal
@@ -48,10 +48,10 @@ class NotebookObserver(Observer):
         self._stage = self._epoch = ""
         self._trained = self._total = self._failed = self._skipped = 0
         self._best: Trial | None = None
-        self._reference_energy = 0.0
+        self._reference_energy, self._unit = 0.0, "pJ"
 
     def run_started(self, start: RunStart) -> None:
-        self._total, self._reference_energy = start.trials, start.reference_energy
+        self._total, self._reference_energy, self._unit = start.trials, start.reference_energy, start.unit
         self._time_left.run_started(start)
         self._draw()
 
@@ -106,7 +106,8 @@ class NotebookObserver(Observer):
         if best is not None:
             less = f", {self._reference_energy / best.price.energy:.3g} times less" if best.price.energy else ""
             name = one_line(best.target.removeprefix("val_"))
-            parts.append(f"best: {name} {best.metric:.4f}, {energy(best.price.energy)}{less}")
+            own = "" if self._unit == "pJ" else f"{cost(best.price.cost, self._unit)}, "
+            parts.append(f"best: {name} {best.metric:.4f}, {own}{energy(best.price.energy)}{less}")
         left = self._time_left.left()
         if left is not None:
             parts.append(f"about {duration(left)} left")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from qsearch.config.schema import BudgetConfig
-from qsearch.report.units import bits, count, energy, size
+from qsearch.config.budget import BudgetConfig
+from qsearch.config.costs import COST_KINDS
+from qsearch.report.units import bits, cost, count, energy, size
 from qsearch.runs.costs import PlanCosts, RunCosts
 from qsearch.runs.figures import Reference
 from qsearch.search.trials import Trial
@@ -34,59 +35,102 @@ class Axis:
     text: Callable[[float], str]
 
 
-_FURTHER: tuple[tuple[str, str, str, Callable[[PlanCosts], int], Callable[[float], str]], ...] = (
-    ("bits", "bits of parameters and activations", "bits", lambda c: c.parameter_bits + c.activation_bits, bits),
-    ("bops", "bit operations (BOPs)", "BOPs", lambda c: c.bops, count),
-    ("ebops", "effective bit operations (EBOPs), at most", "EBOPs", lambda c: c.ebops, count),
-    ("weight_bytes", "memory of parameters", "memory", lambda c: c.weight_bytes, lambda value: size(round(value))),
+_FURTHER: tuple[tuple[str, str, str, str], ...] = (
+    ("bits", "bits of parameters and activations", "bits", ""),
+    ("bops", "bit operations (BOPs)", "BOPs", "bops"),
+    ("ebops", "effective bit operations (EBOPs), at most", "EBOPs", "ebops"),
+    ("weight_bytes", "memory of parameters", "memory", "weight_memory"),
 )
+"""(key, label, short, the cost's name in a budget) of costs that all runs record; others are axes where a budget names
+them."""
 
 
 def axes_of(
-    trials: Sequence[Trial], unit: str, reference: Reference | None, costs: RunCosts | None, budget: BudgetConfig
+    trials: Sequence[Trial], goal: str, reference: Reference | None, costs: RunCosts | None, budget: BudgetConfig
 ) -> tuple[Axis, ...]:
-    """The goal's own cost first; what earlier versions did not record is left out."""
-    found = [
+    """The goal's own cost first; what earlier versions did not record is left out.
+
+    Args:
+        goal: its type.
+    """
+    limits, own = budget.limits, COST_KINDS[goal]
+    axes = [
         Axis(
             key="energy",
-            label="energy of one inference",
+            label=COST_KINDS["energy"].label,
             short="energy",
             costs={trial.number: trial.price.energy for trial in trials},
             reference=None if reference is None else reference.energy,
-            budget=budget.energy if unit != "pJ" or budget.cost is None else _least(budget.energy, budget.cost),
+            budget=_least(limits, "energy", *(("cost",) if goal == "energy" else ())),
             text=energy,
         )
     ]
-    if unit != "pJ":
-        own = Axis(
-            key="cost",
-            label="bits that the goal counts",
-            short="cost",
-            costs={trial.number: trial.price.cost for trial in trials},
-            reference=None if reference is None else reference.cost,
-            budget=budget.cost,
-            text=bits,
+    if goal != "energy":
+        axes.insert(
+            0,
+            Axis(
+                key="cost",
+                label=own.label,
+                short="cost",
+                costs={trial.number: trial.price.cost for trial in trials},
+                reference=None if reference is None else reference.cost,
+                budget=_least(limits, "cost", goal),
+                text=_text(own.unit),
+            ),
         )
-        found.insert(0, own)
-    if costs is not None:
-        for key, label, short, of, text in _FURTHER:
-            known = {
-                trial.number: float(of(costs.trials[trial.number])) for trial in trials if trial.number in costs.trials
-            }
-            if known and max(known.values()) > 0:
-                found.append(
-                    Axis(
-                        key=key,
-                        label=label,
-                        short=short,
-                        costs=known,
-                        reference=float(of(costs.reference_costs)),
-                        budget=None,
-                        text=text,
-                    )
+    for key, label, short, name in (*_FURTHER, *_limited(budget, goal)):
+        if name == goal:
+            continue
+        known = {trial.number: amount for trial in trials if (amount := _amount(trial, key, name, costs)) is not None}
+        if known and max(known.values()) > 0:
+            axes.append(
+                Axis(
+                    key=key,
+                    label=label,
+                    short=short,
+                    costs=known,
+                    reference=None if costs is None else _of_plan(costs.reference_costs, key, name),
+                    budget=_least(limits, name),
+                    text=_TEXTS.get(key) or _text(COST_KINDS[name].unit),
                 )
-    return tuple(found)
+            )
+    return tuple(axes)
 
 
-def _least(first: float | None, second: float) -> float:
-    return second if first is None else min(first, second)
+def _limited(budget: BudgetConfig, goal: str) -> list[tuple[str, str, str, str]]:
+    """Costs that are limited and not among the usual ones; `bits` is there as the goal of that type counts them."""
+    usual = {name for *_, name in _FURTHER}
+    return [
+        (name if name != "bits" else "counted_bits", COST_KINDS[name].label, name.replace("_", " "), name)
+        for name in budget.further
+        if name not in usual and name != goal
+    ]
+
+
+def _amount(trial: Trial, key: str, name: str, costs: RunCosts | None) -> float | None:
+    if name in trial.price.spent:
+        return trial.price.spent[name]
+    return (
+        None if costs is None or trial.number not in costs.trials else _of_plan(costs.trials[trial.number], key, name)
+    )
+
+
+def _of_plan(costs: PlanCosts, key: str, name: str) -> float | None:
+    return float(costs.parameter_bits + costs.activation_bits) if key == "bits" else costs.of_kind(name)
+
+
+def _text(unit: str) -> Callable[[float], str]:
+    return lambda value: cost(value, unit)
+
+
+_TEXTS: Mapping[str, Callable[[float], str]] = {
+    "bits": bits,
+    "bops": count,
+    "ebops": count,
+    "weight_bytes": lambda value: size(round(value)),
+}
+"""Of axes whose label has the unit."""
+
+
+def _least(limits: Mapping[str, float], *keys: str) -> float | None:
+    return min((limits[key] for key in keys if key in limits), default=None)

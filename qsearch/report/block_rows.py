@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-from qsearch.report.units import energy
+from qsearch.report.units import cost, energy
 from qsearch.runs.figures import BlockResult
 from qsearch.runs.result import Result
 
@@ -23,18 +23,19 @@ _SCORED = {
 }
 
 
-def block_heads(metric: str) -> tuple[str, ...]:
+def block_heads(result: Result) -> tuple[str, ...]:
     """The heads of the table."""
-    return ("block", "share of cost", "trials completed", metric, "energy", "score", "chosen")
+    own = () if result.unit == "pJ" else (result.goal,)
+    return ("block", "share of cost", "trials completed", result.target_metric, "energy", *own, "score", "chosen")
 
 
-def block_rows(blocks: Sequence[BlockResult], name: Spelling, code: Spelling) -> list[tuple[str, ...]]:
+def block_rows(result: Result, name: Spelling, code: Spelling) -> list[tuple[str, ...]]:
     """Before and after each block, in the order in which they were searched.
 
     Args:
         name: writes a layer's name; code: a pattern or a quantizer.
     """
-    return [_row(block, name, code) for block in blocks]
+    return [_row(block, result.unit, name, code) for block in result.blocks]
 
 
 def blocks_note(result: Result) -> str:
@@ -51,7 +52,7 @@ def layer_choices(layer: Mapping[str, object], code: Spelling) -> str:
     return ", ".join(f"{role} {code(str(value))}" for role, value in layer.items())
 
 
-def _row(block: BlockResult, name: Spelling, code: Spelling) -> tuple[str, ...]:
+def _row(block: BlockResult, unit: str, name: Spelling, code: Spelling) -> tuple[str, ...]:
     before, after = block.before, block.after
     layers = {layer: chosen for layer, chosen in block.chosen.to_dict().items() if chosen}
     chosen = "; ".join(f"{name(layer)}: {layer_choices(choices, code)}" for layer, choices in layers.items())
@@ -61,6 +62,7 @@ def _row(block: BlockResult, name: Spelling, code: Spelling) -> tuple[str, ...]:
         trials_of(block),
         f"{_number(before.metric)} → {_number(after.metric)}",
         f"{energy(before.energy)} → {energy(after.energy)}",
+        *(() if unit == "pJ" else (f"{cost(before.cost, unit)} → {cost(after.cost, unit)}",)),
         f"{_number(before.score)} → {_number(after.score)}",
         chosen if block.trial is not None else f"nothing better ({block.ended})",
     )

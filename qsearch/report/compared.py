@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from qsearch.config import Config
+from qsearch.config.goals import EnergyParams
 from qsearch.report.config_diff import Difference, differences
 from qsearch.runs.figures import BestModel
 from qsearch.runs.overview import Overview, overview
@@ -185,7 +186,7 @@ def _incomparable(runs: Sequence[Overview], names: Sequence[str]) -> dict[str, s
     asked: dict[str, Callable[[Overview], Any]] = {
         "metric": lambda run: (run.metric, run.target.maximize, *_selected_on(run.config)),
         "energy": _pricing_of_energy,
-        "cost": lambda run: (run.unit, _pricing(run.config)),
+        "cost": lambda run: (run.config.goal.type, _pricing(run.config)),
         "score": lambda run: (run.metric, *_selected_on(run.config), run.config.goal.model_dump_json()),
     }
     different = [what for what, ask in asked.items() if any(ask(run) != ask(runs[0]) for run in runs)]
@@ -205,8 +206,8 @@ def _pricing(config: Config) -> dict[str, Any]:
 
 
 def _pricing_of_energy(run: Overview) -> Any:
-    """Of a goal that counts bits, energy has default rules."""
-    return _pricing(run.config) if run.unit == "pJ" else None
+    """Of a goal that counts bits, energy has default rules; of all others those of its params."""
+    return _pricing(run.config) if isinstance(run.config.goal.params, EnergyParams) else None
 
 
 def _told(what: str, runs: Sequence[Overview], names: Sequence[str], different: Sequence[str]) -> str:

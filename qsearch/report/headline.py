@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from qsearch.report.sentences import demanded, final_training, kept_to, selected_on, shared_weights
+from qsearch.config.costs import COST_KINDS
+from qsearch.report.axes import Axis
+from qsearch.report.sentences import demanded, final_training, kept_to, own_saving, selected_on, shared_weights
 from qsearch.report.shown_run import ShownRun
 from qsearch.report.units import bits, cost, count, duration, energy, priced, saving, size
 from qsearch.runs.costs import PlanCosts
@@ -118,8 +120,8 @@ def _cards(run: ShownRun, final: BestModel | None) -> list[Card]:
         told = f"{energy(reference.energy)} → {energy(best.price.energy)}"
         cards.append(Card("energy of one inference", _times(reference.energy, best.price.energy), told))
         if run.unit != "pJ":
-            told = f"{bits(reference.cost)} → {bits(best.price.cost)}"
-            cards.append(Card("bits that count", _times(reference.cost, best.price.cost), told))
+            told = f"{cost(reference.cost, run.unit)} → {cost(best.price.cost, run.unit)}"
+            cards.insert(0, Card(run.goal_label, _times(reference.cost, best.price.cost), told))
     else:
         cards.append(Card("energy of one inference", energy(best.price.energy), "the reference's is not recorded"))
     if final is not None and reference is not None:
@@ -152,11 +154,14 @@ def _rows(run: ShownRun, final: BestModel | None) -> list[tuple[str, str, str, s
     own = None if final is None else final.test.get(run.metric)
     rows.append((f"{run.metric}, test set", _number(test), _number(own), _change(test, own)))
     spent = None if best is None else best.price.energy
-    rows.append(_spent("energy", reference.energy, spent, energy))
+    told = _spent(_limited(run, "energy", "energy"), reference.energy, spent, energy)
+    rows.append(told)
     if run.unit != "pJ":
+        own = None if best is None else best.price.cost
         rows.append(
-            _spent("bits that the goal counts", reference.cost, None if best is None else best.price.cost, bits)
+            _spent(_limited(run, run.goal_label, "cost"), reference.cost, own, lambda value: cost(value, run.unit))
         )
+    rows += [_of_axis(run, axis) for axis in run.axes if axis.key in _WHERE_LIMITED]
     parameters = None if final is None else final.parameters
     rows.append(_spent("parameters", reference.parameters, parameters, lambda value: f"{value:,.0f}"))
     return [*rows, *_metric_rows(run)]
@@ -170,7 +175,12 @@ def _metric_rows(run: ShownRun) -> list[tuple[str, str, str, str]]:
     own: PlanCosts | None = None if best is None else costs.trials.get(best.number)
 
     def row(what: str, name: str, text: Callable[[float], str]) -> tuple[str, str, str, str]:
-        return _spent(what, getattr(first, name), None if own is None else getattr(own, name), text)
+        return _spent(
+            _limited(run, what, _KEYS.get(name, name)),
+            getattr(first, name),
+            None if own is None else getattr(own, name),
+            text,
+        )
 
     rows = [
         row("memory of parameters, bit by bit", "weight_bytes", _bytes),
@@ -183,6 +193,29 @@ def _metric_rows(run: ShownRun) -> list[tuple[str, str, str, str]]:
     if weights is not None and weights.ebops is not None and not run.is_live:
         rows.append(("EBOPs with the trained weights", "–", count(weights.ebops), ""))
     return rows
+
+
+_WHERE_LIMITED = ("activation_memory", "flash", "ram", "counted_bits")
+"""Axes that have a row only where a budget names them."""
+_KEYS = {"weight_bytes": "weight_memory", "peak_activation_bytes": "peak_activation", "activation_bits": ""}
+"""What a budget calls them."""
+
+
+def _limited(run: ShownRun, what: str, key: str) -> str:
+    """A row's name, with what a budget allows of it."""
+    budget, goal = run.record.config.run.budget, run.record.config.goal.type
+    keys = {"cost", goal} if key == "cost" else {key, "cost"} if key == goal else {key}
+    found = [most for name, most in budget.limits.items() if name in keys]
+    unit = run.unit if key == "cost" else COST_KINDS[key].unit if key in COST_KINDS else ""
+    return f"{what}, at most {cost(min(found), unit)}" if found else what
+
+
+def _of_axis(run: ShownRun, axis: Axis) -> tuple[str, str, str, str]:
+    best = None if run.best is None else axis.costs.get(run.best.number)
+    told = axis.label if axis.budget is None else f"{axis.label}, at most {axis.text(axis.budget)}"
+    if axis.reference is None:
+        return told, "–", "–" if best is None else axis.text(best), ""
+    return _spent(told, axis.reference, best, axis.text)
 
 
 def _bytes(value: float) -> str:
@@ -204,6 +237,7 @@ def _lines(run: ShownRun, final: BestModel | None) -> list[str]:
         return lines
     if final is not None and final.energy_ratio is not None:
         told = f"The best model uses {saving(final.energy_ratio)}{priced(result.priced_share)}."
+        told += own_saving(final.cost_ratio, result.goal)
         lines.append(f"{told} {final_training(final.final_training)}")
     lines.append(selected_on(result.validation))
     if result.demands is not None and result.demands.met is not False:

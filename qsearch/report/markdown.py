@@ -9,7 +9,15 @@ from qsearch.errors import LONGEST_LINE, LONGEST_VALUE, one_line
 from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan
 from qsearch.report.block_rows import RANKED, block_heads, block_rows, blocks_note
-from qsearch.report.sentences import NOT_KEPT, demanded, final_training, kept_to, selected_on, shared_weights
+from qsearch.report.sentences import (
+    NOT_KEPT,
+    demanded,
+    final_training,
+    kept_to,
+    own_saving,
+    selected_on,
+    shared_weights,
+)
 from qsearch.report.units import cost, duration, energy, priced, saving, size
 from qsearch.runs.chosen import ranked_by_block
 from qsearch.runs.figures import (
@@ -52,7 +60,7 @@ def _summary(result: Result) -> str:
     target, best = result.target_metric, result.best
     headings = ["", f"{target}, selection set", f"{target}, test set", "energy", "parameters"]
     if result.unit != "pJ":
-        headings.append(result.unit)
+        headings.append(result.goal)
     rows = [("reference", *_figures(result.reference, result))]
     if best is not None:
         rows.append((f"best: trial {best.trial}", *_figures(best, result)))
@@ -60,6 +68,7 @@ def _summary(result: Result) -> str:
     if best is not None:
         if best.energy_ratio is not None:
             text += f"\n\nThe best model uses {saving(best.energy_ratio)}{priced(result.priced_share)}."
+            text += own_saving(best.cost_ratio, result.goal)
         text += f" {final_training(best.final_training)}"
     if result.dearer is not None:
         text += f"\n\n{_dearer(result.dearer, result.unit)}"
@@ -109,7 +118,26 @@ def _dearer(layers: Sequence[DearerLayer], unit: str) -> str:
 def _demands(demands: Demands, result: Result) -> str:
     asked = demanded(demands, result.target_metric, result.direction, result.unit)
     met = kept_to(demands)
-    return f"{asked} **{met}**" if met == NOT_KEPT else f"{asked} {met}"
+    text = f"{asked} **{met}**" if met == NOT_KEPT else f"{asked} {met}"
+    if len(demands.limits) < 2:
+        return text
+    rows = (
+        (
+            limit.cost,
+            *("-" if one is None else cost(one, limit.unit) for one in (limit.most, limit.best, limit.reference)),
+        )
+        for limit in demands.limits
+    )
+    return f"{text}\n\n{table(('budget', 'at most', 'best', 'reference'), rows)}"
+
+
+def _own(value: float, result: Result) -> tuple[str, ...]:
+    """The cell of a cost that is no energy; none where it is."""
+    return () if result.unit == "pJ" else (cost(value, result.unit),)
+
+
+def _own_heading(result: Result) -> tuple[str, ...]:
+    return () if result.unit == "pJ" else (result.goal,)
 
 
 def _front(result: Result) -> str:
@@ -119,6 +147,7 @@ def _front(result: Result) -> str:
             f"{point.trial}{' (knee)' if point.trial == front.knee else ''}",
             _number(point.metric),
             energy(point.energy),
+            *_own(point.cost, result),
             _number(point.score),
         )
         for point in front.trials
@@ -126,15 +155,15 @@ def _front(result: Result) -> str:
     corner = f"{target} {front.corner.metric:.4f} at the reference's cost"
     return (
         "Trials that no other beats in both:\n\n"
-        + table(("trial", f"val_{target}", "energy", "score"), rows)
+        + table(("trial", f"val_{target}", "energy", *_own_heading(result), "score"), rows)
         + f"\n\nHypervolume {front.hypervolume:.4f} ({target} times doublings of cost saved, from {corner})."
     )
 
 
 def _blocks(result: Result) -> str:
     """Before and after each block; what was chosen stands in the table of layers, and in result.json."""
-    rows = block_rows(result.blocks, plain, code)
-    return f"{table(block_heads(result.target_metric), rows)}\n\n{blocks_note(result)}"
+    rows = block_rows(result, plain, code)
+    return f"{table(block_heads(result), rows)}\n\n{blocks_note(result)}"
 
 
 def _models(result: Result) -> str:
@@ -147,21 +176,22 @@ def _models(result: Result) -> str:
             _number(model.test.get(target)),
             energy(model.energy),
             f"{model.parameters:,}",
+            *_own(model.cost, result),
         )
         for model in result.models
     )
-    return table(("folder", "as", f"{target}, selection set", f"{target}, test set", "energy", "parameters"), rows)
+    metrics = (f"{target}, selection set", f"{target}, test set")
+    return table(("folder", "as", *metrics, "energy", "parameters", *_own_heading(result)), rows)
 
 
 def _figures(model: Reference | BestModel, result: Result) -> tuple[str, ...]:
-    target, unit = result.target_metric, result.unit
-    own_unit = () if unit == "pJ" else (cost(model.cost, unit),)
+    target = result.target_metric
     return (
         _number(model.selection.get(target)),
         _number(model.test.get(target)),
         energy(model.energy),
         f"{model.parameters:,}",
-        *own_unit,
+        *_own(model.cost, result),
     )
 
 
@@ -174,10 +204,23 @@ def _layers(plan: QuantizationPlan, energies: Energies) -> str:
             ", ".join(f"{role}: {code(str(value))}" for role, value in chosen.get(name, {}).items()) or "-",
             _energy(energies.reference.layers.get(name)),
             _energy(layer),
+            *_counted(name, energies),
         )
         for name, layer in best.items()
     )
-    return table(("layer", "chosen", "reference", "best"), rows)
+    own = () if energies.costs is None else (f"reference, {energies.costs.goal}", f"best, {energies.costs.goal}")
+    return table(("layer", "chosen", "reference", "best", *own), rows)
+
+
+def _counted(name: str, energies: Energies) -> tuple[str, ...]:
+    """A layer's parts of a cost that is no energy."""
+    costs = energies.costs
+    if costs is None:
+        return ()
+    return tuple(
+        "-" if known is None or name not in known else cost(known[name], costs.unit)
+        for known in (costs.reference, costs.best)
+    )
 
 
 def _energy(layer: LayerEnergy | None) -> str:
@@ -198,12 +241,14 @@ def _trials(result: Result, trials: Sequence[AnyTrial]) -> str:
             _number(trial.score),
             _number(trial.metric),
             energy(trial.price.energy),
+            *_own(trial.price.cost, result),
             duration(trial.seconds),
         )
         for trial in shown
     )
     block, note = (("block",), f"\n\n{RANKED}") if result.blocks else ((), "")
-    return table((*block, "trial", "score", f"val_{result.target_metric}", "energy", "time"), rows) + note
+    heads = (*block, "trial", "score", f"val_{result.target_metric}", "energy", *_own_heading(result), "time")
+    return table(heads, rows) + note
 
 
 def _number(value: float | None) -> str:

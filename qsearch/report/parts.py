@@ -109,7 +109,7 @@ def blocks_of(run: ShownRun) -> BlockTable | None:
     result = run.result
     if result is None or not result.blocks:
         return None
-    return BlockTable(block_heads(run.metric), block_rows(result.blocks, str, str), blocks_note(result))
+    return BlockTable(block_heads(result), block_rows(result, str, str), blocks_note(result))
 
 
 def failed_of(run: ShownRun) -> list[tuple[str, str]]:

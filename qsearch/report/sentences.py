@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qsearch.report.units import cost, energy
-from qsearch.runs.figures import Demands, FinalTraining, SharedWeightsFigures
+from qsearch.report.units import cost
+from qsearch.runs.figures import Demands, FinalTraining, Limit, SharedWeightsFigures
 
 
 def selected_on(validation: str | float, is_over: bool = True) -> str:
@@ -13,6 +13,22 @@ def selected_on(validation: str | float, is_over: bool = True) -> str:
         return f"The winner {word} selected on the test set (`validation: test`), so its test figure is optimistic."
     part = "a set of its own" if validation == "given" else f"{validation} of the training set, held out"
     return f"The winner {word} selected on {part}; the test set {word} used once, at the end."
+
+
+def own_saving(ratio: float | None, goal: str) -> str:
+    """What a goal that is not energy saves, behind the sentence of energy; nothing where it is.
+
+    Args:
+        ratio: the reference's cost over the best model's.
+        goal: its type.
+    """
+    if goal == "energy" or not ratio:
+        return ""
+    what = goal.replace("_", " ")
+    if f"{ratio:.4g}" == "1":
+        return f" It has as much of what the goal counts ({what})."
+    times = f"{max(ratio, 1 / ratio):.4g} times {'less' if ratio > 1 else 'more'}"
+    return f" It has {times} of what the goal counts ({what})."
 
 
 def final_training(training: FinalTraining | None) -> str:
@@ -26,11 +42,10 @@ def final_training(training: FinalTraining | None) -> str:
 
 def demanded(demands: Demands, metric: str, direction: str, unit: str) -> str:
     """What the user demanded."""
-    asked = []
-    if demands.energy is not None:
-        asked.append(f"energy at most {energy(demands.energy)}")
-    if demands.cost is not None:
-        asked.append(f"cost at most {cost(demands.cost, unit)}")
+    asked = [
+        f"{limit.cost} at most {cost(limit.most, limit.unit)}{_found(limit)}"
+        for limit in demands.limits or _of_earlier(demands, unit)
+    ]
     if demands.metric is not None:
         side = "at least" if direction == "max" else "at most"
         asked.append(f"{metric} {side} {demands.metric:.4f} on the selection set")
@@ -51,6 +66,18 @@ def shared_weights(figures: SharedWeightsFigures) -> str:
     if figures.fell_back is not None:
         text += f" The ranking was not believed from trial {figures.fell_back} on, and the search went on as guided."
     return text
+
+
+def _found(limit: Limit) -> str:
+    return "" if limit.best is None else f" (the best model has {cost(limit.best, limit.unit)})"
+
+
+def _of_earlier(demands: Demands, unit: str) -> list[Limit]:
+    """Limits of a result by a version that did not tell what the best model has of them."""
+    found = (("energy", "pJ", demands.energy), ("cost", unit, demands.cost))
+    return [
+        Limit(cost=key, unit=own, most=most, reference=0.0, best=None) for key, own, most in found if most is not None
+    ]
 
 
 NOT_KEPT = "No trial keeps to it: the best model is the one that comes nearest."

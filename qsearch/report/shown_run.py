@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from qsearch.config.costs import COST_KINDS
 from qsearch.goal.target import Target
+from qsearch.goal.tolerance import least_metric
 from qsearch.plan import QuantizationPlan
 from qsearch.report.axes import Axis, axes_of
 from qsearch.report.importance import Importance, importance_of
@@ -61,6 +63,11 @@ class ShownRun:
     def unit(self) -> str:
         """Of costs."""
         return unit_of(self.record.config)
+
+    @property
+    def goal_label(self) -> str:
+        """What costs are, in words."""
+        return COST_KINDS[self.record.config.goal.type].label
 
     @cached_property
     def target(self) -> Target:
@@ -130,10 +137,7 @@ class ShownRun:
         result, reference = self.record.result, self.reference_metric
         if result is not None:
             return None if result.demands is None else result.demands.metric
-        drop = self.record.config.run.max_drop
-        if drop is None or reference is None:
-            return None
-        return self.target.allowed(reference, drop)
+        return None if reference is None else least_metric(self.record.config.run, self.target, reference)
 
     def energy_text(self, trial: Trial) -> str:
         """What a trial uses."""
@@ -151,7 +155,8 @@ class ShownRun:
     def axes(self) -> tuple[Axis, ...]:
         """What trials can be compared by, besides their metric."""
         trials = (*self.completed, *self.earlier)
-        return axes_of(trials, self.unit, self.reference, self.record.costs, self.record.config.run.budget)
+        config = self.record.config
+        return axes_of(trials, config.goal.type, self.reference, self.record.costs, config.run.budget)
 
     def front_by(self, axis: Axis) -> list[Trial]:
         """The trials that no other beats in both the metric and a cost, by rising cost."""

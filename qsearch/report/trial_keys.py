@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from qsearch.config.amounts import operations, stored_bits, stored_bytes
+from qsearch.config.costs import COST_KINDS, COUNTED
 from qsearch.config.durations import seconds_of
 from qsearch.config.fields import picojoules
 from qsearch.config.names import METRICS
@@ -13,7 +15,7 @@ from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.plan import LayerPlan, Role
 from qsearch.quantizers.spec import parse
 from qsearch.report.trial_key_names import NAMES
-from qsearch.report.units import bits, duration, energy
+from qsearch.report.units import bits, cost, count, duration, energy
 from qsearch.runs.overview import Overview
 from qsearch.search.trials import AnyTrial, SkippedTrial, Trial
 
@@ -98,7 +100,10 @@ WHOLE = Kind(read=_real, show=lambda value: f"{value:,}")
 REAL = Kind(read=_real, show=lambda value: f"{value:.4f}")
 FACTOR = Kind(read=_real, show=lambda value: f"{value:.4g}")
 ENERGY = Kind(read=_number_or(picojoules), show=lambda value: energy(_float(value)), unit="pj")
-BITS = Kind(read=_number_or(_real), show=lambda value: bits(_float(value)), unit="bits")
+BITS = Kind(read=_number_or(stored_bits), show=lambda value: bits(_float(value)), unit="bits")
+BYTES = Kind(read=_number_or(stored_bytes), show=lambda value: cost(_float(value), "bytes"), unit="bytes")
+OPERATIONS = Kind(read=_number_or(operations), show=lambda value: count(_float(value)))
+_OF_UNITS = {"pJ": ENERGY, "bits": BITS, "bytes": BYTES}
 SECONDS = Kind(read=_number_or(seconds_of), show=lambda value: _time(_float(value)), unit="s")
 TEXT = Kind(read=lambda text: text, is_text=True)
 FLAG = Kind(read=_yes, show=lambda value: "yes" if value else "no", is_text=True)
@@ -143,6 +148,12 @@ def _bound(trial: AnyTrial, run: Overview) -> Value:
     return trial.bound if isinstance(trial, SkippedTrial) else None
 
 
+def _of_cost(name: str) -> Key:
+    """Of a cost that budgets and goals know by name."""
+    kind = _OF_UNITS.get(COST_KINDS[name].unit, OPERATIONS)
+    return Key(name=name, heading=name, kind=kind, value=lambda trial, run: run.spent(trial, name))
+
+
 _KEYS = (
     Key(name="number", heading="trial", kind=WHOLE, value=lambda trial, run: trial.number),
     Key(
@@ -172,6 +183,7 @@ _KEYS = (
         kind=ENERGY,
         value=_of_completed(lambda trial: trial.price.cost),
     ),
+    *(_of_cost(name) for name in COUNTED),
     Key(
         name="ratio",
         heading="times less",
@@ -239,6 +251,8 @@ def key_named(name: str, run: Overview, option: str) -> Key:
         ConfigError: there is none of that name.
     """
     own = {key.name: key for key in _KEYS}
+    if name == "bits" and run.unit != "bits" and "bits" in run.config.run.budget.further:
+        return _of_cost(name)
     metrics = _metrics(run)
     found = own.get(name if name in metrics else _ALIASES.get(name, name))
     if found is not None:
@@ -271,7 +285,8 @@ def _of_run(key: Key, run: Overview) -> Key:
     if key.name == "metric":
         return replace(key, heading=run.target.name, falls=run.target.maximize)
     if key.name == "cost":
-        return replace(key, kind=BITS, heading="bits") if run.unit == "bits" else key
+        kind = _OF_UNITS.get(run.unit, OPERATIONS)
+        return key if kind is ENERGY else replace(key, kind=kind, heading=run.config.goal.type)
     return key
 
 

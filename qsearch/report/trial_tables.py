@@ -24,6 +24,7 @@ def columns(run: Overview, trials: Sequence[AnyTrial], wanted: Sequence[str] = (
     names += ["status"] if any(not isinstance(trial, Trial) for trial in trials) else []
     names += ["score", "metric", "energy"]
     names += ["cost"] if run.unit != "pJ" else []
+    names += [name for name in run.config.run.budget.further if name != run.config.goal.type]
     names += ["ratio"] if run.reference_energy else []
     names += ["time", "role"]
     names += ["reason"] if any(not isinstance(trial, Trial) or trial.trained.stopped for trial in trials) else []
@@ -62,6 +63,7 @@ def facts(run: Overview) -> dict[str, Any]:
         "unit": run.unit,
         "reference_energy": run.reference_energy,
         "reference_cost": run.reference_cost,
+        "budget": run.config.run.budget.limits,
         "counts": run.counts.model_dump(),
         "planned": run.planned,
         "best": None if run.best is None else run.best.number,

@@ -22,6 +22,14 @@ def bits(count: float) -> str:
     return f"{count:.4g} bit"
 
 
+def stored(count: float) -> str:
+    """`1.235 MB` for 1,234,567 bytes."""
+    for scale, prefix in _PREFIXES:
+        if count >= scale:
+            return f"{count / scale:.4g} {prefix}B"
+    return f"{count:.4g} bytes"
+
+
 def size(count: int) -> str:
     """`1.2 MB` for 1,234,567 bytes."""
     for scale, prefix in _PREFIXES:
@@ -31,8 +39,17 @@ def size(count: int) -> str:
 
 
 def cost(value: float, unit: str) -> str:
-    """A cost in its goal's unit, `pJ` or `bits`."""
-    return energy(value) if unit == "pJ" else bits(value)
+    """A cost in its goal's unit: `pJ`, `bits`, `bytes`, or operations such as `BOPs`."""
+    match unit:
+        case "pJ":
+            return energy(value)
+        case "bits":
+            return bits(value)
+        case "bytes":
+            return stored(value)
+        case _:
+            scale, prefix = next(((scale, prefix) for scale, prefix in _PREFIXES if value >= scale), (1.0, ""))
+            return f"{value / scale:.4g} {prefix}{' ' if prefix else ''}{unit}"
 
 
 def saving(ratio: float) -> str:

@@ -14,7 +14,7 @@ import numpy
 from qsearch.blocks.schedule import Schedule, blockwise, whole
 from qsearch.blocks.table import BlockTable, block_table
 from qsearch.config import LoadedConfig
-from qsearch.config.goals import BitsGoalConfig, EnergyGoalConfig
+from qsearch.config.goals import BitsGoalConfig, EnergyParams
 from qsearch.config.remarks import remarks as config_remarks
 from qsearch.energy.counts import estimated_macs, is_priced
 from qsearch.errors import ConfigError, ModelError, shown
@@ -139,14 +139,14 @@ def _read(loaded: LoadedConfig, allow_code: bool) -> Experiment:
 def _costs(loaded: LoadedConfig, graph: ModelGraph, base: QuantizationPlan) -> Costs:
     """What plans cost, where the reference costs anything."""
     goal = loaded.config.goal
-    costs = costs_of(goal, graph, base)
+    costs = costs_of(goal, graph, base, loaded.config.run.budget.further)
     try:
         total = costs.reference.total
         costs.energy(NO_QUANTIZERS)  # trials read their inputs in another way
     except ConfigError as error:
         raise loaded.error(("goal", "params", "source_quantizers"), _without_key(error)) from None
     if total <= 1:  # a cost below 1 counts as 1
-        own = isinstance(goal, EnergyGoalConfig) and goal.params.own_process is not None
+        own = isinstance(goal.params, EnergyParams) and goal.params.own_process is not None
         key = "own_process" if own else "config" if isinstance(goal, BitsGoalConfig) else "process"
         raise loaded.error(
             ("goal", "params", key),

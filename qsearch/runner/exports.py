@@ -11,7 +11,7 @@ import keras
 import numpy
 
 from qsearch.config import Config
-from qsearch.config.goals import EnergyGoalConfig
+from qsearch.config.goals import EnergyParams
 from qsearch.config.hardware import ExportConfig
 from qsearch.datasets import Source
 from qsearch.errors import ConfigError, ExportError, QsearchError
@@ -81,7 +81,7 @@ def source_quantizer(config: Config) -> str | None:
         ExportError: a number type that is no integer.
     """
     goal = config.goal
-    given = goal.params.source_quantizers if isinstance(goal, EnergyGoalConfig) else None
+    given = goal.params.source_quantizers if isinstance(goal.params, EnergyParams) else None
     if not given:
         return None
     if len({*given}) > 1:

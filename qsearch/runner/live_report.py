@@ -19,6 +19,7 @@ from qsearch.report.shown_run import ShownRun
 from qsearch.report.written import tables_of
 from qsearch.runner.experiment import Experiment
 from qsearch.runner.histograms import best_weights
+from qsearch.runner.layer_costs import layer_costs
 from qsearch.runs.costs import PlanCosts, RunCosts
 from qsearch.runs.directory import BEST, COSTS, PAGE, WEIGHTS, RunDirectory
 from qsearch.runs.environment import environment
@@ -142,6 +143,7 @@ class LiveReport:
                     "unit": "pJ",
                     "reference": costs.reference_energy.to_dict(),
                     "best": None if plan is None else costs.energy(plan).to_dict(),
+                    "costs": layer_costs(costs, config.goal.type, plan),
                 }
             ),
             trials=self._of_trials(self.trials),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
-from qsearch.goal.price import Constraints
+from qsearch.goal.price import Constraints, Price
 from qsearch.plan import QuantizationPlan
 from qsearch.runner.model_store import ModelStore
 from qsearch.runs.directory import BEST, PLAN
@@ -16,7 +16,12 @@ from qsearch.search.trials import AnyTrial, Trial
 
 
 def lost(
-    recorded: Sequence[AnyTrial], store: ModelStore, constraints: Constraints, marked: int, is_whole: bool
+    recorded: Sequence[AnyTrial],
+    store: ModelStore,
+    constraints: Constraints,
+    marked: int,
+    is_whole: bool,
+    price: Callable[[QuantizationPlan], Price],
 ) -> frozenset[int]:
     """Trials to train again, in the order of their numbers; each comes to the same weights.
 
@@ -27,28 +32,37 @@ def lost(
         store: of a search that begins.
         marked: the last trial whose weights were written.
         is_whole: whether the whole network is searched at once; else a change of these is not allowed.
+        price: of a plan, as a journal does not tell what an earlier budget did not limit.
     """
     completed = {trial.number: trial for trial in recorded if isinstance(trial, Trial)}
     there = store.checkpoints.kept
     missing = {number for number in completed if number > marked}
-    best = best_of(recorded, store, constraints) if is_whole else None
+    best = best_of(recorded, store, constraints, price) if is_whole else None
     if best is not None:
         if best.plan != _plan_in(store.directory.path / BEST / PLAN):
             missing.add(best.number)
-        missing |= replace(store, completed=_judged(recorded, constraints)).wanted().keys() - there
+        missing |= replace(store, completed=_judged(recorded, constraints, price)).wanted().keys() - there
     return frozenset(_with_parents(missing, completed, there))
 
 
-def best_of(recorded: Sequence[AnyTrial], store: ModelStore, constraints: Constraints) -> Trial | None:
+def best_of(
+    recorded: Sequence[AnyTrial],
+    store: ModelStore,
+    constraints: Constraints,
+    price: Callable[[QuantizationPlan], Price],
+) -> Trial | None:
     """The best of finished trials within these constraints; of equal ones the first."""
-    return max(_judged(recorded, constraints), key=lambda trial: trial.rank(store.recipe.target), default=None)
+    return max(_judged(recorded, constraints, price), key=lambda trial: trial.rank(store.recipe.target), default=None)
 
 
-def _judged(recorded: Sequence[AnyTrial], constraints: Constraints) -> list[Trial]:
+def _judged(
+    recorded: Sequence[AnyTrial], constraints: Constraints, price: Callable[[QuantizationPlan], Price]
+) -> list[Trial]:
+    completed = [trial for trial in recorded if isinstance(trial, Trial)]
+    prices = [price(trial.plan) if constraints.further else trial.price for trial in completed]
     return [
-        replace(trial, accepted=trial.accepted and constraints.objection(trial.price) is None)
-        for trial in recorded
-        if isinstance(trial, Trial)
+        replace(trial, accepted=trial.accepted and constraints.objection(own) is None)
+        for trial, own in zip(completed, prices, strict=True)
     ]
 
 

@@ -44,8 +44,15 @@ def nothing_found(search: StagedSearch, ended: str, journal: Path) -> str:
         why = f": {search.why_failed()}" if failed else ""
         return f"run.time_limit: no trial was completed ({ended}){why}; allow more time, and go on with qsearch resume"
     if all(isinstance(trial, SkippedTrial) for trial in search.trials):
+        nearest = search.nearest()
+        if search.constraints.objection(nearest) is None:
+            return (
+                f"run.budget: nothing that was proposed is inside it ({ended}), and there are candidates that are, of "
+                f"{nearest.energy:,.2f} pJ for one; mode guided and mode pareto look for them; what was looked at is "
+                f"in {journal}"
+            )
         return (
             f"run.budget: no candidate is inside it ({ended}); the cheapest takes "
-            f"{search.cheapest_energy():,.2f} pJ; what was looked at is in {journal}"
+            f"{nearest.energy:,.2f} pJ; what was looked at is in {journal}"
         )
     return f"no trial was completed ({ended}): {search.why_failed()}; every trial is in {journal}"

@@ -10,8 +10,9 @@ from qsearch.config import LoadedConfig
 from qsearch.datasets import Dataset
 from qsearch.energy.counts import macs_of
 from qsearch.plan import QuantizationPlan
+from qsearch.report.limits import unit_of_key
 from qsearch.runner.experiment import Experiment, read_experiment
-from qsearch.runner.feasible import Extremes, check_budget, extremes
+from qsearch.runner.feasible import Extremes, check_budget, extremes, least_of
 from qsearch.runner.notes import unused_keys
 from qsearch.runner.placed import placed
 from qsearch.runner.prepared import Prepared, prepared
@@ -69,6 +70,22 @@ class PlanOutlook:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LimitOutlook:
+    """A limit of the budget.
+
+    Attributes:
+        cost: the budget's key.
+        least: of any plan, as far as looked at (`Outlook.exact`); None where no widths fit together.
+    """
+
+    cost: str
+    unit: str
+    most: float
+    reference: float
+    least: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StageOutlook:
     """A search: of the whole network, or of one block.
 
@@ -90,7 +107,8 @@ class Outlook:
     """What a run would do.
 
     Attributes:
-        unit: of costs: pJ or bits.
+        unit: of costs: pJ, bits, ...
+        budget: its limits.
         candidates: by searched layer, the number of its different plans.
         combinations: of the whole network at once.
         cheapest, dearest: None where no widths fit together; `exact` whether every plan was looked at for them.
@@ -103,6 +121,7 @@ class Outlook:
     unit: str
     data: DataOutlook
     reference: ReferenceOutlook
+    budget: tuple[LimitOutlook, ...]
     candidates: Mapping[str, int]
     combinations: int
     stages: tuple[StageOutlook, ...]
@@ -125,6 +144,7 @@ class Outlook:
             "unit": self.unit,
             "data": asdict(self.data),
             "reference": asdict(self.reference),
+            "budget": [asdict(limit) for limit in self.budget],
             "space": {
                 "layers": dict(self.candidates),
                 "combinations": self.combinations,
@@ -171,6 +191,7 @@ def outlook(loaded: LoadedConfig, timed: bool = False) -> Outlook:
         unit=experiment.costs.unit,
         data=_data(ready.data),
         reference=_reference(experiment),
+        budget=_budget(experiment, space),
         candidates={layer.name: space.candidates(layer) for layer in space.layers},
         combinations=space.size,
         stages=_stages(ready),
@@ -191,6 +212,21 @@ def outlook(loaded: LoadedConfig, timed: bool = False) -> Outlook:
             )
         ),
         timing=timing,
+    )
+
+
+def _budget(experiment: Experiment, space: SearchSpace) -> tuple[LimitOutlook, ...]:
+    costs, limits = experiment.costs, experiment.loaded.config.run.budget.limits
+    least = least_of(experiment, space, limits)
+    return tuple(
+        LimitOutlook(
+            cost=key,
+            unit=unit_of_key(key, costs.unit),
+            most=most,
+            reference=costs.reference_of(key),
+            least=least.get(key),
+        )
+        for key, most in limits.items()
     )
 
 

@@ -14,7 +14,8 @@ import keras
 
 from qsearch.config import Config, LoadedConfig, load_config
 from qsearch.errors import OutputError, SearchError, WorkersError
-from qsearch.goal.price import Constraints
+from qsearch.goal.price import Constraints, budget_of
+from qsearch.goal.tolerance import least_metric
 from qsearch.interrupts import Interrupts
 from qsearch.observers.several import Observers
 from qsearch.report.markdown import markdown
@@ -330,10 +331,8 @@ class _Run:
 
     def _constraints(self, reference: Evaluation) -> Constraints:
         run, target = self.config.run, self.recipe.target
-        metric = None
-        if run.max_drop is not None:
-            metric = target.allowed(reference.selection[target.name.removeprefix("val_")], run.max_drop)
-        return Constraints(run.budget.energy, run.budget.cost, metric)
+        metric = least_metric(run, target, reference.selection[target.name.removeprefix("val_")])
+        return replace(budget_of(run.budget), metric=metric)
 
     def _train_final(self, best: Trial) -> Trained | None:
         """Train the winner longer, from its trained weights, and save it."""

@@ -10,6 +10,7 @@ import keras
 from qsearch.blocks.schedule import Schedule, Stage
 from qsearch.config import LoadedConfig
 from qsearch.datasets import Dataset
+from qsearch.goal.tolerance import tolerance_problem
 from qsearch.graph.walk import layers_by_path
 from qsearch.runner.data import data_of
 from qsearch.runner.experiment import Experiment, read_experiment, schedule_of
@@ -40,11 +41,15 @@ def prepared(experiment: Experiment) -> Prepared:
     """All that is needed to train.
 
     Raises:
-        ConfigError, DatasetError: data, losses or blocks that do not fit the model.
+        ConfigError, DatasetError: data, losses or blocks that do not fit the model, a tolerance that does not fit the
+            metric.
     """
     objective = objective_of(experiment.loaded, experiment.model)
     data = data_of(experiment, objective)
     recipe = recipe_of(experiment, objective, data)
+    problem = tolerance_problem(experiment.loaded.config.run, recipe.target)
+    if problem is not None:
+        raise experiment.loaded.error(("run", "tolerance", problem[0]), problem[1])
     return Prepared(experiment=experiment, data=data, recipe=recipe, schedule=schedule_of(experiment))
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import keras
 
-from qsearch.blocks.lookahead import cost_in, lookahead
+from qsearch.blocks.lookahead import by_excess, lookahead, rank_in
 from qsearch.blocks.schedule import Stage
 from qsearch.config import Config
-from qsearch.goal.price import Constraints
+from qsearch.goal.price import Constraints, Price
 from qsearch.interrupts import Interrupts
 from qsearch.paths import temporary_folder
 from qsearch.plan import QuantizationPlan
@@ -94,8 +94,9 @@ class StagedSearch:
         self._proposals: Proposer | None = None
         self.shared = self._shared_stage() if self.config.run.search_mode.shares else None
         whole, marked = len(self.schedule.stages) == 1, self.checkpoints.marked
-        self.lost = lost(self.recorded, self.store, self.constraints, marked, whole)
-        best = best_of(self.recorded, self.store, self.constraints) if whole else None
+        price = self.experiment.costs.price
+        self.lost = lost(self.recorded, self.store, self.constraints, marked, whole, price)
+        best = best_of(self.recorded, self.store, self.constraints, price) if whole else None
         # of those that are trained again: the model of another one would be in place of the best one's
         self.not_best = self.lost - {best.number} if best is not None else frozenset()
 
@@ -162,11 +163,10 @@ class StagedSearch:
             return wanted
         return self._proposals.continues() | wanted
 
-    def cheapest_energy(self) -> float:
-        """Of the cheapest plan there is, pJ."""
-        space = self.schedule.space
-        plan = space.plan(cheapest(space, cost_in(space, self.experiment.costs)))
-        return self.experiment.costs.price(plan).energy
+    def nearest(self) -> Price:
+        """Of the plan that is nearest to the budget; of those inside it, of the cheapest."""
+        space, costs = self.schedule.space, self.experiment.costs
+        return costs.price(space.plan(cheapest(space, rank_in(space, costs, by_excess(self.constraints)))))
 
     def plan_of(self, number: int) -> QuantizationPlan:
         """The plan of a trial."""

@@ -10,8 +10,11 @@ from functools import cached_property
 from qsearch import __version__
 from qsearch.datasets import Dataset
 from qsearch.goal.target import Target
+from qsearch.goal.tolerance import least_metric
 from qsearch.plan import QuantizationPlan
+from qsearch.report.limits import unit_of_key
 from qsearch.runner.experiment import Experiment
+from qsearch.runner.layer_costs import layer_costs
 from qsearch.runner.stage_result import StageResult
 from qsearch.runs import figures
 from qsearch.runs.figures import (
@@ -27,6 +30,7 @@ from qsearch.runs.figures import (
     Front,
     FrontPoint,
     KeptModel,
+    Limit,
     Reference,
     SharedWeightsFigures,
     TrialCounts,
@@ -118,7 +122,10 @@ class RunSummary:
         """The content of energy.json: reference and best per layer, pJ."""
         costs = self.experiment.costs
         best = None if self.best is None else costs.energy(self.best.plan).to_dict()
-        return Energies.model_validate({"unit": "pJ", "reference": costs.reference_energy.to_dict(), "best": best})
+        plan = None if self.best is None else self.best.plan
+        own = layer_costs(costs, self.experiment.loaded.config.goal.type, plan)
+        reference = costs.reference_energy.to_dict()
+        return Energies.model_validate({"unit": "pJ", "reference": reference, "best": best, "costs": own})
 
     def _shared_weights(self) -> SharedWeightsFigures | None:
         if self.standing is None:
@@ -168,14 +175,23 @@ class RunSummary:
 
     def _demands(self) -> Demands | None:
         """What the user demanded, and whether the best trial keeps to it."""
-        run = self.experiment.loaded.config.run
-        if run.budget.energy is None and run.budget.cost is None and run.max_drop is None:
+        run, costs = self.experiment.loaded.config.run, self.experiment.costs
+        budget, best = run.budget, None if self.best is None else costs.price(self.best.plan)
+        least = least_metric(run, self.target, self.reference.selection[self.metric])
+        if not budget.limits and least is None:
             return None
-        least = None
-        if run.max_drop is not None:
-            least = self.target.allowed(self.reference.selection[self.metric], run.max_drop)
+        limits = tuple(
+            Limit(
+                cost=key,
+                unit=unit_of_key(key, costs.unit),
+                most=most,
+                reference=round(costs.reference_of(key), 2),
+                best=None if best is None else round(best.of(key), 2),
+            )
+            for key, most in budget.limits.items()
+        )
         met = None if self.best is None else self.best.accepted
-        return Demands(energy=run.budget.energy, cost=run.budget.cost, metric=least, met=met)
+        return Demands(energy=budget.energy, cost=budget.cost, metric=least, met=met, limits=limits)
 
     def _front(self) -> Front:
         """Trials that no other beats in both the metric and the cost, by rising cost."""

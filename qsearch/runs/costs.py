@@ -18,6 +18,7 @@ class PlanCosts(Part):
         parameter_bits, activation_bits: of all parameters, of all layers' outputs.
         weight_bytes: parameters, bit by bit.
         peak_activation_bytes: activations that are alive at once.
+        flash, ram: parameters, and activations at once, in whole bytes; None of versions that did not tell.
     """
 
     macs: int
@@ -27,6 +28,8 @@ class PlanCosts(Part):
     activation_bits: int
     weight_bytes: int
     peak_activation_bytes: int
+    flash: int | None = None
+    ram: int | None = None
 
     @classmethod
     def of(cls, metrics: ModelMetrics, ebops: int) -> PlanCosts:
@@ -39,7 +42,24 @@ class PlanCosts(Part):
             activation_bits=metrics.activation_bits,
             weight_bytes=metrics.weight_bytes,
             peak_activation_bytes=metrics.peak_activation_bytes,
+            flash=metrics.footprint.weights,
+            ram=metrics.footprint.activations,
         )
+
+    def of_kind(self, name: str) -> float | None:
+        """A cost by its name in `config.costs`; None of what is not told here."""
+        match name:
+            case "weight_memory":
+                return float(self.weight_bytes)
+            case "peak_activation":
+                return float(self.peak_activation_bytes)
+            case "activation_memory":
+                return float(-(-self.activation_bits // 8))
+            case "macs" | "bops" | "ebops" | "flash" | "ram":
+                found = getattr(self, name)
+                return None if found is None else float(found)
+            case _:
+                return None
 
 
 class RunCosts(Part):

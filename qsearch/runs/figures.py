@@ -158,13 +158,33 @@ class DearerLayer(Part):
     best: float
 
 
+class Limit(Part):
+    """One limit of the budget, and what the reference and the best model have of it.
+
+    Attributes:
+        cost: the budget's key.
+        unit: of all three figures.
+    """
+
+    cost: str
+    unit: str
+    most: float
+    reference: float
+    best: float | None
+
+
 class Demands(Scored):
-    """What the user demanded, None where nothing, and whether the best trial keeps to it."""
+    """What the user demanded, None where nothing, and whether the best trial keeps to it.
+
+    Attributes:
+        limits: of all costs, energy and the goal's own among them; empty in files of versions that did not tell.
+    """
 
     energy: float | None
     cost: float | None
     metric: float | None  # type: ignore[assignment]  # a demand may be absent, a figure not
     met: bool | None
+    limits: tuple[Limit, ...] = ()
 
 
 class FrontPoint(Scored):
@@ -277,12 +297,26 @@ class ModelEnergy(Part):
     notes: tuple[str, ...] = ()
 
 
+class LayerCosts(Part):
+    """What each layer adds to a goal's cost that is no energy.
+
+    Attributes:
+        goal: its type.
+    """
+
+    goal: str
+    unit: str
+    reference: Mapping[str, float]
+    best: Mapping[str, float] | None
+
+
 class Energies(Part):
-    """energy.json: reference and best, per layer."""
+    """energy.json: reference and best, per layer; and what they have of the goal's cost, where that is another one."""
 
     unit: str
     reference: ModelEnergy
     best: ModelEnergy | None
+    costs: LayerCosts | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The content of energy.json."""

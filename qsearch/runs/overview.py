@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from qsearch.config import Config
+from qsearch.config.costs import COST_KINDS
 from qsearch.goal.forgiving_factor import ForgivingFactor
 from qsearch.goal.target import Target
 from qsearch.runs.chosen import best_of, of_last_block, result_of, target_of
@@ -64,7 +65,7 @@ class Overview:
 
     @property
     def unit(self) -> str:
-        """Of costs: pJ or bits."""
+        """Of costs: pJ, bits, ...; see `config.costs`."""
         return unit_of(self.config)
 
     @property
@@ -100,6 +101,17 @@ class Overview:
             found.setdefault(self.knee.number, []).append("knee")
         return {number: tuple(roles) for number, roles in found.items()}
 
+    def spent(self, trial: AnyTrial, name: str) -> float | None:
+        """What a completed trial has of a cost, by its name in `config.costs`; None where nothing tells it."""
+        if not isinstance(trial, Trial):
+            return None
+        if name == self.config.goal.type:
+            return trial.price.cost
+        if name in trial.price.spent:
+            return trial.price.spent[name]
+        costs = self.record.costs
+        return None if costs is None or trial.number not in costs.trials else costs.trials[trial.number].of_kind(name)
+
     def ratio(self, trial: AnyTrial) -> float | None:
         """How many times less energy than the reference a trial uses."""
         if not isinstance(trial, Trial) or not self.reference_energy or not trial.price.energy:
@@ -131,7 +143,7 @@ def overview(record: RunRecord) -> Overview:
 
 def unit_of(config: Config) -> str:
     """Of a goal's costs."""
-    return "pJ" if config.goal.type == "energy" else "bits"
+    return COST_KINDS[config.goal.type].unit
 
 
 def _reference_cost(record: RunRecord, completed: Sequence[Trial]) -> float | None:

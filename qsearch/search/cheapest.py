@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from qsearch.search.space import Choice, SearchSpace, Values
 
+Cost = TypeVar("Cost", float, tuple[float, float])
+
 
 def cheapest(
-    space: SearchSpace, cost: Callable[[Values], float], start: Mapping[str, Choice] | None = None
+    space: SearchSpace, cost: Callable[[Values], Cost], start: Mapping[str, Choice] | None = None
 ) -> dict[str, Choice]:
-    """Each choice in turn the cheapest, from the start or the first options, until none makes the whole cheaper."""
+    """Each choice in turn the cheapest, from the start or the first options, until none makes the whole cheaper.
+
+    Args:
+        cost: a number, or several of which the first one counts first.
+    """
     values = {dimension.name: dimension.options[0] for dimension in space.dimensions} | dict(start or {})
-    lowest = math.inf
+    lowest: Cost | None = None
     while True:
         before = lowest
         for dimension in space.dimensions:
@@ -21,7 +28,7 @@ def cheapest(
             costs = [cost(one) for one in options]
             lowest = min(costs)
             values = options[costs.index(lowest)]
-        if not lowest < before:
+        if lowest is None or (before is not None and not lowest < before):
             return values
 
 

@@ -187,11 +187,13 @@ class Guide:
         return self._proposal(pool[0])
 
     def cheapest(self) -> Candidate | Unpriced:
-        """Of all candidates, the one of the least cost."""
+        """Of all candidates, the one of the least cost inside the budget; where none is inside, the nearest to it."""
 
-        def cost(values: Values) -> float:
+        def cost(values: Values) -> tuple[float, float]:
             candidate = self.candidates.of(values)
-            return candidate.price.final_cost if isinstance(candidate, Candidate) else math.inf
+            if not isinstance(candidate, Candidate):
+                return math.inf, math.inf
+            return candidate.price.excess, candidate.price.final_cost
 
         return self.candidates.of(cheapest(self._space, cost))
 

@@ -125,6 +125,7 @@ class Trial(_Tried):
             target=self.target,
             energy=round(self.price.energy, 2),
             cost=round(self.price.cost, 2),
+            spent={name: round(amount, 2) for name, amount in self.price.spent.items()} or None,
             delta=self.price.delta,
             score=self.score,
             epochs=trained.epochs,
@@ -192,7 +193,13 @@ def trial_from_dict(line: Mapping[str, Any]) -> AnyTrial:
         return Proposal(candidate, line.get("last_epoch"), line.get("first_epoch", 0), line.get("parent"))
 
     if status == Trial.status:
-        price = Price(cost=line["cost"], energy=line["energy"], delta=line["delta"], final_cost=line["cost"])
+        price = Price(
+            cost=line["cost"],
+            energy=line["energy"],
+            delta=line["delta"],
+            final_cost=line["cost"],
+            spent=line.get("spent", {}),
+        )
         trained = Trained(
             metrics={name: _number(value) for name, value in line["metrics"].items()},
             epochs=line["epochs"],

@@ -73,11 +73,11 @@ def test_a_saving_counts_as_in_the_finished_network(experiment: Experiment) -> N
 
 def test_a_budget_is_judged_with_the_cheapest_of_what_is_to_come(experiment: Experiment) -> None:
     space, free = pricers(experiment, Constraints(), ahead=True)[0]
-    assert free.least is None
+    assert free.least == ()
     plan = space.plan(cheapest(space, cost_in(space, experiment.costs)))
     _, pricer = pricers(experiment, Constraints(energy=1.0), ahead=True)[0]
-    assert pricer.least is not None
-    least = experiment.costs.price(QuantizationPlan({**plan.layers, **pricer.least.layers})).energy
+    (rest,) = pricer.least
+    least = experiment.costs.price(QuantizationPlan({**plan.layers, **rest.layers})).energy
     inside = replace(pricer, constraints=Constraints(energy=least + 0.01))
     outside = replace(pricer, constraints=Constraints(energy=least - 0.01))
     price = pricer.price(plan)
