@@ -61,7 +61,7 @@ else:
     _InFrontOf = object
 
 
-class _Folded(_InFrontOf):
+class FoldedLayer(_InFrontOf):
     """Mixin in front of a Q layer."""
 
     UNBIASED: ClassVar[bool] = True
@@ -219,7 +219,7 @@ class _Folded(_InFrontOf):
 
 
 @_register
-class QConv2DBatchnorm(_Folded, QConv2D):
+class QConv2DBatchnorm(FoldedLayer, QConv2D):
     """QConv2D and BatchNormalization in one; the quantizers act on the folded kernel and bias."""
 
     @in_order(*CONV2D_ORDER, *FOLDED_ORDER)
@@ -231,7 +231,7 @@ class QConv2DBatchnorm(_Folded, QConv2D):
 
 
 @_register
-class QDepthwiseConv2DBatchnorm(_Folded, QDepthwiseConv2D):
+class QDepthwiseConv2DBatchnorm(FoldedLayer, QDepthwiseConv2D):
     """QDepthwiseConv2D and BatchNormalization in one; channels in · depth_multiplier."""
 
     @in_order(*DEPTHWISE_ORDER, "depthwise_range", "bias_range", *FOLDED_ORDER)
@@ -246,7 +246,7 @@ class QDepthwiseConv2DBatchnorm(_Folded, QDepthwiseConv2D):
 
 
 @_register
-class QDenseBatchnorm(_Folded, QDense):
+class QDenseBatchnorm(FoldedLayer, QDense):
     """QDense and BatchNormalization in one; averages the biased variance, as Keras 3 does, unless fused=True."""
 
     UNBIASED = False

@@ -27,7 +27,6 @@ from qsearch.search.seeds import SHARED_SEED, spread
 from qsearch.search.space import SearchSpace, number
 from qsearch.search.time_limits import NO_LIMIT, Deadlines, OutOfTimeError, TimeLimit
 from qsearch.search.trials import Observer
-from qsearch.training.batch_statistics import BatchStatistics, calibration_batches
 from qsearch.training.batches import Feeds
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.epochs import DivergedError
@@ -36,7 +35,11 @@ from qsearch.training.schedules import RateSchedule
 from qsearch.training.shared_model import NotShareableError, SharedModel
 from qsearch.training.shared_training import SharedTraining
 from qsearch.training.shared_weights import SharedWeights, SharedWeightsTraining
+from qsearch.training.statistics import Batch, Calibrator, calibration_batches
 from qsearch.training.trainer import Parent
+
+_SAMPLES = 2048
+"""Of the training set, that a plan's batch statistics are taken of."""
 
 
 def shared_training(ready: Prepared, space: SearchSpace, recipe: Recipe) -> SharedTraining:
@@ -131,11 +134,11 @@ class SharedStage:
             return None
         model = apply_plan(self.reference, proposal.plan)
         model.set_weights(weights.of(proposal.plan))
-        BatchStatistics(model, self._samples(), traced=False).renew()
+        Calibrator(model, traced=False, with_loss=False)(self._samples())
         return Parent(proposal.plan, model.get_weights(), None)
 
-    def _samples(self) -> list[Any]:
-        return calibration_batches(self.ready.data.train, self.config.run.batch_size)
+    def _samples(self) -> list[Batch]:
+        return calibration_batches(self.ready.data.train, _SAMPLES, self.seed)
 
     def _widest(self) -> keras.Model:
         """With the trained reference's weights."""
@@ -206,14 +209,14 @@ class SharedStage:
 
     def _measure(self, training: SharedWeightsTraining, recipe: Recipe) -> Callable[[Candidate], float]:
         """The metric of a plan on the selection set, with statistics of its own."""
-        statistics = BatchStatistics(training.model, self._samples())
+        calibrate, samples = Calibrator(training.model, with_loss=False), self._samples()
         selection, name = self.ready.data.selection, self.target.name.removeprefix("val_")
         deadlines = Deadlines(self.limit)
 
         def measure(candidate: Candidate) -> float:
             deadlines.check(lambda: "in the ranking of plans")
             training.load(candidate)
-            statistics.renew()
+            calibrate(samples)
             return evaluate(training.model, selection, recipe)[name]
 
         return measure

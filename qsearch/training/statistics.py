@@ -14,6 +14,7 @@ import tensorflow as tf
 from qsearch.datasets import Source
 from qsearch.datasets.dataset import Split
 from qsearch.datasets.feeds import packed
+from qsearch.layers.folded import FoldedLayer
 
 Batch = tuple[Any, ...]
 """(x, y) or (x, y, sample_weight)."""
@@ -56,27 +57,23 @@ def _length(batch: Batch) -> int:
 class Calibrator:
     """Takes a model's moving averages anew, and tells its loss with them: nothing else of the model is trained.
 
-    Batch normalizations use the moments of each batch and average them over the batches; all other layers work as in
-    inference, dropout and quantizers that draw among them. A normalization that was folded into its layer keeps the
-    averages that it has. (Statistics after training, for networks that were never trained as they are: Yu and Huang
-    2019, arXiv:1903.05134.)
+    Batch normalizations, also those that are folded into their layers, use the moments of each batch and average them
+    over the batches; all other layers work as in inference, dropout and quantizers that draw among them. (Statistics
+    after training, for networks that were never trained as they are: Yu and Huang 2019, arXiv:1903.05134.)
     """
 
-    def __init__(self, model: keras.Model, traced: bool = True) -> None:
+    def __init__(self, model: keras.Model, traced: bool = True, with_loss: bool = True) -> None:
         """
         Args:
-            model: compiled, as its loss is computed.
+            model: compiled, where its loss is computed.
             traced: for many calls; else each is eager.
+            with_loss: without it, a call returns 0.
         """
         self.model = model
-        self._norms = [
-            layer
-            for layer in model._flatten_layers(include_self=False)
-            if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
-        ]
+        self._norms = [layer for layer in model._flatten_layers(include_self=False) if _takes_averages(layer)]
         self._kept = tf.Variable(0.0, trainable=False, name="kept_of_averages")
-        step = partial(_loss, model, training=False)
-        self._step: Callable[..., Any] = tf.function(step, autograph=False) if traced else step
+        step = partial(_loss if with_loss else _answers, model, training=False)
+        self._step: Callable[..., Any] = tf.function(step, autograph=False, reduce_retracing=True) if traced else step
 
     def __call__(self, batches: Sequence[Batch]) -> float:
         """The mean loss per sample; moving averages become the mean of the batches' moments."""
@@ -90,20 +87,41 @@ class Calibrator:
     @contextmanager
     def _taking_averages(self) -> Iterator[None]:
         """Let normalizations, and no other layer, work as in training; with a momentum that makes means of averages."""
-        momenta = [layer.momentum for layer in self._norms]
+        before = [(layer.norm, layer.iteration.numpy()) if _folds(layer) else layer.momentum for layer in self._norms]
         for layer in self._norms:
-            layer.momentum = self._kept
+            if _folds(layer):  # which follows its batches as long as they are counted
+                layer.norm = {**layer.norm, "momentum": self._kept, "ema_freeze_delay": None}
+            else:
+                layer.momentum = self._kept
             layer.call = partial(_as_in_training, type(layer).call, layer)
         try:
             yield
         finally:
-            for layer, momentum in zip(self._norms, momenta, strict=True):
-                layer.momentum = momentum
+            for layer, kept in zip(self._norms, before, strict=True):
                 del layer.call
+                if _folds(layer):
+                    layer.norm = kept[0]
+                    layer.iteration.assign(kept[1])
+                else:
+                    layer.momentum = kept
 
 
-def _as_in_training(call: Any, layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-    return call(layer, inputs, training=True, mask=mask)
+def _folds(layer: Any) -> bool:
+    return isinstance(layer, FoldedLayer)
+
+
+def _takes_averages(layer: Any) -> bool:
+    """Whether it averages over batches; one that is frozen stays as it is."""
+    return isinstance(layer, keras.layers.BatchNormalization | FoldedLayer) and layer.trainable
+
+
+def _as_in_training(call: Any, layer: Any, inputs: Any, training: bool | None = None, **given: Any) -> Any:
+    return call(layer, inputs, training=True, **given)
+
+
+def _answers(model: keras.Model, batch: Batch, training: bool) -> float:
+    model(batch[0], training=training)
+    return 0.0
 
 
 def _loss(model: keras.Model, batch: Batch, training: bool) -> Any:

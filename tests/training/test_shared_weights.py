@@ -22,12 +22,12 @@ from qsearch.search.candidates import Candidate, Candidates
 from qsearch.search.draws import Draws
 from qsearch.search.space import number
 from qsearch.search.time_limits import Deadlines
-from qsearch.training.batch_statistics import BatchStatistics, calibration_batches
 from qsearch.training.batches import Feeds
 from qsearch.training.checkpoints import Checkpoints, Pace
 from qsearch.training.fit import Recipe, compile_model
 from qsearch.training.shared_training import SharedTraining
 from qsearch.training.shared_weights import SharedWeights, SharedWeightsTraining
+from qsearch.training.statistics import Calibrator, calibration_batches
 
 
 @dataclass
@@ -80,7 +80,7 @@ def own_model(made: Made, candidate: Candidate, weights: SharedWeights) -> keras
 
 
 def samples(made: Made) -> Any:
-    return calibration_batches(made.ready.data.train, 32)[0]
+    return calibration_batches(made.ready.data.train, 64, 0)[0][0]
 
 
 def test_a_plan_computes_what_its_own_model_does(made: Made) -> None:
@@ -152,20 +152,19 @@ def test_useful_channels_first_changes_no_output(made: Made) -> None:
 
 def test_batch_statistics_are_those_of_the_batches(made: Made) -> None:
     candidate = made.draws.of_step(3)
-    training, batches = made.fresh(), calibration_batches(made.ready.data.train, 32)
+    training, batches = made.fresh(), calibration_batches(made.ready.data.train, 2048, 0)
     training.load(candidate)
     kept = [variable.numpy() for variable in training.model.variables]
-    statistics = BatchStatistics(training.model, batches)
-    statistics.renew()
+    Calibrator(training.model, with_loss=False)(batches)
     own = own_model(made, candidate, training.weights)
     first = next(layer for layer in own.layers if hasattr(layer, "moving_mean"))
-    seen = keras.Model(own.inputs, first.input)(batches[0]).numpy()
+    seen = keras.Model(own.inputs, first.input)([numpy.concatenate([x for x, _ in batches])]).numpy()
     here = next(layer for layer in training.model.layers if layer.name == first.name)
     numpy.testing.assert_allclose(here.moving_mean.numpy(), seen.mean((0, 1, 2)), rtol=1e-2, atol=1e-3)
     numpy.testing.assert_allclose(here.moving_variance.numpy(), seen.var((0, 1, 2)), rtol=2e-2, atol=1e-3)
     for variable, value in zip(training.model.variables, kept, strict=True):
         assert "moving" in variable.path or numpy.array_equal(variable.numpy(), value)
-    BatchStatistics(own, batches, traced=False).renew()
+    Calibrator(own, traced=False, with_loss=False)(batches)
     for mine, shared in zip(own.get_weights(), training.training.shared.weights(), strict=True):
         numpy.testing.assert_allclose(mine, shared, rtol=1e-3, atol=1e-4)
 
