@@ -13,6 +13,7 @@ from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan
 from qsearch.runner.experiment import Experiment
 from qsearch.runner.staged_search import StageResult
+from qsearch.runs.chosen import of_last_block
 from qsearch.runs.figures import (
     BestModel,
     BlockResult,
@@ -31,7 +32,6 @@ from qsearch.runs.figures import (
     TrialCounts,
     UnsearchedLayer,
 )
-from qsearch.runs.overview import of_last_block
 from qsearch.runs.result import Result
 from qsearch.search.front import Point, front, hypervolume, knee
 from qsearch.search.trials import AnyTrial, FailedTrial, SkippedTrial, Trained, Trial
