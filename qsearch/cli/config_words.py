@@ -12,7 +12,7 @@ _SECTION, _VALUE = ".", "="
 """What goes on behind a key."""
 
 
-class ConfigWord(click.ParamType):
+class ConfigWord(click.ParamType[str]):
     """KEY=VALUE; what it is for the command is `overrides`' to say."""
 
     name = "KEY=VALUE"

@@ -14,7 +14,7 @@ import click
 
 from qsearch.cli.arguments import MODEL_ENDINGS, MODEL_OR_NAME
 from qsearch.cli.data_choice import named_data
-from qsearch.cli.model_choice import chosen_model, model_options
+from qsearch.cli.model_choice import arguments_of, chosen_model, model_options
 from qsearch.cli.output import say, say_exactly
 from qsearch.cli.schema import schema_text
 from qsearch.config.draft import SCHEMA_FILE
@@ -117,7 +117,7 @@ def init(
         custom_objects or None,
         arguments or None,
     )
-    asks = sys.stdin.isatty() and sys.stdout.isatty() and all(one is None for one in given)
+    asks = _is_terminal() and all(one is None for one in given)
     if not printed:
         _refuse_existing(path, force)
         writable(path)
@@ -125,6 +125,8 @@ def init(
         model = _ask_model() if asks else None
     if model is None:
         raise click.UsageError(f"MODEL is missing: a model file, module:function, or one of {', '.join(MODELS)}")
+    if asks:
+        load_weights, arguments = _asked_of_model(model)
     choice = chosen_model(as_text(model), load_weights, custom_objects, arguments)
     with quiet_start():
         from qsearch.runner.drafted import Wishes, drafted, suggested_data
@@ -174,6 +176,35 @@ def _ask_model() -> str:
     files = sorted(str(one) for one in Path().iterdir() if one.suffix in MODEL_ENDINGS[:3] and one.is_file())
     words = f"Model (a .keras or .h5 file, MODULE:FUNCTION, or one of {', '.join(MODELS)})"
     return str(click.prompt(words, default=files[0] if files else "digits"))
+
+
+def _asked_of_model(model: str) -> tuple[str | None, tuple[str, ...]]:
+    """What else a model needs: weights of an architecture, arguments of a function."""
+    from qsearch.config.fields import is_import_path
+
+    path = expanded(model)
+    if path.suffix == ".json" and path.is_file():
+        files = sorted(str(one) for one in path.parent.iterdir() if one.suffix == ".h5" and one.is_file())
+        words = "Weights of it (the .h5 file of save_weights)"
+        return str(click.prompt(words, default=files[0] if files else None)), ()
+    if path.exists() or model in MODELS or not is_import_path(model):
+        return None, ()
+    words = "Arguments that the function is called with, such as width=32 depth=2 (Enter: none)"
+    return None, click.prompt(words, default="", show_default=False, value_proc=_arguments)
+
+
+def _arguments(answer: str) -> tuple[str, ...]:
+    try:
+        texts = tuple(shlex.split(answer))
+        arguments_of(texts)
+    except (ConfigError, ValueError) as error:
+        raise click.BadParameter(str(error).removeprefix("--argument ")) from None
+    return texts
+
+
+def _is_terminal() -> bool:
+    """Whether somebody is there to be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _asked(wishes: Wishes) -> Wishes:

@@ -61,7 +61,7 @@ def chosen_model(
         "--custom-object": bool(custom_objects),
         "--allow-code": allow_code,
     }
-    called_with = _arguments(arguments)
+    called_with = arguments_of(arguments)
     if called_with and (path.exists() or not is_import_path(model)):
         raise ConfigError(f"--argument: is for module:function, and {model} is none; leave it out")
     if not path.exists() and (model in MODELS or is_import_path(model)):
@@ -78,8 +78,12 @@ def chosen_model(
     return ModelChoice(path=model, weights=weights, custom_objects=custom_objects, allow_code=allow_code)
 
 
-def _arguments(texts: Sequence[str]) -> Mapping[str, Any]:
-    """Values are YAML, as in a file."""
+def arguments_of(texts: Sequence[str]) -> Mapping[str, Any]:
+    """KEY=VALUE each, whose values are YAML, as in a file.
+
+    Raises:
+        ConfigError: one is not that.
+    """
     from qsearch.config.yaml_reader import parse_source
 
     found: dict[str, Any] = {}

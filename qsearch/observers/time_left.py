@@ -12,6 +12,13 @@ from qsearch.search.trials import AnyTrial, SkippedTrial, Trial
 
 _ALIKE = 3
 """So many trials of a length tell how many of their epochs such trials need."""
+_TRACES = 2.0
+"""Times what the reference took before its first epoch was done: the best model is loaded, and has quantizers to trace.
+
+It was 1.3, 2.1 and 3.8 times that in the recordings of `tests/observers/recorded_runs.json`, on a busy machine.
+"""
+_EVALUATIONS = 3.0
+"""Times what evaluating the reference took, as the model is reported on too; 2.3 to 3.5 times in these recordings."""
 _LAST = 30
 """Trials that tell how long the next ones take: a machine has other things to do at other times."""
 
@@ -161,18 +168,28 @@ class TimeLeft:
 
     def _tail(self, start: RunStart, pace: float, beside: float) -> float:
         """What comes after the search."""
-        final = start.config.final_training
+        final, now = start.config.final_training, self.clock()
         epochs = 0 if final is None else final.epochs
-        evaluation = 2 * self._evaluation  # loaded again, and traced for two sets
+        evaluation = _EVALUATIONS * self._evaluation
+        is_searched = self._at is None and self._places >= start.trials
         if not epochs:
-            return evaluation
-        if self._alone is not None:  # it is going on
+            return max(0.0, evaluation - (now - self._staged)) if is_searched else evaluation
+        if self._alone is not None:  # it is going on, or was
             epochs = max(0, epochs - self._alone.epoch)
+            if not epochs:
+                return max(0.0, evaluation - (now - self._alone.last))
             return epochs * (self._alone.pace or self._reference_pace or pace) + evaluation
-        trace = self._trace
-        if trace is None:  # the reference was trained before, or not at all
-            trace = beside if self._first is None else max(beside, self._first.seconds - pace * self._first.trained)
+        trace = self._final_trace(pace, beside)
+        if is_searched:  # and being traced
+            trace = max(0.0, trace - (now - self._staged))
         return trace + epochs * (self._reference_pace or pace) + evaluation
+
+    def _final_trace(self, pace: float, beside: float) -> float:
+        """Seconds until the first epoch of the final training is under way."""
+        if self._trace is not None:
+            return _TRACES * self._trace
+        # the reference was trained before, or not at all
+        return beside if self._first is None else max(beside, self._first.seconds - pace * self._first.trained)
 
     def _counted(self, run: RunConfig, trial: AnyTrial, marks: _Marks | None = None) -> Took | None:
         """What a trial took, where it was trained; counts it."""

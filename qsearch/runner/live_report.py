@@ -20,11 +20,11 @@ from qsearch.report.written import tables_of
 from qsearch.runner.experiment import Experiment
 from qsearch.runner.histograms import best_weights
 from qsearch.runner.layer_costs import layer_costs
+from qsearch.runs.chosen import of_last_block
 from qsearch.runs.costs import PlanCosts, RunCosts
 from qsearch.runs.directory import BEST, COSTS, PAGE, WEIGHTS, RunDirectory
 from qsearch.runs.environment import environment
 from qsearch.runs.figures import Energies, Reference
-from qsearch.runs.overview import of_last_block
 from qsearch.runs.record import RunRecord
 from qsearch.runs.state import State, state_of
 from qsearch.search.trials import AnyTrial, Observer, Trial

@@ -17,6 +17,7 @@ from qsearch.runner.experiment import Experiment
 from qsearch.runner.layer_costs import layer_costs
 from qsearch.runner.stage_result import StageResult
 from qsearch.runs import figures
+from qsearch.runs.chosen import of_last_block
 from qsearch.runs.figures import (
     BestModel,
     BlockResult,
@@ -36,7 +37,6 @@ from qsearch.runs.figures import (
     TrialCounts,
     UnsearchedLayer,
 )
-from qsearch.runs.overview import of_last_block
 from qsearch.runs.result import Result
 from qsearch.search.front import Point, front, hypervolume, knee
 from qsearch.search.one_shot import Standing

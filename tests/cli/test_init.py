@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import keras
 import pytest
@@ -53,6 +54,51 @@ def test_a_named_network_can_be_searched_as_it_is(tmp_path: Path) -> None:
     assert (path.parent / "qsearch.schema.json").is_file()
     checked = CliRunner().invoke(check, [str(path)])
     assert checked.exception is None and "no mistakes found" in checked.stdout
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, path: Path, answers: tuple[str, ...], *model: str) -> Result:
+    """In a terminal, with an answer to each question."""
+    monkeypatch.setattr("qsearch.cli.init._is_terminal", lambda: True)
+    return CliRunner().invoke(init, [*model, "-o", str(path)], input="".join(f"{answer}\n" for answer in answers))
+
+
+REST = ("5nJ", "", "7", "random")
+"""Budget, most of the metric to lose, trials, mode."""
+
+
+def test_a_terminal_is_asked_for_the_arguments_of_a_function(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    code = """
+        import keras
+
+        def net(width, classes=10):
+            layers = [keras.layers.Flatten(), keras.layers.Dense(width, name="d"), keras.layers.Dense(classes)]
+            return keras.Sequential([keras.Input((8, 8, 1)), *layers, keras.layers.Activation("softmax")])
+    """
+    (tmp_path / "own_nets.py").write_text(dedent(code), encoding="utf-8")
+    path = tmp_path / "c.yaml"
+    answers = ("width", "width=12 'classes=10'", "digits", *REST)  # the first one is no argument, and is asked again
+    done = asked(monkeypatch, path, answers, "own_nets:net")
+    assert done.exception is None, done.output
+    assert "Error: 'width': expected KEY=VALUE, as width=32" in done.output
+    config = load_config(path).config
+    assert (config.model.factory, config.model.arguments) == ("own_nets:net", {"width": 12, "classes": 10})
+    assert (config.run.budget.energy, config.run.max_trials, config.run.mode) == (5_000, 7, "random")
+
+
+def test_a_terminal_is_asked_for_the_weights_of_an_architecture(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    dense = [keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
+    model = keras.Sequential([keras.Input((8, 8, 1)), *dense])
+    (tmp_path / "net.json").write_text(model.to_json(), encoding="utf-8")
+    model.save_weights(tmp_path / "net.weights.h5")
+    path = tmp_path / "c.yaml"
+    done = asked(monkeypatch, path, ("", "digits", *REST), str(tmp_path / "net.json"))
+    assert done.exception is None, done.output
+    assert load_config(path).config.model.weights == str(tmp_path / "net.weights.h5")  # the file beside it
+    again = asked(monkeypatch, tmp_path / "d.yaml", ("digits", "digits", *REST))
+    assert again.exception is None, again.output
+    assert "Arguments" not in again.output and "Weights" not in again.output
 
 
 def two_heads(folder: Path) -> Path:
