@@ -141,7 +141,7 @@ def search(
 
     def within_budget(plan: QuantizationPlan) -> Price:
         priced = price(plan)
-        return replace(priced, objection=constraints.objection(priced))
+        return replace(priced, objection=constraints.objection(priced), excess=constraints.excess(priced))
 
     candidates = Candidates(searched, within_budget)
 

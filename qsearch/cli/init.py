@@ -20,7 +20,7 @@ from qsearch.cli.schema import schema_text
 from qsearch.config.draft import SCHEMA_FILE
 from qsearch.config.names import DATASETS, MODELS, TARGET_ALIASES, TARGETS
 from qsearch.config.search_modes import MODES
-from qsearch.errors import OutputError, shown
+from qsearch.errors import ConfigError, OutputError, shown
 from qsearch.files import writable, written_whole
 from qsearch.imports import look_in
 from qsearch.paths import as_text, expanded

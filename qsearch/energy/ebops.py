@@ -58,7 +58,7 @@ def _most(spec: QuantizerSpec) -> int:
 
 
 def input_bits(node: Node, kind: str, layer: LayerEnergy) -> int:
-    """Bits of what a kernel is multiplied with, without the sign.
+    """Bits of what a kernel is multiplied with, without the sign; 1 of what has nothing else, as +1 and -1 are.
 
     Args:
         kind: "kernel", "depthwise", "pointwise", "recurrent" or "weight".
@@ -68,7 +68,7 @@ def input_bits(node: Node, kind: str, layer: LayerEnergy) -> int:
         form = layer.output_format
     elif kind == "pointwise" and layer.accumulator_format is not None:
         form = layer.accumulator_format
-    return form.bits - form.signed
+    return max(form.bits - form.signed, 1)
 
 
 def uses(node: Node, kind: str) -> int:

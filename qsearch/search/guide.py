@@ -33,6 +33,8 @@ _POOL = 200
 _GENERATIONS = 2
 _SURVIVORS = 20
 _ELITE = 6
+_REPAIRED = 40
+"""Children that are brought inside the budget where none is by itself."""
 _WHOLE = 1500
 """Spaces up to this size are looked at as a whole."""
 
@@ -132,9 +134,7 @@ class Guide:
         rng = numpy.random.default_rng([self.seed, len(tried)])
         if self._space.size <= _WHOLE or len(self.seen) < 2:
             whole = self._space.size <= _WHOLE
-            pool = self._pool(
-                self._everything() if whole else children(self._space, rng, self._parents(rng), _POOL), tried
-            )
+            pool = self._pool(self._everything(), tried) if whole else self._offspring(rng, self._parents(rng), tried)
             if len(self.seen) < 2:
                 return self._proposal(pool[int(rng.integers(len(pool)))]) if pool else None
             return self._best_of(pool)
@@ -176,9 +176,7 @@ class Guide:
         parents = self._parents(rng)
         pool: list[Candidate] = []
         for _ in range(_GENERATIONS):
-            pool = self._pool(
-                [*(candidate.values for candidate in pool), *children(self._space, rng, parents, _POOL)], tried
-            )
+            pool = self._offspring(rng, parents, tried, [candidate.values for candidate in pool])
             if not pool:
                 return None
             order = numpy.argsort(-self._promise(surrogate, known, pool), kind="stable")[:_SURVIVORS]
@@ -252,6 +250,32 @@ class Guide:
 
     def _parents(self, rng: numpy.random.Generator) -> list[Values]:
         return [seen.candidate.values for seen in self.elite()] or [random_values(self._space, rng)]
+
+    def _offspring(
+        self,
+        rng: numpy.random.Generator,
+        parents: Sequence[Values],
+        tried: Set[Hashable],
+        further: Sequence[Values] = (),
+    ) -> list[Candidate]:
+        """Children that may be tried, and what is there already; where the budget leaves none, some are changed."""
+        made = children(self._space, rng, parents, _POOL)
+        pool = self._pool([*further, *made], tried)
+        return pool or self._pool([self._nearer(child, rng) for child in made[:_REPAIRED]], tried)
+
+    def _nearer(self, values: Values, rng: numpy.random.Generator) -> Values:
+        """Values nearer to the budget: choices in any order, each the nearest one to it, until they are inside."""
+        options = {dimension.name: dimension.options for dimension in self._space.dimensions}
+        for index in rng.permutation(len(options)):
+            if not self._excess(values):
+                break
+            name = [*options][int(index)]
+            values = min(({**values, name: option} for option in options[name]), key=self._excess)
+        return values
+
+    def _excess(self, values: Values) -> float:
+        candidate = self.candidates.of(values)
+        return candidate.price.excess if isinstance(candidate, Candidate) else math.inf
 
     def _promise(self, surrogate: Surrogate, known: Sequence[Seen], pool: Sequence[Candidate]) -> Matrix:
         """The expected improvement of each candidate on what is known."""

@@ -78,6 +78,20 @@ def test_effective_bit_operations_are_at_most_what_formats_tell(kernel: str | No
     assert most / 4 < found <= most
 
 
+@pytest.mark.parametrize(("activation", "bits"), [("binary", 1), ("ternary", 1), ("quantized_relu(3,1)", 3)])
+def test_effective_bit_operations_of_what_reads_signs(activation: str, bits: int) -> None:
+    """+1 and -1 are one bit, as a weight and as an input."""
+    inputs = keras.Input((3,))
+    model = keras.Model(
+        inputs,
+        QDense(2, use_bias=False, kernel_quantizer="binary", name="d")(QActivation(activation, name="a")(inputs)),
+    )
+    graph, plan = read_model(model), read_plan(model)
+    report = price_plan(graph, plan, EnergySettings())
+    assert most_effective_bit_operations(graph, plan, report) == 6 * bits
+    assert effective_bit_operations(model, graph, report) == 6 * bits
+
+
 def test_of_recurrent_and_shared_layers() -> None:
     inputs = keras.Input((3, 5))
     model = keras.Model(inputs, layers.Bidirectional(layers.LSTM(2))(inputs))

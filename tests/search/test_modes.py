@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from qsearch.config.schema import RunConfig
 from qsearch.config.search_modes import MODES
 from qsearch.goal.price import Constraints, Price
 from qsearch.goal.target import Target
-from qsearch.plan import Role
+from qsearch.plan import QuantizationPlan, Role
+from qsearch.search.cheapest import cheapest
 from qsearch.search.engine import Stop
 from qsearch.search.front import Point, hypervolume
 from qsearch.search.modes import workload
@@ -79,6 +81,42 @@ def test_budgets_hold_in_every_mode(mode: str, tmp_path: Path) -> None:
     trained = completed(recorded)
     assert trained
     assert all(trial.price.energy <= 30 for trial in trained)
+
+
+def with_filters(plan: QuantizationPlan) -> Price:
+    """Beside the usual price, how many filters there are."""
+    filters = float(sum(layer.filters or 1 for layer in plan.layers.values()))
+    return replace(price(plan), spent={"macs": filters})
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_several_limits_hold_in_every_mode(mode: str, tmp_path: Path) -> None:
+    constraints = Constraints(energy=30, further={"macs": 24.0})
+    _, recorded, _ = search(
+        tmp_path, space(), 10, mode=mode, train=learned, price=with_filters, constraints=constraints, prune=False
+    )
+    trained = completed(recorded)
+    assert trained
+    assert all(trial.price.energy <= 30 and trial.price.spent["macs"] <= 24 for trial in trained)
+    wide = space().plan({name: KERNELS[0] if name.startswith("k") else 1.0 for name in ("k0", "k1", "k2", "k3")} | FULL)
+    assert with_filters(wide).energy <= 30, "the second limit is one"
+    assert with_filters(wide).spent["macs"] > 24
+
+
+FULL = {f"f{index}": 1.0 for index in range(4)}
+
+
+@pytest.mark.parametrize("mode", ["guided", "pareto"])
+def test_a_guide_finds_what_few_candidates_keep_to(mode: str, tmp_path: Path) -> None:
+    searched = space(layers=8)
+    narrow = cheapest(searched, lambda values: with_filters(searched.plan(values)).cost)
+    least = with_filters(searched.plan(narrow))
+    constraints = Constraints(energy=least.energy * 1.3, further={"macs": least.spent["macs"] + 4})
+    _, recorded, _ = search(
+        tmp_path, searched, 6, mode=mode, train=learned, price=with_filters, constraints=constraints, prune=False
+    )
+    assert len(completed(recorded)) == 6
+    assert all(constraints.objection(trial.price) is None for trial in completed(recorded))
 
 
 @pytest.mark.parametrize("mode", MODES)
