@@ -106,11 +106,14 @@ class SearchSpace:
     def plan(self, values: Values) -> QuantizationPlan:
         """The plan that these values mean; filters are max(int(reference * factor), 1).
 
-        Where a dimension has no value, what it chooses stays as it is.
+        Where a dimension has no value, what it chooses stays as it is; so does a layer of which nothing is chosen.
         """
         plans = dict(self.base.layers)
         for layer in self.layers:
-            plans[layer.name] = self.layer_plan(layer, values)
+            made = self.layer_plan(layer, values)
+            undecided = layer.dimensions and not made.quantizers and made.filters is None and made.fold is None
+            if not undecided:
+                plans[layer.name] = made
         ordered = {name: plans[name] for name in self.order if name in plans}
         return QuantizationPlan(ordered | plans)
 
