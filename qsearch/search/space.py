@@ -126,8 +126,9 @@ class SearchSpace:
         roles = {role: _quantizer(values[name]) for role, name in layer.dimensions.items() if name in values}
         chosen = {**layer.fixed, **roles}
         filters = before.filters
-        if layer.filters is not None and layer.filters_dimension in values:
-            filters = max(int(layer.filters * number(values[layer.filters_dimension])), 1)
+        factor = None if layer.filters_dimension is None else values.get(layer.filters_dimension)
+        if layer.filters is not None and factor is not None:
+            filters = max(int(layer.filters * number(factor)), 1)
         adaptive = before.adaptive and Role.ACTIVATION not in chosen
         fold = layer.fold or before.fold
         return LayerPlan({**before.quantizers, **chosen}, filters, fold, adaptive)
