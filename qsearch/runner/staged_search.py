@@ -302,6 +302,7 @@ class StagedSearch:
                 objection=objections(self.config, self.experiment.model, self.schedule.space),
                 prune=run.prune,
                 whole_front=self.config.wants_front,
+                whole_list=not run.search_mode.trains,
                 early_stop=run.early_stop == "bound",
                 best_models=run.best_models if stage is self.schedule.stages[-1] else 1,
                 block=stage.number,

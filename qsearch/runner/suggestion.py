@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-from scipy.stats import kendalltau
 
 from qsearch.errors import ConfigError
 from qsearch.goal.pricer import Costs
@@ -195,5 +194,7 @@ def rank_correlation(answers: Sequence[Suggested]) -> float | None:
     """
     if len(answers) < 3:
         return None
+    from scipy.stats import kendalltau  # takes a while to import, and runs have no need of it
+
     found = float(kendalltau([one.proposed.predicted for one in answers], [one.increase for one in answers]).statistic)
     return found if math.isfinite(found) else None

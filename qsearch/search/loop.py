@@ -51,6 +51,7 @@ class Search:
         lost: of these, the ones to train again, as their weights are wanted and not there.
         prune: do not train what cannot come among the `best_models` best, even with a perfect metric.
         whole_front: the front is wanted, so that no score rules a candidate out.
+        whole_list: the algorithm has a list of plans, and not the whole space.
         early_stop: end the training of what can no longer win, as far as earlier learning curves tell.
         block: the number of the block that is searched, which trials are marked with.
         earlier: trials before this search, which its numbers go on from.
@@ -73,6 +74,7 @@ class Search:
     objection: Callable[[QuantizationPlan], str | None] | None = None
     prune: bool = True
     whole_front: bool = False
+    whole_list: bool = False
     early_stop: bool = False
     best_models: int = 1
     block: int | None = None
@@ -282,8 +284,8 @@ class TrialLoop:
             return f"nothing left that could win, {trained} trials trained; last: {skipped[-1].reason}"
         if self._search.constraints.limits_cost and len(self._told) < space.size:
             return f"nothing left that could win inside the budget, {trained} trials trained"
-        if len(self._told) < space.size:
-            return f"nothing left to propose, {trained} trials"
+        if self._search.whole_list:
+            return f"all plans of the list tried, {trained} trials"
         return f"all {space.size} combinations tried, {trained} trials"
 
     def _record(self, trial: AnyTrial) -> None:

@@ -106,11 +106,14 @@ class SearchSpace:
     def plan(self, values: Values) -> QuantizationPlan:
         """The plan that these values mean; filters are max(int(reference * factor), 1).
 
-        Where a dimension has no value, what it chooses stays as it is.
+        Where a dimension has no value, what it chooses stays as it is; so does a layer of which nothing is chosen.
         """
         plans = dict(self.base.layers)
         for layer in self.layers:
-            plans[layer.name] = self.layer_plan(layer, values)
+            made = self.layer_plan(layer, values)
+            undecided = layer.dimensions and not made.quantizers and made.filters is None and made.fold is None
+            if not undecided:
+                plans[layer.name] = made
         ordered = {name: plans[name] for name in self.order if name in plans}
         return QuantizationPlan(ordered | plans)
 
@@ -123,8 +126,9 @@ class SearchSpace:
         roles = {role: _quantizer(values[name]) for role, name in layer.dimensions.items() if name in values}
         chosen = {**layer.fixed, **roles}
         filters = before.filters
-        if layer.filters is not None and layer.filters_dimension in values:
-            filters = max(int(layer.filters * number(values[layer.filters_dimension])), 1)
+        factor = None if layer.filters_dimension is None else values.get(layer.filters_dimension)
+        if layer.filters is not None and factor is not None:
+            filters = max(int(layer.filters * number(factor)), 1)
         adaptive = before.adaptive and Role.ACTIVATION not in chosen
         fold = layer.fold or before.fold
         return LayerPlan({**before.quantizers, **chosen}, filters, fold, adaptive)

@@ -13,7 +13,7 @@ from slow import by_hand, slow
 from tiny_run import tiny
 
 import qsearch
-from qsearch.config.search_modes import MODES
+from qsearch.config.search_modes import MODES, SEARCH_MODES
 from qsearch.datasets import load_dataset
 from qsearch.errors import ConfigError
 from qsearch.runner.pipeline import run
@@ -35,7 +35,12 @@ def completed(result: RunResult) -> list[Trial]:
 
 
 @pytest.mark.parametrize(
-    "mode", [mode if mode == "guided" else slow(mode) if mode == "bayesian" else by_hand(mode) for mode in MODES]
+    "mode",
+    [
+        mode if mode == "guided" else slow(mode) if mode == "bayesian" else by_hand(mode)
+        for mode in MODES
+        if SEARCH_MODES[mode].trains
+    ],
 )
 def test_every_mode_leaves_a_trained_best_model(mode: str, tmp_path: Path) -> None:
     result = run(tiny(tmp_path, tmp_path / "out"), [*QUICK, f"run.mode={mode}", "run.max_epochs=3"])

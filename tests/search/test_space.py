@@ -58,3 +58,14 @@ def test_equal_plans_from_different_values_are_equal_and_hash_alike() -> None:
     other = SPACE.plan({"k": parse("binary()"), "a": parse("quantized_relu(3,1,0)"), "f": 0.5})
     assert one == other
     assert hash(one) == hash(other)
+
+
+def test_what_has_no_value_stays_as_it_is() -> None:
+    kernel, relu = parse("binary"), parse("quantized_relu(3,1)")
+    assert SPACE.plan({}) == QuantizationPlan({"c1": LayerPlan({Role.BIAS: parse("ternary")}), "bn": LayerPlan()})
+    narrow = SPACE.plan({"f": 0.5})
+    assert narrow.layers["c0"] == LayerPlan(filters=1)
+    assert "a0" not in narrow
+    alone = SPACE.plan({"k": kernel})
+    assert alone.layers["c0"] == LayerPlan({Role.KERNEL: kernel})
+    assert SPACE.plan({"a": relu}).layers["a0"] == LayerPlan({Role.ACTIVATION: relu})
