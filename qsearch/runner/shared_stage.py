@@ -20,7 +20,7 @@ from qsearch.runner.prepared import Prepared, trainer_of
 from qsearch.runs.directory import RANKING, RunDirectory
 from qsearch.search.candidates import Candidate, Candidates
 from qsearch.search.draws import Draws
-from qsearch.search.one_shot import SharedRanking
+from qsearch.search.one_shot import ENOUGH, SharedRanking
 from qsearch.search.proposals import Proposal
 from qsearch.search.ranking import Ranked, evolve, from_dict, promising
 from qsearch.search.seeds import SHARED_SEED, spread
@@ -108,8 +108,11 @@ class SharedStage:
         self.seed = spread(self.config.run.seed, SHARED_SEED)
         self.epochs = self.config.run.epochs_shared
 
-    def ranking(self, candidates: Candidates) -> SharedRanking:
+    def ranking(self, candidates: Candidates, trials: int) -> SharedRanking:
         """The plans that the shared weights rank, the most promising first.
+
+        Args:
+            trials: of the search.
 
         Raises:
             SearchError: no time is left for it, or it diverges.
@@ -122,7 +125,8 @@ class SharedStage:
                 "nothing was searched; allow more time, or lower run.shared_epochs"
             ) from None
         self.plans = len(plans)
-        return SharedRanking(plans=plans, worth=self.target.worth, say=self.observer.stage)
+        taken = self.config.run.shared_trials or max(ENOUGH, trials // 2)
+        return SharedRanking(plans=plans, taken=taken, worth=self.target.worth, say=self.observer.stage)
 
     def parent(self, proposal: Proposal) -> Parent | None:
         """What a trial starts from: its part of the shared weights, with batch statistics of its own."""

@@ -182,7 +182,7 @@ class StagedSearch:
         self.store = self._store(stage)
         candidates = Candidates(space, pricer.price)
         with self.interrupts.allowed():
-            ranking = None if self.shared is None else self.shared.ranking(candidates)
+            ranking = None if self.shared is None else self.shared.ranking(candidates, stage.trials)
         loop: TrialLoop | None = None
         found, ended = None, INTERRUPTED
         try:
@@ -386,7 +386,8 @@ class StagedSearch:
             candidates=candidates,
             target=target,
             seed=seed,
-            first=max(3, min(6, trials // 4)),
+            # a ranking has been over the uniform plans already
+            first=0 if self.shared is not None else max(3, min(6, trials // 4)),
             least=None if least is None else target.worth(least),
             whole_front=run.search_mode.whole_front,
             dearest=self.experiment.reference.total,

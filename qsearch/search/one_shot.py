@@ -42,11 +42,13 @@ class SharedRanking:
 
     Attributes:
         plans: the most promising first.
+        taken: how many of them become trials, while they are believed; then their children do.
         worth: of a metric, turned so that more is better.
         say: told where the order is not believed any more.
     """
 
     plans: Sequence[Ranked]
+    taken: int
     worth: Callable[[float], float]
     say: Callable[[str], None] = lambda line: None
 
@@ -54,8 +56,8 @@ class SharedRanking:
 class OneShot:
     """A `Proposer`: the plans of a ranking in turn, from the shared weights.
 
-    The guide is told of all of them, so that it can go on at any time: when `ENOUGH` of them are trained and their
-    order has a tau below `LEAST_TAU`, or when none is left.
+    The guide is told of all of them, so that it goes on from their weights: when as many as were wanted are trained, or
+    when `ENOUGH` of them are, and their order has a tau below `LEAST_TAU`.
     """
 
     total = None
@@ -79,7 +81,8 @@ class OneShot:
     def ask(self, number: int) -> Proposal | None:
         if number in self._open:
             return self._open[number]
-        candidate = self._next() if self._fell_back is None else None
+        more = self._fell_back is None and len(self._tried) + len(self._open) < self._ranking.taken
+        candidate = self._next() if more else None
         return (
             self._guide.ask(number) if candidate is None else self._opened(number, Proposal(candidate, parent=SHARED))
         )
