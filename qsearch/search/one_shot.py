@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 
-from scipy.stats import kendalltau
-
 from qsearch.search.candidates import Candidate, Unpriced
 from qsearch.search.draws import allowed
 from qsearch.search.guide import Guide
@@ -125,6 +123,8 @@ class OneShot:
     def _tau(self) -> float | None:
         if len(self._pairs) < 2:
             return None
+        from scipy.stats import kendalltau  # takes half a second, and only this mode needs it
+
         before, after = zip(*self._pairs, strict=True)
         tau = float(kendalltau(before, after).statistic)
         return None if math.isnan(tau) else tau

@@ -11,6 +11,7 @@ import numpy
 import pytest
 from run_left import left, same
 from run_record import check_record
+from slow import slow
 
 from qsearch.config import load_config
 from qsearch.errors import ConfigError, OutputError, SearchError
@@ -116,7 +117,7 @@ def test_a_trial_starts_from_its_part_of_the_shared_weights(whole: tuple[Path, A
     assert Checkpoints(out / "checkpoints").shared() is not None
 
 
-@pytest.mark.parametrize(("epoch", "trial"), [(2, None), (None, 3)])
+@pytest.mark.parametrize(("epoch", "trial"), [slow(2, None), (None, 3)])
 def test_a_killed_run_goes_on_to_the_same_end(
     epoch: int | None,
     trial: int | None,
@@ -142,6 +143,7 @@ def test_a_killed_run_goes_on_to_the_same_end(
     assert all(numpy.array_equal(one, other) for one, other in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.slow
 def test_an_order_that_is_wrong_is_told_and_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = OneShot._tau
     monkeypatch.setattr(OneShot, "_tau", lambda self: None if original(self) is None else -0.3)
@@ -170,6 +172,7 @@ def test_what_cannot_be_shared_is_told_before_training(override: str, told: str,
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_ranking_is_told(whole: tuple[Path, Any, Watching], tmp_path: Path) -> None:
     with pytest.raises(Killed):
         run(config(tmp_path), observer=Watching(trial=1))
@@ -178,6 +181,7 @@ def test_a_damaged_ranking_is_told(whole: tuple[Path, Any, Watching], tmp_path: 
         run(tmp_path / "config.yaml", resume=True)
 
 
+@pytest.mark.slow
 def test_without_time_nothing_is_searched(tmp_path: Path) -> None:
     with pytest.raises(SearchError, match=r"while the shared weights were trained.*lower run\.shared_epochs"):
         run(config(tmp_path), ["run.time_limit=20s", "run.shared_epochs=100000", "reference.epochs=0"])

@@ -5,18 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_search import accuracy, price, space
+from tiny_search import accuracy, price, ranking, space
 
 from qsearch.config.schema import RunConfig
 from qsearch.config.search_modes import MODES
 from qsearch.goal.target import Target
 from qsearch.search.candidates import Candidate, Candidates
-from qsearch.search.draws import Draws
 from qsearch.search.guide import Guide
 from qsearch.search.modes import SearchSetting, proposer
-from qsearch.search.one_shot import SharedRanking
 from qsearch.search.proposals import Feedback, Proposal, Proposer
-from qsearch.search.ranking import evolve, promising
 from qsearch.search.space import SearchSpace
 
 
@@ -28,13 +25,8 @@ def made(mode: str, folder: Path, searched: SearchSpace | None = None) -> Propos
         return Guide(candidates=candidates, target=Target("val_acc"), seed=5, first=4, whole_front=whole, dearest=64.0)
 
     run = RunConfig(mode=mode, max_trials=20, max_epochs=9 if mode == "hyperband" else None)
-    ranking = None
-    if run.search_mode.shares:
-        target = Target("val_acc")
-        plans = evolve(Draws(candidates, 5), lambda one: accuracy(one.plan), target, 40)
-        ranking = SharedRanking(plans=promising(plans, target), taken=10, worth=target.worth)
-    setting = SearchSetting(candidates=candidates, run=run, seed=5, folder=folder, guide=guide, ranking=ranking)
-    return proposer(setting)
+    ranked = ranking(candidates, Target("val_acc"), 10) if run.search_mode.shares else None
+    return proposer(SearchSetting(candidates=candidates, run=run, seed=5, folder=folder, guide=guide, ranking=ranked))
 
 
 def feedback(number: int, proposal: Proposal) -> Feedback:
