@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from qsearch.config import Config
+from qsearch.config.schedules import ScheduleConfig
 from qsearch.config.search_modes import SHARED_PLANS
 from qsearch.errors import ConfigError, ModelError, OutputError, SearchError
 from qsearch.quantize.apply import apply_plan
@@ -74,7 +75,10 @@ def recipe_of_shared(ready: Prepared) -> Recipe:
     trainer = trainer_of(ready, ready.schedule.stages[0], None, Feeds(), lambda *_, **__: None)
     epochs = run.epochs_shared
     rate = ready.recipe.optimizer.learning_rate
-    schedule = RateSchedule(run.learning_rate_schedule, rate, epochs)
+    given = run.learning_rate_schedule
+    # a rate that stays high leaves weights that move from step to step, each plan's in its own direction
+    falling = ScheduleConfig(name="cosine") if given.name == "constant" else given
+    schedule = RateSchedule(falling, rate, epochs)
     return replace(trainer.usual_recipe, epochs=epochs, patience=None, schedule=schedule)
 
 

@@ -11,7 +11,6 @@ import numpy
 import pytest
 from run_left import left, same
 from run_record import check_record
-from slow import slow
 
 from qsearch.config import load_config
 from qsearch.errors import ConfigError, OutputError, SearchError
@@ -86,6 +85,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Watching
     return folder / "out", run(config(folder), observer=watching), watching
 
 
+@pytest.mark.slow
 def test_trials_are_the_most_promising_plans_from_the_shared_weights(whole: tuple[Path, Any, Watching]) -> None:
     out, result, watching = whole
     assert watching.shared == [1, 2, 3]
@@ -108,6 +108,7 @@ def test_trials_are_the_most_promising_plans_from_the_shared_weights(whole: tupl
     check_record(result)
 
 
+@pytest.mark.slow
 def test_a_trial_starts_from_its_part_of_the_shared_weights(whole: tuple[Path, Any, Watching], tmp_path: Path) -> None:
     """Shared weights that have learned are better after one epoch than fresh ones after two."""
     out, result, _ = whole
@@ -117,7 +118,8 @@ def test_a_trial_starts_from_its_part_of_the_shared_weights(whole: tuple[Path, A
     assert Checkpoints(out / "checkpoints").shared() is not None
 
 
-@pytest.mark.parametrize(("epoch", "trial"), [slow(2, None), (None, 3)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("epoch", "trial"), [(2, None), (None, 3)])
 def test_a_killed_run_goes_on_to_the_same_end(
     epoch: int | None,
     trial: int | None,
@@ -160,7 +162,11 @@ def test_an_order_that_is_wrong_is_told_and_given_up(tmp_path: Path, monkeypatch
     [
         ("run.blocks=['hidden', 'head']", "run.mode: found one_shot with run.blocks"),
         ("run.transfer_weights=false", "run.transfer_weights: found false with mode one_shot"),
-        ("reference.optimizer.name=adafactor", "run.mode: found 'one_shot', whose weights are shared by all plans"),
+        pytest.param(
+            "reference.optimizer.name=adafactor",
+            "run.mode: found 'one_shot', whose weights are shared by all plans",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_cannot_be_shared_is_told_before_training(override: str, told: str, tmp_path: Path) -> None:
@@ -187,6 +193,7 @@ def test_without_time_nothing_is_searched(tmp_path: Path) -> None:
         run(config(tmp_path), ["run.time_limit=20s", "run.shared_epochs=100000", "reference.epochs=0"])
 
 
+@pytest.mark.slow
 def test_epochs_of_the_shared_weights_are_told_before(tmp_path: Path) -> None:
     found = outlook(load_config(config(tmp_path)))
     assert [stage.epochs for stage in found.stages] == [7 * 2 + 3]
