@@ -13,16 +13,20 @@ import numpy
 from specs import specs
 
 from qsearch.config.schema import RunConfig
+from qsearch.config.search_modes import SEARCH_MODES
 from qsearch.goal.price import Constraints, Price
 from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan, Role
 from qsearch.quantizers.formats import number_format
 from qsearch.search.candidates import Candidates
+from qsearch.search.draws import Draws
 from qsearch.search.engine import Engine, InProcess, Outcome, Stop, Task, Weights, attempt
 from qsearch.search.guide import Guide
 from qsearch.search.loop import Search, TrialLoop
 from qsearch.search.modes import SearchSetting, proposer
+from qsearch.search.one_shot import SharedRanking
 from qsearch.search.proposals import Proposal
+from qsearch.search.ranking import evolve, promising
 from qsearch.search.seeds import spread
 from qsearch.search.space import FILTER_FACTORS, Choice, Dimension, SearchedLayer, SearchSpace
 from qsearch.search.trials import AnyTrial, SilentObserver, Trained, Trial
@@ -121,6 +125,12 @@ def listed(searched: SearchSpace) -> list[dict[str, Choice]]:
     return [dict(zip(names, one, strict=True)) for one in chosen]
 
 
+def ranking(candidates: Candidates, target: Target, taken: int) -> SharedRanking:
+    """As shared weights would have it that know everything."""
+    plans = evolve(Draws(candidates, 5), lambda one: accuracy(one.plan), target, 40)
+    return SharedRanking(plans=promising(plans, target), taken=taken, worth=target.worth)
+
+
 def search(
     folder: Path,
     searched: SearchSpace,
@@ -152,7 +162,7 @@ def search(
             seed=seed,
             first=4,
             least=None if constraints.metric is None else target.worth(constraints.metric),
-            whole_front=mode == "pareto",
+            whole_front=SEARCH_MODES[mode].whole_front,
             dearest=64.0,
         )
 
@@ -168,6 +178,7 @@ def search(
         folder=folder,
         guide=guide,
         ladder=lambda: listed(searched),
+        ranking=ranking(candidates, target, max_trials // 2) if config.search_mode.shares else None,
     )
     result = TrialLoop(
         Search(
@@ -181,7 +192,7 @@ def search(
             keep=keep,
             observer=SilentObserver(),
             constraints=constraints,
-            whole_front=mode == "pareto",
+            whole_front=SEARCH_MODES[mode].whole_front,
             **options,
         )
     ).run()

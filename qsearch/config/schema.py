@@ -251,6 +251,7 @@ class RunConfig(Section):
     num_initial_points: Count | None = None
     shared_epochs: Count | None = None
     shared_plans: Count | None = None
+    shared_trials: Count | None = None
     alpha: Positive | None = None
     beta: NotNegative | None = None
     budget: BudgetConfig = BudgetConfig()

@@ -67,7 +67,7 @@ SEARCH_MODES: Mapping[str, SearchMode] = {
         SearchMode(
             name="one_shot",
             meaning="weights that all plans share are trained once and rank plans; the most promising are fine-tuned",
-            options=("shared_epochs", "shared_plans"),
+            options=("shared_epochs", "shared_plans", "shared_trials"),
             transfers=True,
             whole_front=True,
             shares=True,

@@ -107,10 +107,9 @@ class Costs:
     def price(self, plan: QuantizationPlan) -> Price:
         """A plan's cost, its energy, and its delta."""
         energy, measured = self.pricer.totals(plan)
-        cost = energy
-        if len(measured) > len(self.counted):
-            cost, *measured = map(float, measured)
-        spent = dict(zip(self.counted, map(float, measured), strict=True))
+        own = len(measured) - len(self.counted)
+        cost = float(measured[0]) if own else energy
+        spent = dict(zip(self.counted, map(float, measured[own:]), strict=True))
         delta = self.goal.forgiving.delta(self.reference.total, cost)
         return Price(cost=cost, energy=energy, delta=delta, final_cost=cost, spent=spent)
 

@@ -27,7 +27,7 @@ NAMES: Mapping[str, str] = {
     "time": "that it took: 90, 90s, 2min",
     "epochs": "the last one trained",
     "best_epoch": "whose weights were kept",
-    "parent": "the trial whose weights it began with",
+    "parent": "the trial whose weights it began with; 0: weights that all plans share",
     "same_as": "the earlier trial with the same plan",
     "bound": "the score that a skipped one could have had",
     "reason": "why it failed, was skipped or stopped",

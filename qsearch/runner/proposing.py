@@ -19,14 +19,15 @@ from qsearch.sensitivity.table import SensitivityTable
 
 def guide_of(ready: Prepared, candidates: Candidates, trials: int, seed: int, least: float | None) -> Guide:
     """The guide of a search for so many trials; least: the worst metric that is accepted."""
-    target = ready.recipe.target
+    target, mode = ready.recipe.target, ready.experiment.loaded.config.run.search_mode
     return Guide(
         candidates=candidates,
         target=target,
         seed=seed,
-        first=max(3, min(6, trials // 4)),
+        # a ranking has been over the uniform plans already
+        first=0 if mode.shares else max(3, min(6, trials // 4)),
         least=None if least is None else target.worth(least),
-        whole_front=ready.experiment.loaded.config.run.search_mode.whole_front,
+        whole_front=mode.whole_front,
         dearest=ready.experiment.reference.total,
     )
 

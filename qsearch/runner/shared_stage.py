@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from qsearch.config import Config
+from qsearch.config.schedules import ScheduleConfig
 from qsearch.config.search_modes import SHARED_PLANS
 from qsearch.errors import ConfigError, ModelError, OutputError, SearchError
 from qsearch.quantize.apply import apply_plan
@@ -20,7 +21,7 @@ from qsearch.runner.prepared import Prepared, trainer_of
 from qsearch.runs.directory import RANKING, RunDirectory
 from qsearch.search.candidates import Candidate, Candidates
 from qsearch.search.draws import Draws
-from qsearch.search.one_shot import SharedRanking
+from qsearch.search.one_shot import ENOUGH, SharedRanking
 from qsearch.search.proposals import Proposal
 from qsearch.search.ranking import Ranked, evolve, from_dict, promising
 from qsearch.search.seeds import SHARED_SEED, spread
@@ -77,7 +78,10 @@ def recipe_of_shared(ready: Prepared) -> Recipe:
     trainer = trainer_of(ready, ready.schedule.stages[0], None, Feeds(), lambda *_, **__: None)
     epochs = run.epochs_shared
     rate = ready.recipe.optimizer.learning_rate
-    schedule = RateSchedule(run.learning_rate_schedule, rate, epochs)
+    given = run.learning_rate_schedule
+    # a rate that stays high leaves weights that move from step to step, each plan's in its own direction
+    falling = ScheduleConfig(name="cosine") if given.name == "constant" else given
+    schedule = RateSchedule(falling, rate, epochs)
     return replace(trainer.usual_recipe, epochs=epochs, patience=None, schedule=schedule)
 
 
@@ -111,8 +115,11 @@ class SharedStage:
         self.seed = spread(self.config.run.seed, SHARED_SEED)
         self.epochs = self.config.run.epochs_shared
 
-    def ranking(self, candidates: Candidates) -> SharedRanking:
+    def ranking(self, candidates: Candidates, trials: int) -> SharedRanking:
         """The plans that the shared weights rank, the most promising first.
+
+        Args:
+            trials: of the search.
 
         Raises:
             SearchError: no time is left for it, or it diverges.
@@ -125,7 +132,8 @@ class SharedStage:
                 "nothing was searched; allow more time, or lower run.shared_epochs"
             ) from None
         self.plans = len(plans)
-        return SharedRanking(plans=plans, worth=self.target.worth, say=self.observer.stage)
+        taken = self.config.run.shared_trials or max(ENOUGH, trials // 2)
+        return SharedRanking(plans=plans, taken=taken, worth=self.target.worth, say=self.observer.stage)
 
     def parent(self, proposal: Proposal) -> Parent | None:
         """What a trial starts from: its part of the shared weights, with batch statistics of its own."""

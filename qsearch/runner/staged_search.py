@@ -182,7 +182,7 @@ class StagedSearch:
         self.store = self._store(stage)
         candidates = Candidates(space, pricer.price)
         with self.interrupts.allowed():
-            ranking = None if self.shared is None else self.shared.ranking(candidates)
+            ranking = None if self.shared is None else self.shared.ranking(candidates, stage.trials)
         loop: TrialLoop | None = None
         found, ended = None, INTERRUPTED
         try:
@@ -222,8 +222,10 @@ class StagedSearch:
         return self._proposals.standing if isinstance(self._proposals, OneShot) else None
 
     def _shared_stage(self) -> SharedStage:
-        common = {"checkpoints": self.checkpoints, "feeds": self.feeds, "observer": self.observer}
-        return SharedStage(ready=self.ready, directory=self.directory, limit=self.limit, **common)
+        folder, kept, told = self.directory, self.checkpoints, self.observer
+        return SharedStage(
+            ready=self.ready, directory=folder, checkpoints=kept, feeds=self.feeds, observer=told, limit=self.limit
+        )
 
     def _is_begun(self, stage: Stage) -> bool:
         """Whether an earlier process came to it, whose trials are only read."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeGuard
 
 import numpy
 
@@ -91,6 +92,6 @@ class Draws:
         return found.price.final_cost if isinstance(found, Candidate) else math.inf
 
 
-def allowed(candidate: Candidate | Unpriced) -> bool:
+def allowed(candidate: Candidate | Unpriced) -> TypeGuard[Candidate]:
     """Whether it has a price, and is inside the budget."""
     return isinstance(candidate, Candidate) and candidate.price.objection is None

@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 
-from scipy.stats import kendalltau
-
 from qsearch.search.candidates import Candidate, Unpriced
 from qsearch.search.draws import allowed
 from qsearch.search.guide import Guide
@@ -42,11 +40,13 @@ class SharedRanking:
 
     Attributes:
         plans: the most promising first.
+        taken: how many of them become trials, while they are believed; then their children do.
         worth: of a metric, turned so that more is better.
         say: told where the order is not believed any more.
     """
 
     plans: Sequence[Ranked]
+    taken: int
     worth: Callable[[float], float]
     say: Callable[[str], None] = lambda line: None
 
@@ -54,8 +54,8 @@ class SharedRanking:
 class OneShot:
     """A `Proposer`: the plans of a ranking in turn, from the shared weights.
 
-    The guide is told of all of them, so that it can go on at any time: when `ENOUGH` of them are trained and their
-    order has a tau below `LEAST_TAU`, or when none is left.
+    The guide is told of all of them, so that it goes on from their weights: when as many as were wanted are trained, or
+    when `ENOUGH` of them are, and their order has a tau below `LEAST_TAU`.
     """
 
     total = None
@@ -79,7 +79,8 @@ class OneShot:
     def ask(self, number: int) -> Proposal | None:
         if number in self._open:
             return self._open[number]
-        candidate = self._next() if self._fell_back is None else None
+        more = self._fell_back is None and len(self._tried) + len(self._open) < self._ranking.taken
+        candidate = self._next() if more else None
         return (
             self._guide.ask(number) if candidate is None else self._opened(number, Proposal(candidate, parent=SHARED))
         )
@@ -122,6 +123,8 @@ class OneShot:
     def _tau(self) -> float | None:
         if len(self._pairs) < 2:
             return None
+        from scipy.stats import kendalltau  # takes half a second, and only this mode needs it
+
         before, after = zip(*self._pairs, strict=True)
         tau = float(kendalltau(before, after).statistic)
         return None if math.isnan(tau) else tau

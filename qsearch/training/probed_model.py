@@ -143,9 +143,9 @@ class ProbedModel(SharedModel):
         self.load(model, {**first, **values})
         for name in self.indexes:
             if name not in values:
-                self.choose(name, None)
+                self.choose_option(name, None)
 
-    def choose(self, dimension: str, option: Choice | None) -> None:
+    def choose_option(self, dimension: str, option: Choice | None) -> None:
         """Take another option of a choice of quantizers; None: leave it as it is."""
         options = self.options[dimension]
         self.indexes[dimension].assign(len(options) if option is None else options.index(option))

@@ -147,9 +147,9 @@ class Measuring:
         """The loss with one option; the shared model has all others as they are."""
         if self._shared is None or self._calibrator is None or dimension in self.space.widths:
             return self.loss({dimension: option})
-        self._shared.choose(dimension, option)
+        self._shared.choose_option(dimension, option)
         found = _number(self._calibrator(self.batches))
-        self._shared.choose(dimension, None)
+        self._shared.choose_option(dimension, None)
         return found
 
     def _check_trained(self, base: float) -> None:

@@ -17,7 +17,7 @@ from tiny_run import tiny
 import qsearch
 import qsearch.training.trainer as trainer
 from qsearch.config import load_config
-from qsearch.config.search_modes import MODES, SEARCH_MODES
+from qsearch.config.search_modes import SEARCH_MODES
 from qsearch.datasets import load_dataset
 from qsearch.energy.public import estimate_energy
 from qsearch.errors import ConfigError
@@ -202,7 +202,7 @@ def test_layers_of_rate_0_stay_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", [mode for mode in MODES if SEARCH_MODES[mode].trains])
+@pytest.mark.parametrize("mode", [name for name, one in SEARCH_MODES.items() if one.trains and not one.shares])
 def test_every_mode_searches_a_block(mode: str, tmp_path: Path) -> None:
     overrides = [*QUICK, 'run.blocks=["^.*_0$", "^.*_1$"]', f"run.mode={mode}", "run.max_epochs=2", "run.max_trials=3"]
     result = run(tiny(tmp_path, tmp_path / "out"), overrides)

@@ -32,10 +32,10 @@ def ranked(count: int = 60, candidates: Candidates = CANDIDATES) -> list[Ranked]
     return evolve(Draws(candidates, 3), measured, TARGET, count)
 
 
-def one_shot(plans: list[Ranked], lines: list[str] | None = None) -> OneShot:
+def one_shot(plans: list[Ranked], lines: list[str] | None = None, taken: int = 100) -> OneShot:
     guide = Guide(candidates=CANDIDATES, target=TARGET, seed=5, first=4, whole_front=True, dearest=64.0)
     say = (lines if lines is not None else []).append
-    return OneShot(SharedRanking(plans=plans, worth=TARGET.worth, say=say), guide)
+    return OneShot(SharedRanking(plans=plans, taken=taken, worth=TARGET.worth, say=say), guide)
 
 
 def go(algorithm: OneShot, first: int, last: int, metric: Callable[[QuantizationPlan], float]) -> list[Proposal]:
@@ -135,6 +135,15 @@ def test_after_the_last_plan_the_guide_goes_on() -> None:
     algorithm = one_shot(promising(ranked(5), TARGET))
     proposals = go(algorithm, 1, 8, accuracy)
     assert [one.parent == SHARED for one in proposals] == [True] * 5 + [False] * 3
+
+
+def test_after_as_many_as_were_wanted_come_their_children() -> None:
+    algorithm = one_shot(promising(ranked(), TARGET), taken=7)
+    proposals = go(algorithm, 1, 12, accuracy)
+    assert [one.parent == SHARED for one in proposals] == [True] * 7 + [False] * 5
+    assert all(one.parent is not None for one in proposals[7:])
+    assert len({one.candidate.identity for one in proposals}) == 12
+    assert (algorithm.standing.compared, algorithm.standing.fell_back) == (7, None)
 
 
 def test_another_process_goes_on_alike() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_search import accuracy, listed, price, space
+from tiny_search import accuracy, listed, price, ranking, space
 
 from qsearch.config.schema import RunConfig
 from qsearch.config.search_modes import MODES
@@ -25,6 +25,7 @@ def made(mode: str, folder: Path, searched: SearchSpace | None = None) -> Propos
         return Guide(candidates=candidates, target=Target("val_acc"), seed=5, first=4, whole_front=whole, dearest=64.0)
 
     run = RunConfig(mode=mode, max_trials=20, max_epochs=9 if mode == "hyperband" else None)
+    ranked = ranking(candidates, Target("val_acc"), 10) if run.search_mode.shares else None
     setting = SearchSetting(
         candidates=candidates,
         run=run,
@@ -32,6 +33,7 @@ def made(mode: str, folder: Path, searched: SearchSpace | None = None) -> Propos
         folder=folder,
         guide=guide,
         ladder=lambda: listed(candidates.space),
+        ranking=ranked,
     )
     return proposer(setting)
 
