@@ -98,7 +98,7 @@ def _budget(text: str) -> float:
     except ValueError:
         number = value
     try:
-        return TypeAdapter(Energy).validate_python(number)  # type: ignore[no-any-return]
+        return TypeAdapter(Energy).validate_python(number)
     except (ValidationError, ValueError):
         raise ConfigError(f"--budget {shown(text)}: expected an energy above 0, such as energy=20nJ") from None
 

@@ -94,6 +94,8 @@ def _measured(experiment: Experiment, schedule: Schedule) -> Timing:
     run = config.run.model_copy(
         update={"epochs": 2, "executions_per_trial": 1, "learning_rate_schedule": ScheduleConfig()}
     )
+    if not run.search_mode.trains:
+        run = run.model_copy(update={"mode": "random"})  # final training has epochs like those of a trial
     last = schedule.stages[-1]
     layers = tuple(layers_by_path(experiment.model))
     trainer = CandidateTrainer(

@@ -127,10 +127,12 @@ def frontier(problem: Problem, most: int = MOST_LABELS, thin: bool = False) -> F
             states = {after: _thinned(one, share) for after, one in states.items()}
             exact = False
         stages.append(_Stage(*_all(states), tuple(chosen)))
+    count = sum(len(one.costs) for one in states.values())
     every = _Labels(
-        *(_joined(getattr(one, name) for one in states.values()) for name in ("costs", "losses")),
-        parents=numpy.arange(sum(len(one.costs) for one in states.values())),
-        moves=numpy.zeros(sum(len(one.costs) for one in states.values()), numpy.int64),
+        costs=_joined(one.costs for one in states.values()),
+        losses=_joined(one.losses for one in states.values()),
+        parents=numpy.arange(count),
+        moves=numpy.zeros(count, numpy.int64),
     )
     final = _pareto([every])
     unused = [number for number in range(len(problem.losses)) if number not in last_dimension]
@@ -220,7 +222,7 @@ def _thinned(labels: _Labels, share: float) -> _Labels:
 
 
 def _all(states: Mapping[State, _Labels]) -> tuple[Whole, Whole]:
-    return tuple(_joined(getattr(one, name) for one in states.values()) for name in ("parents", "moves"))  # type: ignore[return-value]
+    return _joined(one.parents for one in states.values()), _joined(one.moves for one in states.values())
 
 
 def _joined(arrays: Iterable[Any]) -> Any:

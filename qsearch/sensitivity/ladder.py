@@ -93,5 +93,5 @@ def even_budgets(least: float, most: float, count: int) -> list[float]:
     if count == 1 or not least < most:
         return [most]
     first = max(least, most * 1e-6)
-    inner = numpy.geomspace(first, most, count)[1:-1] if count > 2 else []
-    return [least, *(math.floor(budget) if budget > count else float(budget) for budget in inner), most]
+    inner = [float(budget) for budget in numpy.geomspace(first, most, count)[1:-1]] if count > 2 else []
+    return [least, *(math.floor(budget) if budget > count else budget for budget in inner), most]
