@@ -106,11 +106,10 @@ class Costs:
 
     def price(self, plan: QuantizationPlan) -> Price:
         """A plan's cost, its energy, and its delta."""
-        energy, measured = self._pricer.totals(plan)
-        cost = energy
-        if len(measured) > len(self.counted):
-            cost, *measured = map(float, measured)
-        spent = dict(zip(self.counted, map(float, measured), strict=True))
+        energy, totals = self._pricer.totals(plan)
+        measured = [float(total) for total in totals]
+        cost = energy if self.goal is self.energy_goal else measured.pop(0)
+        spent = dict(zip(self.counted, measured, strict=True))
         delta = self.goal.forgiving.delta(self.reference.total, cost)
         return Price(cost=cost, energy=energy, delta=delta, final_cost=cost, spent=spent)
 
