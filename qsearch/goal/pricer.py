@@ -106,10 +106,10 @@ class Costs:
 
     def price(self, plan: QuantizationPlan) -> Price:
         """A plan's cost, its energy, and its delta."""
-        energy, measured = self.pricer.totals(plan)
-        own = len(measured) - len(self.counted)
-        cost = float(measured[0]) if own else energy
-        spent = dict(zip(self.counted, map(float, measured[own:]), strict=True))
+        energy, totals = self.pricer.totals(plan)
+        measured = [float(total) for total in totals]
+        cost = energy if self.goal is self.energy_goal else measured.pop(0)
+        spent = dict(zip(self.counted, measured, strict=True))
         delta = self.goal.forgiving.delta(self.reference.total, cost)
         return Price(cost=cost, energy=energy, delta=delta, final_cost=cost, spent=spent)
 

@@ -93,7 +93,8 @@ CASES = [
      "missing ), unterminated subpattern at position 5; did you mean 'Conv2D'?"),
     ("limit", "{^conv: [[]]}", "c.yaml:3:17: limit.^conv[0]: found an empty list, expected quantizers or the greatest "
      "number of bits"),
-    ("goal", "{type: energie}", "c.yaml:4:14: goal.type: found 'energie', allowed: energy, bits; "
+    ("goal", "{type: energie}", "c.yaml:4:14: goal.type: found 'energie', allowed: energy, bits, macs, "
+     "bops, ebops, weight_memory, activation_memory, peak_activation, flash, ram; "
      "did you mean 'energy'?"),
     ("goal", "{type: energy, params: {process: horrowitz}}", "c.yaml:4:40: goal.params.process: found 'horrowitz', "
      "allowed: horowitz, jouppi_7nm; did you mean 'horowitz'?"),

@@ -10,9 +10,9 @@ import pytest
 from keras import layers
 
 import qsearch
+from qsearch.config.budget import BudgetConfig
 from qsearch.config.costs import COST_KINDS, COUNTED
 from qsearch.config.goals import BitsGoalConfig, CountedGoalConfig, CountedParams, EnergyGoalConfig
-from qsearch.config.schema import BudgetConfig
 from qsearch.goal.pricer import Costs, costs_of
 from qsearch.goal.target import Target
 from qsearch.graph.from_keras import read_model
@@ -75,7 +75,7 @@ def test_prices_of_many_plans_are_the_metrics_of_each(name: str) -> None:
     graph = read_model(residual() if name == "residual" else qsearch.build_model(name))
     costs = costs_of(EnergyGoalConfig(type="energy"), graph, further=(*COUNTED, "bits"))
     bits = costs_of(BitsGoalConfig(type="bits"), graph)
-    goals = {kind: costs_of(CountedGoalConfig(type=kind), graph) for kind in COUNTED}  # type: ignore[arg-type]
+    goals = {kind: costs_of(CountedGoalConfig(type=kind), graph) for kind in COUNTED}
     rng = random.Random(1)
     for number in range(12):
         plan = random_plan(graph, rng, widths=name != "residual")
@@ -97,7 +97,7 @@ def test_prices_of_many_plans_are_the_metrics_of_each(name: str) -> None:
 def test_of_the_reference(name: str) -> None:
     graph = read_model(residual() if name == "residual" else qsearch.build_model(name))
     for kind in COUNTED:
-        costs = costs_of(CountedGoalConfig(type=kind), graph, further=[kind])  # type: ignore[arg-type]
+        costs = costs_of(CountedGoalConfig(type=kind), graph, further=[kind])
         assert costs.reference.total == reported(costs, None)[kind] == costs.reference_of(kind)
         assert costs.unit == COST_KINDS[kind].unit
 

@@ -19,7 +19,7 @@ LIKELIHOOD = Target("val_nll", maximize=False, limit=None)
 
 def run(**options: Any) -> RunConfig:
     drop = options.pop("max_drop", None)
-    return RunConfig(max_drop=drop, tolerance=options)  # type: ignore[arg-type]  # as a file has it
+    return RunConfig(max_drop=drop, tolerance=options)  # as a file has it
 
 
 @pytest.mark.parametrize(

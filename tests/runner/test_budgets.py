@@ -100,9 +100,7 @@ def test_limits_that_nothing_meets_together(tmp_path: Path) -> None:
         check_budget(one, one.space)
     both = f"budget={{weight_memory: {least['weight_memory']}, ebops: {least['ebops']}}}"
     together = experiment(tmp_path, *options, both)
-    told = (
-        r"run\.budget: no candidate keeps to weight_memory and ebops at once; the nearest has weight_memory .* EBOPs;"
-    )
+    told = r"run\.budget: no candidate keeps to ebops and weight_memory at once; the nearest has ebops .* bytes; raise"
     with pytest.raises(ConfigError, match=told):
         check_budget(together, together.space)
 
