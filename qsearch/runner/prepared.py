@@ -9,15 +9,20 @@ import keras
 
 from qsearch.blocks.schedule import Schedule, Stage
 from qsearch.config import LoadedConfig
+from qsearch.config.schedules import ScheduleConfig
 from qsearch.datasets import Dataset
+from qsearch.errors import ModelError
 from qsearch.goal.tolerance import tolerance_problem
 from qsearch.graph.walk import layers_by_path
+from qsearch.quantize.apply import apply_plan
+from qsearch.quantize.nested import NestedWeights
 from qsearch.runner.data import data_of
 from qsearch.runner.experiment import Experiment, read_experiment, schedule_of
 from qsearch.runner.inputs import objective_of, recipe_of
 from qsearch.search.space import SearchSpace
 from qsearch.training.batches import Feeds
 from qsearch.training.fit import Recipe
+from qsearch.training.schedules import RateSchedule
 from qsearch.training.shared_model import NotShareableError, SharedModel
 from qsearch.training.shared_training import SharedTraining
 from qsearch.training.trainer import CandidateTrainer
@@ -29,12 +34,14 @@ class Prepared:
 
     Attributes:
         recipe: of the reference.
+        shared: the one model for all plans, in a mode that trains weights which they share; else None.
     """
 
     experiment: Experiment
     data: Dataset
     recipe: Recipe
     schedule: Schedule
+    shared: SharedTraining | None = None
 
 
 def prepared(experiment: Experiment) -> Prepared:
@@ -42,7 +49,7 @@ def prepared(experiment: Experiment) -> Prepared:
 
     Raises:
         ConfigError, DatasetError: data, losses or blocks that do not fit the model, a tolerance that does not fit the
-            metric.
+            metric, or weights that cannot be shared where the mode wants that.
     """
     objective = objective_of(experiment.loaded, experiment.model)
     data = data_of(experiment, objective)
@@ -50,7 +57,9 @@ def prepared(experiment: Experiment) -> Prepared:
     problem = tolerance_problem(experiment.loaded.config.run, recipe.target)
     if problem is not None:
         raise experiment.loaded.error(("run", "tolerance", problem[0]), problem[1])
-    return Prepared(experiment=experiment, data=data, recipe=recipe, schedule=schedule_of(experiment))
+    ready = Prepared(experiment=experiment, data=data, recipe=recipe, schedule=schedule_of(experiment))
+    shares = experiment.loaded.config.run.search_mode.shares
+    return replace(ready, shared=shared_training(ready)) if shares else ready
 
 
 def read_prepared(loaded: LoadedConfig) -> Prepared:
@@ -113,3 +122,46 @@ def shared(
         if loaded.config.run.trials != "shared":
             raise
         raise loaded.error(("run", "trials"), f"found 'shared', and {error}; allowed here: auto, rebuilt") from None
+
+
+def shared_training(ready: Prepared) -> SharedTraining:
+    """The one model for all plans, compiled for the shared weights.
+
+    Raises:
+        ConfigError: something of the model cannot be shared; it is named, with the way out.
+    """
+    loaded, experiment, space = ready.experiment.loaded, ready.experiment, ready.schedule.space
+    recipe = recipe_of_shared(ready)
+    try:
+        _check_nested(experiment.model, space)
+        model = SharedModel(experiment.model, space)
+        return SharedTraining(model, recipe, ready.data.train.steps(recipe.batch_size))
+    except (NotShareableError, ModelError) as error:
+        raise loaded.error(
+            ("run", "mode"),
+            f"found {loaded.config.run.mode!r}, whose weights are shared by all plans, and {error}; take that "
+            "layer out of limit (or its width out of tune_filters), or take mode: pareto",
+        ) from None
+
+
+def _check_nested(reference: keras.Model, space: SearchSpace) -> None:
+    """See that the narrowest plan's weights are a part of the widest one's."""
+    plan = space.plan(space.at_widths(min))
+    nested = NestedWeights(apply_plan(reference, space.plan(space.at_widths(max))))
+    narrow = apply_plan(reference, plan)
+    for weight, part, shape in zip(narrow.weights, nested.parts(plan), nested.shapes, strict=True):
+        if tuple(weight.shape) != (shape if part is None else part.shape):
+            raise NotShareableError(f"how {weight.path} follows another width is not known")
+
+
+def recipe_of_shared(ready: Prepared) -> Recipe:
+    """How shared weights are trained: as trials are, for epochs of their own."""
+    run = ready.experiment.loaded.config.run
+    trainer = trainer_of(ready, ready.schedule.stages[0], None, Feeds(), lambda *_, **__: None)
+    epochs = run.epochs_shared
+    rate = ready.recipe.optimizer.learning_rate
+    given = run.learning_rate_schedule
+    # a rate that stays high leaves weights that move from step to step, each plan's in its own direction
+    falling = ScheduleConfig(name="cosine") if given.name == "constant" else given
+    schedule = RateSchedule(falling, rate, epochs)
+    return replace(trainer.usual_recipe, epochs=epochs, patience=None, schedule=schedule)

@@ -16,8 +16,6 @@ from qsearch.datasets.dataset import ArrayDataset
 from qsearch.errors import ConfigError, QsearchError, told
 from qsearch.graph.walk import layers_by_path
 from qsearch.runner.experiment import Experiment
-from qsearch.runner.prepared import Prepared
-from qsearch.runner.shared_stage import recipe_of_shared, shared_training
 from qsearch.training.fit import Recipe, compile_model, single_steps_for
 from qsearch.training.schedules import RateSchedule
 
@@ -55,7 +53,7 @@ def rehearse(experiment: Experiment, data: Dataset, recipe: Recipe, schedule: Sc
         What is probably not meant, a line each.
 
     Raises:
-        ConfigError: what cannot be made, cannot be shared where that is wanted, or would train nothing, with its place.
+        ConfigError: what cannot be made or would train nothing, with its place.
     """
     lines: list[str] = []
     for training in _trainings(experiment, recipe, schedule):
@@ -64,9 +62,6 @@ def rehearse(experiment: Experiment, data: Dataset, recipe: Recipe, schedule: Sc
         lines += _remarks(experiment, training, data)
     lines += _absent_classes(experiment, data, recipe)
     lines += _single_steps(experiment, data, recipe)
-    if experiment.loaded.config.run.search_mode.shares:
-        ready = Prepared(experiment=experiment, data=data, recipe=recipe, schedule=schedule)
-        shared_training(ready, schedule.space, recipe_of_shared(ready))
     return list(dict.fromkeys(lines))
 
 

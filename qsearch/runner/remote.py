@@ -118,7 +118,7 @@ class _StageSession:
         self.trainer: CandidateTrainer
         try:
             space = ready.schedule.space.part(stage.names, setup.base)
-            self.trainer = shared(trainer, setup.loaded, space, setup.trials)
+            self.trainer = shared(trainer, setup.loaded, space, setup.trials, ready.shared)
         except NotShareableError:
             self.trainer = trainer
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 import keras
 
 from qsearch.config import Config
-from qsearch.config.schedules import ScheduleConfig
 from qsearch.config.search_modes import SHARED_PLANS
-from qsearch.errors import ConfigError, ModelError, OutputError, SearchError
+from qsearch.errors import ConfigError, OutputError, SearchError
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantize.nested import NestedWeights
 from qsearch.quantize.transfer import transfer_weights
 from qsearch.runner.exportable import objections
-from qsearch.runner.prepared import Prepared, trainer_of
+from qsearch.runner.prepared import Prepared, recipe_of_shared
 from qsearch.runs.directory import RANKING, RunDirectory
 from qsearch.search.candidates import Candidate, Candidates
 from qsearch.search.draws import Draws
@@ -25,64 +23,18 @@ from qsearch.search.one_shot import ENOUGH, SharedRanking
 from qsearch.search.proposals import Proposal
 from qsearch.search.ranking import Ranked, evolve, from_dict, promising
 from qsearch.search.seeds import SHARED_SEED, spread
-from qsearch.search.space import SearchSpace, number
 from qsearch.search.time_limits import NO_LIMIT, Deadlines, OutOfTimeError, TimeLimit
 from qsearch.search.trials import Observer
 from qsearch.training.batches import Feeds
 from qsearch.training.checkpoints import Checkpoints
 from qsearch.training.epochs import DivergedError
 from qsearch.training.fit import Recipe, evaluate
-from qsearch.training.schedules import RateSchedule
-from qsearch.training.shared_model import NotShareableError, SharedModel
-from qsearch.training.shared_training import SharedTraining
 from qsearch.training.shared_weights import SharedWeights, SharedWeightsTraining
 from qsearch.training.statistics import Batch, Calibrator, calibration_batches
 from qsearch.training.trainer import Parent
 
 _SAMPLES = 2048
 """Of the training set, that a plan's batch statistics are taken of."""
-
-
-def shared_training(ready: Prepared, space: SearchSpace, recipe: Recipe) -> SharedTraining:
-    """The one model for all plans, compiled for the shared weights.
-
-    Raises:
-        ConfigError: something of the model cannot be shared; it is named, with the way out.
-    """
-    loaded, experiment = ready.experiment.loaded, ready.experiment
-    try:
-        _check_nested(experiment.model, space)
-        model = SharedModel(experiment.model, space)
-        return SharedTraining(model, recipe, ready.data.train.steps(recipe.batch_size))
-    except (NotShareableError, ModelError) as error:
-        raise loaded.error(
-            ("run", "mode"),
-            f"found {loaded.config.run.mode!r}, whose weights are shared by all plans, and {error}; take that "
-            "layer out of limit (or its width out of tune_filters), or take mode: pareto",
-        ) from None
-
-
-def _check_nested(reference: keras.Model, space: SearchSpace) -> None:
-    """See that the narrowest plan's weights are a part of the widest one's."""
-    plan = space.plan(_ends(space, min))
-    nested = NestedWeights(apply_plan(reference, space.plan(_ends(space, max))))
-    narrow = apply_plan(reference, plan)
-    for weight, part, shape in zip(narrow.weights, nested.parts(plan), nested.shapes, strict=True):
-        if tuple(weight.shape) != (shape if part is None else part.shape):
-            raise NotShareableError(f"how {weight.path} follows another width is not known")
-
-
-def recipe_of_shared(ready: Prepared) -> Recipe:
-    """How shared weights are trained: as trials are, for epochs of their own."""
-    run = ready.experiment.loaded.config.run
-    trainer = trainer_of(ready, ready.schedule.stages[0], None, Feeds(), lambda *_, **__: None)
-    epochs = run.epochs_shared
-    rate = ready.recipe.optimizer.learning_rate
-    given = run.learning_rate_schedule
-    # a rate that stays high leaves weights that move from step to step, each plan's in its own direction
-    falling = ScheduleConfig(name="cosine") if given.name == "constant" else given
-    schedule = RateSchedule(falling, rate, epochs)
-    return replace(trainer.usual_recipe, epochs=epochs, patience=None, schedule=schedule)
 
 
 @dataclass(kw_only=True)
@@ -94,7 +46,6 @@ class SharedStage:
 
     Attributes:
         plans: how many were ranked.
-        made: the one model for all plans, where this process has needed it; trials are trained in it too.
     """
 
     ready: Prepared
@@ -104,7 +55,6 @@ class SharedStage:
     observer: Observer
     limit: TimeLimit = NO_LIMIT
     plans: int = 0
-    made: SharedTraining | None = field(default=None, init=False)
     _weights: SharedWeights | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -150,7 +100,7 @@ class SharedStage:
 
     def _widest(self) -> keras.Model:
         """With the trained reference's weights."""
-        model = apply_plan(self.reference, self.space.plan(_ends(self.space, max)))
+        model = apply_plan(self.reference, self.space.plan(self.space.at_widths(max)))
         transfer_weights(self.reference, model)
         return model
 
@@ -171,9 +121,11 @@ class SharedStage:
     def _made(self, candidates: Candidates) -> list[Ranked]:
         recipe = recipe_of_shared(self.ready)
         draws = Draws(candidates, self.seed)
-        self.made = shared_training(self.ready, self.space, recipe)
+        shared = self.ready.shared
+        assert shared is not None, "a mode that shares weights has prepared them"
+        shared.take(recipe, self.ready.data.train.steps(recipe.batch_size))
         weights = self._stored()
-        training = SharedWeightsTraining(self.made, weights or self._begun())
+        training = SharedWeightsTraining(shared, weights or self._begun())
         if weights is None:
             self._train(training, recipe, draws)
         self._weights = training.weights
@@ -250,11 +202,3 @@ class SharedStage:
             raise OutputError(f"{path}: is damaged ({error}); delete it, and plans are ranked anew") from None
         self.observer.stage(f"shared weights: trained before, {len(found)} plans ranked")
         return [one for one in found if one is not None]
-
-
-def _ends(space: SearchSpace, choose: Callable[..., Any]) -> dict[str, Any]:
-    """The first quantizers, and the greatest or the least widths."""
-    widths = space.widths
-    return {
-        one.name: choose(one.options, key=number) if one.name in widths else one.options[0] for one in space.dimensions
-    }

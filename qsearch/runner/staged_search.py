@@ -379,8 +379,7 @@ class StagedSearch:
         if self._is_behind(stage):
             return trainer
         try:
-            made = None if self.shared is None else self.shared.made
-            return shared(trainer, self.ready.experiment.loaded, space, stage.trials, made)
+            return shared(trainer, self.ready.experiment.loaded, space, stage.trials, self.ready.shared)
         except NotShareableError as error:
             self.observer.stage(f"each trial is trained in a model of its own: {error}")
             return trainer

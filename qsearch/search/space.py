@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from qsearch.plan import Fold, LayerPlan, QuantizationPlan, Role
@@ -102,6 +102,14 @@ class SearchSpace:
     def widths(self) -> frozenset[str]:
         """The dimensions that choose factors of widths."""
         return frozenset(layer.filters_dimension for layer in self.layers if layer.filters_dimension is not None)
+
+    def at_widths(self, choose: Callable[..., Choice]) -> dict[str, Choice]:
+        """The first quantizers, and the greatest (`max`) or the least (`min`) widths."""
+        widths = self.widths
+        return {
+            one.name: choose(one.options, key=number) if one.name in widths else one.options[0]
+            for one in self.dimensions
+        }
 
     def plan(self, values: Values) -> QuantizationPlan:
         """The plan that these values mean; filters are max(int(reference * factor), 1).

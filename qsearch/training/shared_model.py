@@ -26,7 +26,7 @@ from qsearch.quantizers import get
 from qsearch.quantizers.base import Quantizer
 from qsearch.quantizers.spec import QuantizerSpec
 from qsearch.quantizers.switched import Switched
-from qsearch.search.space import SearchSpace, Values, number
+from qsearch.search.space import SearchSpace, Values
 from qsearch.training.resizable import Resizable, Shape, assign_all, varying
 
 _CONVOLUTIONS = (
@@ -88,16 +88,8 @@ class SharedModel:
         self.shapes: dict[int, Shape] = {id(one.variable): one.shape for one in self.resizables}
         self._check(reference, narrow)
 
-    def _values(self, choose: Any) -> dict[str, Any]:
-        """The first quantizers, and the greatest or the least widths."""
-        widths = self.space.widths
-        return {
-            name: choose(options, key=number) if name in widths else options[0]
-            for name, options in self.options.items()
-        }
-
     def _model(self, reference: keras.Model, choose: Any) -> keras.Model:
-        return apply_plan(reference, self.space.plan(self._values(choose)))
+        return apply_plan(reference, self.space.plan(self.space.at_widths(choose)))
 
     def _switch(self) -> None:
         """Let each searched role choose."""
@@ -164,10 +156,10 @@ class SharedModel:
             inputs = [_sample(tensor) for tensor in self.model.inputs]
             given = inputs if len(inputs) > 1 else inputs[0]
             called = tf.function(self.model, autograph=False)  # where widths are not known, as in training
-            self.load(narrow, self._values(min))
+            self.load(narrow, self.space.at_widths(min))
             called(given, training=True)  # what changes by it is loaded anew for each candidate
             for model, choose in ((narrow, min), (self._model(reference, max), max)):
-                self.load(model, self._values(choose))
+                self.load(model, self.space.at_widths(choose))
                 found = zip(_flat(called(given)), _flat(model(given)), strict=True)
                 if not all(numpy.array_equal(one, other, equal_nan=True) for one, other in found):
                     raise NotShareableError("it computes something else at other widths")
