@@ -109,8 +109,9 @@ def test_a_step_is_that_of_the_plans_own_model_and_leaves_all_else(made: Made) -
         training.model.train_on_batch(x, y)
         training.end(parts)
         own.train_on_batch(x, y)
-    for array, mine, part in zip(training.weights.arrays, own.get_weights(), parts, strict=True):
-        numpy.testing.assert_allclose(taken(array, part), mine, rtol=1e-3, atol=1e-4)
+    for array, mine, part in zip(training.weights.arrays, own.weights, parts, strict=True):
+        if "moving_variance" not in mine.path:  # which is taken anew for every plan
+            numpy.testing.assert_allclose(taken(array, part), mine.numpy(), rtol=1e-3, atol=1e-4)
     changed = 0
     for array, then, part in zip(training.weights.arrays, before, parts, strict=True):
         outside = array.copy()
