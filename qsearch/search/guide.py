@@ -98,11 +98,9 @@ class Guide:
 
     def recall(self, number: int, earlier: Proposal) -> Proposal | None:
         """It learns from any plan, also from one that it would not suggest any more within another budget."""
-        options = {dimension.name: dimension.options for dimension in self._space.dimensions}
-        values = earlier.values
-        if values.keys() != options.keys() or any(values[name] not in options[name] for name in values):
+        if not self._space.has(earlier.values):
             return self.ask(number)
-        self.open[number] = replace(earlier, candidate=self.candidates.of(values))
+        self.open[number] = replace(earlier, candidate=self.candidates.of(earlier.values))
         return self.open[number]
 
     def tell(self, number: int, feedback: Feedback) -> None:

@@ -48,11 +48,9 @@ class Listed:
 
     def recall(self, number: int, earlier: Proposal) -> Proposal | None:
         """What it proposed then, also where the list would be another one today."""
-        options = {dimension.name: dimension.options for dimension in self.candidates.space.dimensions}
-        values = earlier.values
-        if values.keys() != options.keys() or any(values[name] not in options[name] for name in values):
+        if not self.candidates.space.has(earlier.values):
             return self.ask(number)
-        self.open[number] = replace(earlier, candidate=self.candidates.of(values))
+        self.open[number] = replace(earlier, candidate=self.candidates.of(earlier.values))
         return self.open[number]
 
     def tell(self, number: int, feedback: Feedback) -> None:

@@ -103,6 +103,11 @@ class SearchSpace:
         """The dimensions that choose factors of widths."""
         return frozenset(layer.filters_dimension for layer in self.layers if layer.filters_dimension is not None)
 
+    def has(self, values: Values) -> bool:
+        """Whether these are values of this space: one of each dimension's options."""
+        options = {one.name: one.options for one in self.dimensions}
+        return values.keys() == options.keys() and all(values[name] in options[name] for name in values)
+
     def at_widths(self, choose: Callable[..., Choice]) -> dict[str, Choice]:
         """The first quantizers, and the greatest (`max`) or the least (`min`) widths."""
         widths = self.widths
