@@ -117,7 +117,7 @@ def test_check_tells_each_limit(tmp_path: Path) -> None:
     assert [one["cost"] for one in seen.to_dict()["budget"]] == ["energy", "ram"]
 
 
-@pytest.mark.parametrize("mode", ["random", "guided"])
+@pytest.mark.parametrize("mode", [pytest.param("random", marks=pytest.mark.by_hand), "guided"])
 def test_a_run_with_a_goal_of_operations_and_two_budgets(mode: str, tmp_path: Path) -> None:
     sets = ["goal={type: bops}", "budget={energy: 2nJ, weight_memory: 1.5kB}", "tolerance={drop: 0.9}", *QUICK]
     result = run(tiny(tmp_path, tmp_path / "out"), [*sets, f"run.mode={mode}"])
