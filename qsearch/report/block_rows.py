@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from qsearch.report.units import cost, energy
+from qsearch.report.own_cost import own_cost, own_heading
+from qsearch.report.units import energy
 from qsearch.runs.figures import BlockResult
 from qsearch.runs.result import Result
 
@@ -25,7 +26,7 @@ _SCORED = {
 
 def block_heads(result: Result) -> tuple[str, ...]:
     """The heads of the table."""
-    own = () if result.unit == "pJ" else (result.goal,)
+    own = own_heading(result)
     return ("block", "share of cost", "trials completed", result.target_metric, "energy", *own, "score", "chosen")
 
 
@@ -35,7 +36,7 @@ def block_rows(result: Result, name: Spelling, code: Spelling) -> list[tuple[str
     Args:
         name: writes a layer's name; code: a pattern or a quantizer.
     """
-    return [_row(block, result.unit, name, code) for block in result.blocks]
+    return [_row(block, result, name, code) for block in result.blocks]
 
 
 def blocks_note(result: Result) -> str:
@@ -52,7 +53,7 @@ def layer_choices(layer: Mapping[str, object], code: Spelling) -> str:
     return ", ".join(f"{role} {code(str(value))}" for role, value in layer.items())
 
 
-def _row(block: BlockResult, unit: str, name: Spelling, code: Spelling) -> tuple[str, ...]:
+def _row(block: BlockResult, result: Result, name: Spelling, code: Spelling) -> tuple[str, ...]:
     before, after = block.before, block.after
     layers = {layer: chosen for layer, chosen in block.chosen.to_dict().items() if chosen}
     chosen = "; ".join(f"{name(layer)}: {layer_choices(choices, code)}" for layer, choices in layers.items())
@@ -62,7 +63,7 @@ def _row(block: BlockResult, unit: str, name: Spelling, code: Spelling) -> tuple
         trials_of(block),
         f"{_number(before.metric)} → {_number(after.metric)}",
         f"{energy(before.energy)} → {energy(after.energy)}",
-        *(() if unit == "pJ" else (f"{cost(before.cost, unit)} → {cost(after.cost, unit)}",)),
+        *map(" → ".join, zip(own_cost(before.cost, result), own_cost(after.cost, result), strict=True)),
         f"{_number(before.score)} → {_number(after.score)}",
         chosen if block.trial is not None else f"nothing better ({block.ended})",
     )

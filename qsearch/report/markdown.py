@@ -9,6 +9,7 @@ from qsearch.errors import LONGEST_LINE, LONGEST_VALUE, one_line
 from qsearch.goal.target import Target
 from qsearch.plan import QuantizationPlan
 from qsearch.report.block_rows import RANKED, block_heads, block_rows, blocks_note
+from qsearch.report.own_cost import own_cost, own_heading
 from qsearch.report.sentences import (
     NOT_KEPT,
     demanded,
@@ -131,15 +132,6 @@ def _demands(demands: Demands, result: Result) -> str:
     return f"{text}\n\n{table(('budget', 'at most', 'best', 'reference'), rows)}"
 
 
-def _own(value: float, result: Result) -> tuple[str, ...]:
-    """The cell of a cost that is no energy; none where it is."""
-    return () if result.unit == "pJ" else (cost(value, result.unit),)
-
-
-def _own_heading(result: Result) -> tuple[str, ...]:
-    return () if result.unit == "pJ" else (result.goal,)
-
-
 def _front(result: Result) -> str:
     front, target = result.front, result.target_metric
     rows = (
@@ -147,7 +139,7 @@ def _front(result: Result) -> str:
             f"{point.trial}{' (knee)' if point.trial == front.knee else ''}",
             _number(point.metric),
             energy(point.energy),
-            *_own(point.cost, result),
+            *own_cost(point.cost, result),
             _number(point.score),
         )
         for point in front.trials
@@ -155,7 +147,7 @@ def _front(result: Result) -> str:
     corner = f"{target} {front.corner.metric:.4f} at the reference's cost"
     return (
         "Trials that no other beats in both:\n\n"
-        + table(("trial", f"val_{target}", "energy", *_own_heading(result), "score"), rows)
+        + table(("trial", f"val_{target}", "energy", *own_heading(result), "score"), rows)
         + f"\n\nHypervolume {front.hypervolume:.4f} ({target} times doublings of cost saved, from {corner})."
     )
 
@@ -176,12 +168,12 @@ def _models(result: Result) -> str:
             _number(model.test.get(target)),
             energy(model.energy),
             f"{model.parameters:,}",
-            *_own(model.cost, result),
+            *own_cost(model.cost, result),
         )
         for model in result.models
     )
     metrics = (f"{target}, selection set", f"{target}, test set")
-    return table(("folder", "as", *metrics, "energy", "parameters", *_own_heading(result)), rows)
+    return table(("folder", "as", *metrics, "energy", "parameters", *own_heading(result)), rows)
 
 
 def _figures(model: Reference | BestModel, result: Result) -> tuple[str, ...]:
@@ -191,7 +183,7 @@ def _figures(model: Reference | BestModel, result: Result) -> tuple[str, ...]:
         _number(model.test.get(target)),
         energy(model.energy),
         f"{model.parameters:,}",
-        *_own(model.cost, result),
+        *own_cost(model.cost, result),
     )
 
 
@@ -241,13 +233,13 @@ def _trials(result: Result, trials: Sequence[AnyTrial]) -> str:
             _number(trial.score),
             _number(trial.metric),
             energy(trial.price.energy),
-            *_own(trial.price.cost, result),
+            *own_cost(trial.price.cost, result),
             duration(trial.seconds),
         )
         for trial in shown
     )
     block, note = (("block",), f"\n\n{RANKED}") if result.blocks else ((), "")
-    heads = (*block, "trial", "score", f"val_{result.target_metric}", "energy", *_own_heading(result), "time")
+    heads = (*block, "trial", "score", f"val_{result.target_metric}", "energy", *own_heading(result), "time")
     return table(heads, rows) + note
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import keras
 
@@ -92,9 +93,10 @@ class SharedStage:
             return None
         model = apply_plan(self.reference, proposal.plan)
         model.set_weights(weights.of(proposal.plan))
-        Calibrator(model, traced=False, with_loss=False)(self._samples())
+        Calibrator(model, traced=False, with_loss=False)(self._samples)
         return Parent(proposal.plan, model.get_weights(), None)
 
+    @cached_property
     def _samples(self) -> list[Batch]:
         return calibration_batches(self.ready.data.train, _SAMPLES, self.seed)
 
@@ -169,7 +171,7 @@ class SharedStage:
 
     def _measure(self, training: SharedWeightsTraining, recipe: Recipe) -> Callable[[Candidate], float]:
         """The metric of a plan on the selection set, with statistics of its own."""
-        calibrate, samples = Calibrator(training.model, with_loss=False), self._samples()
+        calibrate, samples = Calibrator(training.model, with_loss=False), self._samples
         selection, name = self.ready.data.selection, self.target.name.removeprefix("val_")
         deadlines = Deadlines(self.limit)
 

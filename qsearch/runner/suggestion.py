@@ -15,6 +15,7 @@ from qsearch.plan import QuantizationPlan
 from qsearch.report.units import energy
 from qsearch.runner.experiment import Experiment
 from qsearch.runner.prepared import Prepared
+from qsearch.search.correlation import kendall_tau
 from qsearch.search.seeds import SEARCH_SEED, spread
 from qsearch.search.space import Choice, SearchSpace, Values
 from qsearch.sensitivity.ladder import Rung, Solver, even_budgets, ladder
@@ -188,13 +189,7 @@ def suggested(
 
 
 def rank_correlation(answers: Sequence[Suggested]) -> float | None:
-    """Kendall's tau of predicted and measured increases; None of fewer than three answers, or of equal ones.
-
-    (Kendall 1938, doi:10.1093/biomet/30.1-2.81, in the form tau-b.)
-    """
+    """Kendall's tau of predicted and measured increases; None of fewer than three answers, or of equal ones."""
     if len(answers) < 3:
         return None
-    from scipy.stats import kendalltau  # takes a while to import, and runs have no need of it
-
-    found = float(kendalltau([one.proposed.predicted for one in answers], [one.increase for one in answers]).statistic)
-    return found if math.isfinite(found) else None
+    return kendall_tau([one.proposed.predicted for one in answers], [one.increase for one in answers])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 
 from qsearch.search.candidates import Candidate, Unpriced
+from qsearch.search.correlation import kendall_tau
 from qsearch.search.draws import allowed
 from qsearch.search.guide import Guide
 from qsearch.search.proposals import SHARED, Feedback, Proposal
@@ -123,11 +123,8 @@ class OneShot:
     def _tau(self) -> float | None:
         if len(self._pairs) < 2:
             return None
-        from scipy.stats import kendalltau  # takes half a second, and only this mode needs it
-
         before, after = zip(*self._pairs, strict=True)
-        tau = float(kendalltau(before, after).statistic)
-        return None if math.isnan(tau) else tau
+        return kendall_tau(before, after)
 
 
 def _free(candidate: Candidate | Unpriced, taken: set[Hashable]) -> bool:
