@@ -27,12 +27,21 @@ from qsearch.training.fit import Recipe, compile_model, evaluate
 from qsearch.training.probed_model import ProbedModel, Tap
 from qsearch.training.resizable import assign_all
 from qsearch.training.shared_model import NotShareableError
-from qsearch.training.statistics import Batch, Calibrator, mixed_up, plain_loss, samples_in
+from qsearch.training.statistics import (
+    Batch,
+    Calibrator,
+    length_of,
+    loss_of_one_answer,
+    mixed_up,
+    plain_loss,
+    samples_in,
+)
 
 FISHER_SAMPLES = 64
 """Whose gradients are taken one by one."""
 _KNOWS_SOMETHING = 0.01
 """Part of the loss that right labels must save."""
+_ROUNDING = 1e-4
 Told = Callable[[str], None]
 
 
@@ -113,7 +122,8 @@ class Measuring:
         So the time is linear in the options of all choices.
 
         Raises:
-            UntrainedError: right labels give the reference no lower loss than labels of other samples.
+            UntrainedError: right labels give the reference no lower loss than labels of other samples, or its answers
+                are worse than their mean.
         """
         base = self.loss({})
         self._check_trained(base)
@@ -155,19 +165,27 @@ class Measuring:
     def _check_trained(self, base: float) -> None:
         if not math.isfinite(base):
             raise UntrainedError("the loss of the reference is no number on the calibration set; train it first")
-        wrong = self._loss_with_wrong_labels()
+        wrong, same = self._losses_without_knowledge()
         if wrong != base and wrong - base <= _KNOWS_SOMETHING * abs(wrong):
-            raise UntrainedError(
-                f"the reference is not trained: its loss is {base:.4g} with the right labels, and {wrong:.4g} with "
-                "those of other samples, so that nothing can be told of what quantizing costs it; train it "
-                "(reference.epochs), or give the file of a trained model (model.path)"
-            )
+            other = f"{wrong:.4g} with those of other samples"
+        elif base - same > _ROUNDING * abs(same):
+            other = f"{same:.4g} were all of its answers their mean"
+        else:
+            return
+        raise UntrainedError(
+            f"the reference is not trained: its loss is {base:.4g} with the right labels, and {other}, so that nothing "
+            "can be told of what quantizing costs it; train it (reference.epochs), or give the file of a trained model "
+            "(model.path)"
+        )
 
-    def _loss_with_wrong_labels(self) -> float:
+    def _losses_without_knowledge(self) -> tuple[float, float]:
+        """Of the reference, per sample: (with labels of other samples, with the mean of its answers for each)."""
         batches = mixed_up(self.batches, 1)
-        if self._calibrator is not None:
-            return _number(self._calibrator(batches))
-        return _number(calibrated(self.reference, self.space.plan({}), self.recipe, batches)[1])
+        if self._shared is not None and self._calibrator is not None:
+            model, wrong = self._shared.model, self._calibrator(batches)
+        else:
+            model, wrong = calibrated(self.reference, self.space.plan({}), self.recipe, batches)
+        return _number(wrong), _number(loss_of_one_answer(model, self.batches))
 
     def _fisher(self, told: Told) -> dict[tuple[str, Choice], float]:
         """By dimension and option, what the Fisher information estimates; nothing for own models."""
@@ -264,8 +282,7 @@ def fisher_estimates(
 
 def _singly(batches: Sequence[Batch], samples: int) -> Iterator[Batch]:
     """The first samples, each as a batch."""
-    lengths = (int(keras.tree.flatten(batch[0])[0].shape[0]) for batch in batches)
-    places = ((batch, row) for batch, length in zip(batches, lengths, strict=True) for row in range(length))
+    places = ((batch, row) for batch in batches for row in range(length_of(batch)))
     for batch, row in itertools.islice(places, samples):
         yield keras.tree.map_structure(lambda array, at=row: array[at : at + 1], batch)
 

@@ -42,15 +42,16 @@ def calibration_batches(source: Source, samples: int, seed: int) -> list[Batch]:
         ]
     with source.reading():
         found = [tuple(batch) for batch in source.first(count).evaluation(size)["x"]]
-    whole = _length(found[0])
-    return [batch for batch in found if _length(batch) == whole]
+    whole = length_of(found[0])
+    return [batch for batch in found if length_of(batch) == whole]
 
 
 def samples_in(batches: Sequence[Batch]) -> int:
-    return sum(_length(batch) for batch in batches)
+    return sum(length_of(batch) for batch in batches)
 
 
-def _length(batch: Batch) -> int:
+def length_of(batch: Batch) -> int:
+    """Its samples."""
     return int(keras.tree.flatten(batch[0])[0].shape[0])
 
 
@@ -135,12 +136,29 @@ def plain_loss(model: keras.Model, batch: Batch) -> Any:
     return _loss(model, batch, training=False)
 
 
+def loss_of_one_answer(model: keras.Model, batches: Sequence[Batch]) -> float:
+    """The loss per sample of a compiled model, were the mean of its answers its answer to all samples.
+
+    Where a loss is convex in the answers, answers that know nothing of the labels are no better than their mean
+    (Jensen's inequality).
+    """
+    answer = tf.function(partial(model, training=False), autograph=False)
+    answers = [answer(batch[0]) for batch in batches]
+    mean = keras.tree.map_structure(lambda *parts: tf.reduce_mean(tf.concat(parts, 0), 0, keepdims=True), *answers)
+    losses = []
+    for (x, y, *weights), own in zip(batches, answers, strict=True):
+        same = keras.tree.map_structure(lambda one, many: tf.broadcast_to(one, tf.shape(many)), mean, own)
+        weight = weights[0] if weights else None
+        losses.append(float(model.compute_loss(x=x, y=y, y_pred=same, sample_weight=weight, training=False)))
+    return float(numpy.mean(losses))
+
+
 def mixed_up(batches: Sequence[Batch], seed: int) -> list[Batch]:
     """The same samples with labels of others."""
     rng = numpy.random.default_rng(seed)
 
     def mixed(batch: Batch) -> Batch:
-        order = rng.permutation(_length(batch))
+        order = rng.permutation(length_of(batch))
         return (batch[0], keras.tree.map_structure(lambda array: tf.gather(array, order), batch[1]), *batch[2:])
 
     return [mixed(batch) for batch in batches]

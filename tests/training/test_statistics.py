@@ -8,7 +8,7 @@ import pytest
 
 from qsearch.datasets.dataset import Split
 from qsearch.layers import QDenseBatchnorm
-from qsearch.training.statistics import Calibrator, calibration_batches
+from qsearch.training.statistics import Calibrator, calibration_batches, loss_of_one_answer
 
 
 def data(samples: int = 600) -> Split:
@@ -56,3 +56,12 @@ def test_folded_normalizations_follow_too() -> None:
     z = [x.numpy() @ folded.kernel.numpy() for x, _ in batches]
     numpy.testing.assert_allclose(folded.moving_mean, numpy.mean([one.mean(0) for one in z], axis=0), rtol=1e-4)
     assert dict(folded.norm) == norm and int(folded.iteration) == count
+
+
+def test_the_loss_were_all_answers_their_mean() -> None:
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
+    model.compile(loss="mse")
+    batches = calibration_batches(data(), 512, 0)
+    mean = numpy.concatenate([model(x).numpy() for x, _ in batches]).mean()
+    expected = numpy.mean([numpy.mean((mean - y.numpy()) ** 2) for _, y in batches])
+    assert loss_of_one_answer(model, batches) == pytest.approx(expected, rel=1e-5)
