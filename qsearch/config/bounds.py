@@ -28,9 +28,6 @@ SEED = 2**32 - 1
 """NumPy takes no greater one."""
 LEARNING_RATE = 1e4
 """Of trainings that nobody waits for: thousands of times what any optimizer starts from."""
-FLOAT32 = 3.4028234e38
-LEAST_FLOAT32 = 1.1754944e-38
-"""What models compute with: more is infinite, and less is 0."""
 FACTOR = 1e9
 """Factors and percentages of a goal."""
 PICOJOULES = 1e9

@@ -21,6 +21,7 @@ from pydantic_core import CoreSchema, core_schema
 from qsearch.config import bounds
 from qsearch.config.patterns import regex_problem
 from qsearch.errors import ConfigError, did_you_mean, shown
+from qsearch.quantizers.parameters import FLOAT32, LEAST_FLOAT32
 from qsearch.quantizers.sense import senseless
 from qsearch.quantizers.spec import QuantizerSpec, parse
 
@@ -36,7 +37,7 @@ MemoryBits = Annotated[int, Strict(), Field(ge=0, le=bounds.WHOLE)]
 
 def _float32(value: float) -> float:
     """Not what becomes 0 or infinite in a model."""
-    if value and not bounds.LEAST_FLOAT32 <= abs(value) <= bounds.FLOAT32:
+    if value and not LEAST_FLOAT32 <= abs(value) <= FLOAT32:
         raise ValueError(f"found {shown(value)}, which float32 does not have: 0, or 1.2e-38 to 3.4e38")
     return value
 

@@ -82,16 +82,18 @@ def _is_integer(value: Value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-_FLOAT32, _LEAST_FLOAT32 = 3.4028234e38, 1.1754944e-38
-"""The greatest number that quantizers compute with, and the least above 0 that is not 0 to them."""
+FLOAT32 = math.nextafter(2.0**128 - 2.0**103, 0.0)
+"""The greatest number that float32 does not round to infinity; it spells its own greatest 3.4028235e+38, which is more."""
+LEAST_FLOAT32 = 2.0**-126
+"""The least number above 0 that is not 0 to models: they compute without denormal numbers."""
 
 
 def _is_number(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and -_FLOAT32 <= value <= _FLOAT32
+    return isinstance(value, int | float) and not isinstance(value, bool) and -FLOAT32 <= value <= FLOAT32
 
 
 def _is_power_of_two(value: Value) -> bool:
-    return isinstance(value, int | float) and _LEAST_FLOAT32 <= value <= _FLOAT32 and math.frexp(value)[0] == 0.5
+    return isinstance(value, int | float) and LEAST_FLOAT32 <= value <= FLOAT32 and math.frexp(value)[0] == 0.5
 
 
 def optional(kind: Accepted) -> Accepted:
@@ -129,7 +131,7 @@ def _is_scale(value: Value) -> bool:
     """A number or an array of them, and none of them 0, which would make every level 0."""
     if isinstance(value, tuple):
         return _is_array(value) and all(_is_scale(item) for item in value)
-    return _is_number(value) and abs(cast(float, value)) >= _LEAST_FLOAT32
+    return _is_number(value) and abs(cast(float, value)) >= LEAST_FLOAT32
 
 
 def _number_that(holds: Callable[[float], bool], words: str) -> Accepted:
@@ -150,7 +152,7 @@ UNROLLS = _between(1, 100)
 EXPONENTS = _between(-126, 127)
 """Those of float32."""
 NUMBER = Accepted(_is_number, "a number", "float")
-POSITIVE = _number_that(lambda v: v >= _LEAST_FLOAT32, "a number > 0")
+POSITIVE = _number_that(lambda v: v >= LEAST_FLOAT32, "a number > 0")
 CURVATURE = _number_that(lambda v: 1e-3 <= v <= 1e6, "a number from 0.001 to 1000000")
 """Of a logarithm: float32 does not tell 1 plus less from 1."""
 NOISE = _number_that(lambda v: 0 <= v <= 1, "a number from 0 to 1")

@@ -15,6 +15,7 @@ from qsearch.datasets import Dataset
 from qsearch.datasets.dataset import ArrayDataset
 from qsearch.errors import ConfigError, QsearchError, told
 from qsearch.graph.walk import layers_by_path
+from qsearch.quantizers.parameters import FLOAT32
 from qsearch.runner.experiment import Experiment
 from qsearch.training.fit import Recipe, compile_model, single_steps_for
 from qsearch.training.schedules import RateSchedule
@@ -103,9 +104,9 @@ def _set_up(experiment: Experiment, training: _Training, steps: int | None) -> N
         raise loaded.error((owner, "optimizer"), f"cannot be made for {training.what}: {told(error)}") from None
     most = float(numpy.max(rates)) * max(recipe.rates.values(), default=1.0)
     # a reference that diverges at its own rate is told as such, at once
-    allowed = bounds.FLOAT32 if training.section == "reference" else bounds.LEARNING_RATE
+    allowed = FLOAT32 if training.section == "reference" else bounds.LEARNING_RATE
     if training.section == "run" and recipe.schedule.config.name == "constant" and not recipe.rates:
-        allowed = bounds.FLOAT32
+        allowed = FLOAT32
     if not most <= allowed:
         key = "learning_rate_schedule" if recipe.schedule.config.name != "constant" else "optimizer"
         place = (training.section if key != "optimizer" else owner, key)

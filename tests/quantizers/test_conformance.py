@@ -25,6 +25,7 @@ from qsearch.quantizers.parameters import (
     EXPONENT,
     FIXED_BITS,
     FLAG,
+    LEAST_FLOAT32,
     LOG2_ROUNDING,
     NOISE,
     NUMBER,
@@ -277,7 +278,7 @@ def test_messages(identifier: object, message: str) -> None:
 
 def _values(parameter: object) -> st.SearchStrategy[object]:
     numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
-    scales = numbers.filter(lambda value: abs(value) >= 1.1754944e-38)
+    scales = numbers.filter(lambda value: abs(value) >= LEAST_FLOAT32)
     table: dict[int, st.SearchStrategy[object]] = {
         id(FIXED_BITS): st.integers(1, 16),
         id(POWER_BITS): st.integers(1, 16),
@@ -331,6 +332,15 @@ TOGETHER = (
     "sets the threshold itself",
 )
 """What is said where several arguments contradict each other."""
+
+
+@pytest.mark.parametrize("number", [numpy.finfo(numpy.float32).max, numpy.finfo(numpy.float32).tiny])
+def test_the_ends_of_float32_are_numbers_however_they_are_spelt(number: numpy.float32) -> None:
+    for text in (str(number), repr(float(number)), str(-float(number))):
+        assert numpy.isfinite(numpy.float32(text)) and numpy.float32(text)
+        assert str(get(f"binary(alpha={text})").spec.arguments["alpha"]) == str(float(text))
+    with pytest.raises(ConfigError, match="alpha must be None, a number other than 0"):
+        get("binary(alpha=3.4028236e+38)")
 
 
 @given(specs())
