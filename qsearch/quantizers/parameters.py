@@ -83,7 +83,7 @@ def _is_integer(value: Value) -> bool:
 
 
 FLOAT32 = math.nextafter(2.0**128 - 2.0**103, 0.0)
-"""The greatest number that float32 does not round to infinity; it spells its own greatest 3.4028235e+38, which is more."""
+"""The greatest number that float32 does not round to infinity: above what it spells its own greatest, 3.4028235e+38."""
 LEAST_FLOAT32 = 2.0**-126
 """The least number above 0 that is not 0 to models: they compute without denormal numbers."""
 
