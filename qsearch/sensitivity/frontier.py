@@ -9,7 +9,6 @@ one signal, and the work is linear in the layers and in the formats of each.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -19,10 +18,9 @@ from typing import Any, TypeAlias
 import numpy
 from numpy.typing import NDArray
 
-from qsearch.sensitivity.problem import Chosen, Problem, Term
+from qsearch.sensitivity.problem import Chosen, Problem
+from qsearch.sensitivity.states import New, State, States
 
-State: TypeAlias = tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]
-"""(signals by place, options by dimension) that later terms depend on."""
 Floats: TypeAlias = NDArray[numpy.float64]
 Whole: TypeAlias = NDArray[numpy.int64]
 
@@ -101,19 +99,17 @@ def frontier(problem: Problem, most: int = MOST_LABELS, thin: bool = False) -> F
     Raises:
         TooManyError: there are more, and they are not to be thinned.
     """
-    last_signal = {place: index for index, term in enumerate(problem.terms) for place in term.inputs}
-    last_dimension = {name: index for index, term in enumerate(problem.terms) for name in term.dimensions}
-    start = tuple((place, signal) for place, signal in sorted(problem.sources.items()) if place in last_signal)
+    walk = States.of(problem)
     none = numpy.zeros(1, numpy.int64)
-    states: dict[State, _Labels] = {(start, ()): _Labels(numpy.zeros(1), numpy.zeros(1), none, none)}
+    states: dict[State, _Labels] = {walk.start: _Labels(numpy.zeros(1), numpy.zeros(1), none, none)}
     stages: list[_Stage] = []
     exact = True
     for index, term in enumerate(problem.terms):
         found: defaultdict[State, list[_Labels]] = defaultdict(list)
-        chosen: dict[tuple[tuple[int, int], ...], int] = {}
+        chosen: dict[New, int] = {}
         offset = 0
         for state, labels in states.items():
-            for after, moves in _moves(problem, term, state, index, last_signal, last_dimension).items():
+            for after, moves in _moves(walk, index, state).items():
                 found[after].append(_followed(labels, moves, offset, chosen))
             offset += len(labels.costs)
             if sum(len(one.costs) for many in found.values() for one in many) > 8 * most:
@@ -135,7 +131,7 @@ def frontier(problem: Problem, most: int = MOST_LABELS, thin: bool = False) -> F
         moves=numpy.zeros(count, numpy.int64),
     )
     final = _pareto([every])
-    unused = [number for number in range(len(problem.losses)) if number not in last_dimension]
+    unused = [number for number in range(len(problem.losses)) if number not in walk.last_dimension]
     free = {
         number: min(range(len(problem.losses[number])), key=problem.losses[number].__getitem__) for number in unused
     }
@@ -144,36 +140,17 @@ def frontier(problem: Problem, most: int = MOST_LABELS, thin: bool = False) -> F
     return Frontier(final.costs, final.losses + rest, exact, (*stages, to_last), free, len(problem.losses))
 
 
-_Move: TypeAlias = tuple[tuple[tuple[int, int], ...], float, float]
+_Move: TypeAlias = tuple[New, float, float]
 """(the dimensions that it chose, its cost, its loss)."""
 
 
-def _moves(
-    problem: Problem,
-    term: Term,
-    state: State,
-    index: int,
-    last_signal: Mapping[int, int],
-    last_dimension: Mapping[int, int],
-) -> dict[State, list[_Move]]:
+def _moves(walk: States, index: int, state: State) -> dict[State, list[_Move]]:
     """What a term can choose in a state, by the state that follows; of each the Pareto-optimal choices."""
-    signals, options = dict(state[0]), dict(state[1])
-    read = tuple(signals[place] for place in term.inputs)
-    fresh = [number for number in term.dimensions if number not in options]
-    kept_signals = [(place, signal) for place, signal in signals.items() if last_signal[place] > index]
-    kept_options = [(number, option) for number, option in options.items() if last_dimension[number] > index]
+    losses = walk.problem.losses
     found: defaultdict[State, list[_Move]] = defaultdict(list)
-    for picked in itertools.product(*(range(len(problem.losses[number])) for number in fresh)):
-        new = tuple(zip(fresh, picked, strict=True))
-        own = options | dict(new)
-        signal, cost = term.price(tuple(own[number] for number in term.dimensions), read)
-        if cost == math.inf:
-            continue
-        given = [(term.output, signal)] if last_signal.get(term.output, -1) > index else []
-        carried = [(number, option) for number, option in new if last_dimension[number] > index]
-        after = (tuple(sorted((*kept_signals, *given))), tuple(sorted((*kept_options, *carried))))
-        loss = math.fsum(problem.losses[number][option] for number, option in new)
-        found[after].append((new, cost, loss))
+    for after, new, cost in walk.transitions(index, state):
+        if cost != math.inf:
+            found[after].append((new, cost, math.fsum(losses[number][option] for number, option in new)))
     return {after: _best(moves) for after, moves in found.items()}
 
 
@@ -185,9 +162,7 @@ def _best(moves: list[_Move]) -> list[_Move]:
     return kept
 
 
-def _followed(
-    labels: _Labels, moves: list[_Move], offset: int, chosen: dict[tuple[tuple[int, int], ...], int]
-) -> _Labels:
+def _followed(labels: _Labels, moves: list[_Move], offset: int, chosen: dict[New, int]) -> _Labels:
     """Every label with every move."""
     numbers = numpy.array([chosen.setdefault(new, len(chosen)) for new, _, _ in moves], numpy.int64)
     costs = labels.costs[None, :] + numpy.array([cost for _, cost, _ in moves])[:, None]

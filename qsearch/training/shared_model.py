@@ -7,7 +7,7 @@ every layer computes what it always does. So a candidate is trained to the same 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -58,6 +58,10 @@ class _SwitchedClip(keras.constraints.Constraint):  # type: ignore[misc]
         self.greatest = tf.constant([clip.max_value for clip in clips], tf.float32)
         self.index = index
 
+    @classmethod
+    def of(cls, in_use: Switched) -> _SwitchedClip:
+        return cls([clip_for(option) for option in in_use.options], in_use.index)
+
     def __call__(self, w: Any) -> Any:
         w, chosen = tf.convert_to_tensor(w), tf.convert_to_tensor(self.index)
         ends = (tf.cast(tf.gather(bounds, chosen), w.dtype) for bounds in (self.least, self.greatest))
@@ -93,17 +97,12 @@ class SharedModel:
 
     def _switch(self) -> None:
         """Let each searched role choose."""
-        layers = layers_by_path(self.model)
-        for layer in self.space.layers:
-            for role, dimension in layer.dimensions.items():
-                given = (get(option) for option in self.options[dimension] if isinstance(option, QuantizerSpec))
-                options = [quantizer for quantizer in given if quantizer is not None]
-                index = self.indexes.setdefault(dimension, tf.Variable(0, trainable=False, name="chosen"))
-                if role is Role.OUTPUT:
-                    layers[output_layer(layer.name)].activation = self._switched(options, index, layer.name, role)
-                else:
-                    for _, holder in holders_of(core_of(layers[layer.name])):
-                        _install(holder, layer.name, role, self._switched(options, index, layer.name, role))
+
+        def made(options: list[Quantizer], dimension: str, layer: str, role: Role) -> Switched:
+            index = self.indexes.setdefault(dimension, tf.Variable(0, trainable=False, name="chosen"))
+            return self._switched(options, index, layer, role)
+
+        install(self.model, self.space, made, _SwitchedClip.of)
 
     def _switched(self, options: list[Quantizer], index: Any, layer: str, role: Role) -> Switched:
         """What chooses in a role of a layer."""
@@ -153,14 +152,14 @@ class SharedModel:
     def _check(self, reference: keras.Model, narrow: keras.Model) -> None:
         """Hold the outputs against those of ordinary models, at both ends of the widths."""
         try:
-            inputs = [_sample(tensor) for tensor in self.model.inputs]
+            inputs = [sample(tensor) for tensor in self.model.inputs]
             given = inputs if len(inputs) > 1 else inputs[0]
             called = tf.function(self.model, autograph=False)  # where widths are not known, as in training
             self.load(narrow, self.space.at_widths(min))
             called(given, training=True)  # what changes by it is loaded anew for each candidate
             for model, choose in ((narrow, min), (self._model(reference, max), max)):
                 self.load(model, self.space.at_widths(choose))
-                found = zip(_flat(called(given)), _flat(model(given)), strict=True)
+                found = zip(flat(called(given)), flat(model(given)), strict=True)
                 if not all(numpy.array_equal(one, other, equal_nan=True) for one, other in found):
                     raise NotShareableError("it computes something else at other widths")
         except NotShareableError:
@@ -170,21 +169,55 @@ class SharedModel:
             raise NotShareableError(f"{place + ': ' if place else ''}{reason_of(error)}") from None
 
 
-def _install(holder: Any, name: str, role: Role, switched: Switched) -> None:
+def install(
+    model: keras.Model,
+    space: SearchSpace,
+    make: Callable[[list[Quantizer], str, str, Role], Quantizer],
+    clip: Callable[[Any], keras.constraints.Constraint],
+) -> None:
+    """Put a quantizer that is made of all options where the quantizer of each searched role is.
+
+    Args:
+        make: of the options, their dimension, the layer's name and the role.
+        clip: keeps weights where one of the options can follow.
+
+    Raises:
+        NotShareableError: naming the layer.
+    """
+    layers = layers_by_path(model)
+    every = {one.name: one.options for one in space.dimensions}
+    for layer in space.layers:
+        for role, dimension in layer.dimensions.items():
+            given = (get(option) for option in every[dimension] if isinstance(option, QuantizerSpec))
+            options = [quantizer for quantizer in given if quantizer is not None]
+            if role is Role.OUTPUT:
+                layers[output_layer(layer.name)].activation = make(options, dimension, layer.name, role)
+            else:
+                for _, holder in holders_of(core_of(layers[layer.name])):
+                    _install(holder, layer.name, role, make(options, dimension, layer.name, role), clip)
+
+
+def _install(
+    holder: Any,
+    name: str,
+    role: Role,
+    several: Quantizer,
+    clip: Callable[[Any], keras.constraints.Constraint],
+) -> None:
     """Put a quantizer where a layer's, or its cell's, own one is."""
     function = _FUNCTIONS.get(role)
     if function is not None and hasattr(holder, function):
-        setattr(holder, function, switched)
+        setattr(holder, function, several)
         return
     prefixes = {known: prefix for prefix, known in getattr(holder, "ROLES", {}).items()}
     if not isinstance(holder, QuantizedLayer) or role not in prefixes:
         raise NotShareableError(f"{name}: the {role.value} of a {type(holder).__name__} is fixed when it is made")
     prefix = prefixes[role]
-    in_use = switched.for_weights() if role in _KERNELS else switched
+    in_use = several.for_weights() if role in _KERNELS else several
     variable = holder.weight_parts()[prefix].variable if prefix in holder.weight_parts() else None
     variable = getattr(holder, "bias" if prefix == "bias" else "kernel", None) if variable is None else variable
     if variable is not None and isinstance(variable.constraint, Clip) and holder.suited.asked_for(prefix) is None:
-        variable.constraint = _SwitchedClip([clip_for(option) for option in in_use.options], in_use.index)
+        variable.constraint = clip(in_use)
     holder.suited = replace(holder.suited, in_use={**holder.suited.in_use, prefix: in_use})
 
 
@@ -198,7 +231,8 @@ def _open_bias(layer: Any) -> None:
         layer.filters = -1
 
 
-def _sample(tensor: Any) -> Any:
+def sample(tensor: Any) -> Any:
+    """Two samples by chance, of the shape of an input."""
     shape = (2, *(side or _UNKNOWN_SIDE for side in tensor.shape[1:]))
     if keras.backend.is_float_dtype(tensor.dtype):
         return numpy.random.default_rng(0).normal(size=shape).astype(tensor.dtype)
@@ -207,5 +241,6 @@ def _sample(tensor: Any) -> Any:
     return numpy.zeros(shape, tensor.dtype)
 
 
-def _flat(outputs: Any) -> list[Any]:
+def flat(outputs: Any) -> list[Any]:
+    """The outputs of a model as arrays."""
     return [numpy.asarray(one) for one in keras.tree.flatten(outputs)]

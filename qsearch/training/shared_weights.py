@@ -8,30 +8,25 @@ arXiv:1904.00420; Yu and Huang 2019, arXiv:1903.05134).
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy
 
 from qsearch.datasets import Dataset
-from qsearch.datasets.memory import shared
-from qsearch.datasets.trouble import feeding, surfaced
 from qsearch.plan import QuantizationPlan
 from qsearch.quantize.nested import NestedWeights, Part, put, taken
 from qsearch.search.candidates import Candidate
 from qsearch.search.time_limits import Deadlines
-from qsearch.training.augmented import augmented
-from qsearch.training.batches import Feeds, take_steps
-from qsearch.training.deadlines import Clock
-from qsearch.training.epochs import DivergedError, EndsWithoutLoss, EpochEnded
-from qsearch.training.fit import Recipe, failures_told
+from qsearch.training.batches import Feeds
+from qsearch.training.epochs import DivergedError, EpochEnded
+from qsearch.training.fit import Recipe
 from qsearch.training.progress import Progress, ProgressFile, draws_of, restore_draws
 from qsearch.training.resizable import assign_all
 from qsearch.training.seeds import seed_all, seed_quantizers
 from qsearch.training.shared_training import SharedTraining
+from qsearch.training.stepwise import EpochEnds, fit_epochs
 
 
 class SharedWeights:
@@ -107,34 +102,15 @@ class SharedWeightsTraining:
         model = self.model
         seed_all(seed)
         seed_quantizers(model, seed)
-        steps = data.train.steps(recipe.batch_size)
-        batches = feeds.training(data.train, recipe.batch_size) if recipe.augment is None else None
-        take_steps(model, 1)
         begun = None if progress is None else progress.read()
         if begun is not None:
             self._restore(begun)
         first = 0 if begun is None else begun.epoch
-        callbacks: list[Any] = [EndsWithoutLoss(), _EachStep(self, plans, first * (steps or 0))]
-        callbacks += [_EpochEnds(self, recipe.epochs, epoch_ended, progress), Clock(deadlines)]
-        if batches is not None:
-            fed = batches.arguments(seed, first, 1)
-            callbacks.insert(0, batches)
-        else:
-            fed = data.train.training(recipe.batch_size)
-        if recipe.augment is not None:
-            fed = augmented(fed, recipe.augment, seed, first)
-        changing = nullcontext() if recipe.augment is None else surfaced(recipe.augment.trouble)
         if first >= recipe.epochs:
             return
-        with failures_told(model), feeding(data.name), data.train.reading(), changing:
-            model.fit(
-                **shared(fed),
-                initial_epoch=first,
-                epochs=recipe.epochs,
-                class_weight=recipe.objective.class_weight,
-                callbacks=callbacks,
-                verbose=0,
-            )
+        step = first * (data.train.steps(recipe.batch_size) or 0)
+        callbacks = [_EachStep(self, plans, step), EpochEnds(self.progress, recipe.epochs, epoch_ended, progress)]
+        fit_epochs(model, data, recipe, seed, first, callbacks, feeds, deadlines, single=True)
         if not all(numpy.isfinite(array).all() for array in self.weights.arrays):
             raise DivergedError("the training of shared weights diverged: they are not finite any more", True)
 
@@ -186,28 +162,3 @@ class _EachStep(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.training.end(self.parts)
         self.step += 1
-
-
-class _EpochEnds(keras.callbacks.Callback):  # type: ignore[misc]
-    """Tells of an epoch, and saves how far the training is, where it is time for that."""
-
-    def __init__(
-        self, training: SharedWeightsTraining, epochs: int, ended: EpochEnded, progress: ProgressFile | None
-    ) -> None:
-        super().__init__()
-        self.training, self.epochs, self.ended, self.file = training, epochs, ended, progress
-        self.since = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        if self.file is not None:
-            self._save(self.file, epoch + 1)
-        self.ended(epoch + 1, self.epochs, {name: float(value) for name, value in (logs or {}).items()})
-
-    def _save(self, file: ProgressFile, epoch: int) -> None:
-        now = self.training.progress(epoch, epoch == self.epochs)
-        size = sum(numpy.asarray(array).nbytes for array in (*now.variables, *now.optimizer))
-        started = time.monotonic()
-        if now.ended or file.pace.due(started - self.since, size):
-            file.write(now)
-            self.since = time.monotonic()
-            file.pace.took = self.since - started
