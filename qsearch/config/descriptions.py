@@ -157,8 +157,9 @@ DESCRIPTIONS: Mapping[type[Section], Mapping[str, str]] = {
         "shared_epochs": "of one_shot: epochs that the shared weights are trained, beside those of the trials; "
         "left out: 30",
         "shared_plans": "of one_shot: plans that are ranked without training; left out: 300",
-        "shared_trials": "of one_shot: plans of the ranking that become trials; later ones are their children, as in "
-        "pareto; left out: half of max_trials, 6 at least",
+        "shared_trials": "of one_shot and learned: plans of the ranking that become trials; later ones are their "
+        "children, as in pareto; left out: half of max_trials, 6 at least",
+        "learned_epochs": "of learned: epochs of the mixed model, beside those of the trials; left out: 60",
         "num_initial_points": "of bayesian: trials that are drawn at random",
         "alpha": "of bayesian: noise of the scores",
         "beta": "of bayesian: weight of what is uncertain",

@@ -49,7 +49,7 @@ from qsearch.config.names import DATASETS, METRICS, MODELS, STRATEGIES
 from qsearch.config.observers import Observer
 from qsearch.config.optimizers import Optimizer, OptimizerConfig
 from qsearch.config.schedules import Schedule, ScheduleConfig, check_warmup
-from qsearch.config.search_modes import MODES, SEARCH_MODES, SHARED_EPOCHS, SearchMode
+from qsearch.config.search_modes import LEARNED_EPOCHS, MODES, SEARCH_MODES, SHARED_EPOCHS, SearchMode
 from qsearch.config.section import Section
 from qsearch.errors import shown
 
@@ -252,6 +252,7 @@ class RunConfig(Section):
     shared_epochs: Count | None = None
     shared_plans: Count | None = None
     shared_trials: Count | None = None
+    learned_epochs: Count | None = None
     alpha: Positive | None = None
     beta: NotNegative | None = None
     budget: BudgetConfig = BudgetConfig()
@@ -328,6 +329,8 @@ class RunConfig(Section):
     @property
     def epochs_shared(self) -> int:
         """Epochs of the weights that plans share, before the trials; 0 in modes without them."""
+        if self.search_mode.learns:
+            return self.learned_epochs or LEARNED_EPOCHS
         return (self.shared_epochs or SHARED_EPOCHS) if self.search_mode.shares else 0
 
     @property

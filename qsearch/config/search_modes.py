@@ -12,13 +12,14 @@ class SearchMode:
 
     Attributes:
         meaning: in a line, for people.
-        options: keys of `run` that this mode alone reads.
+        options: keys of `run` that only this mode, or a few with it, read.
         transfers: whether trials start from trained weights, where the configuration leaves that open.
         whole_front: whether all trade-offs between metric and cost are wanted, and not the best score alone.
         continues: whether the training of a trial may go on in a later one; then the mode says how many trials there
             are, and how long each is.
         trains: whether trials are trained; else each is the reference quantized, its batch statistics taken anew.
         shares: whether weights that all plans share are trained first, which rank plans.
+        learns: whether these are trained with all options mixed, and plans are what their probabilities come to.
     """
 
     name: str
@@ -29,6 +30,7 @@ class SearchMode:
     continues: bool = False
     trains: bool = True
     shares: bool = False
+    learns: bool = False
 
 
 SEARCH_MODES: Mapping[str, SearchMode] = {
@@ -72,8 +74,19 @@ SEARCH_MODES: Mapping[str, SearchMode] = {
             whole_front=True,
             shares=True,
         ),
+        SearchMode(
+            name="learned",
+            meaning="one model of all options mixed learns which are taken, at a falling energy; its plans are trials",
+            options=("learned_epochs", "shared_trials"),
+            transfers=True,
+            whole_front=True,
+            shares=True,
+            learns=True,
+        ),
     )
 }
 MODES = tuple(SEARCH_MODES)
 SHARED_EPOCHS, SHARED_PLANS = 30, 300
 """Of mode one_shot where the configuration leaves them open: epochs of the shared weights, plans that are ranked."""
+LEARNED_EPOCHS = 60
+"""Of the mixed model of mode learned where the configuration leaves them open."""

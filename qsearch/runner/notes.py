@@ -17,10 +17,11 @@ def unused_keys(run: RunConfig) -> list[str]:
 
 
 def _of_other_modes(run: RunConfig) -> Iterator[str]:
-    for mode in SEARCH_MODES.values():
-        for name in mode.options:
-            if getattr(run, name) is not None and mode is not run.search_mode:
-                yield f"run.{name}: is for mode {mode.name}; not used in mode {run.mode}"
+    every = dict.fromkeys(name for mode in SEARCH_MODES.values() for name in mode.options)
+    for name in every:
+        if getattr(run, name) is not None and name not in run.search_mode.options:
+            readers = " and ".join(mode.name for mode in SEARCH_MODES.values() if name in mode.options)
+            yield f"run.{name}: is for mode {readers}; not used in mode {run.mode}"
 
 
 def _about_blocks(run: RunConfig) -> Iterator[str]:

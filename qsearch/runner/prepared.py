@@ -9,6 +9,7 @@ import keras
 
 from qsearch.blocks.schedule import Schedule, Stage
 from qsearch.config import LoadedConfig
+from qsearch.config.goals import EnergyGoalConfig
 from qsearch.config.schedules import ScheduleConfig
 from qsearch.datasets import Dataset
 from qsearch.errors import ModelError
@@ -20,8 +21,10 @@ from qsearch.runner.data import data_of
 from qsearch.runner.experiment import Experiment, read_experiment, schedule_of
 from qsearch.runner.inputs import objective_of, recipe_of
 from qsearch.search.space import SearchSpace
+from qsearch.sensitivity.expectation import NoExpectationError
 from qsearch.training.batches import Feeds
 from qsearch.training.fit import Recipe
+from qsearch.training.mixed_training import Mixture
 from qsearch.training.schedules import RateSchedule
 from qsearch.training.shared_model import NotShareableError, SharedModel
 from qsearch.training.shared_training import SharedTraining
@@ -35,6 +38,7 @@ class Prepared:
     Attributes:
         recipe: of the reference.
         shared: the one model for all plans, in a mode that trains weights which they share; else None.
+        mixture: the model of all options mixed and its price, in a mode that learns them, where it is trained.
     """
 
     experiment: Experiment
@@ -42,10 +46,14 @@ class Prepared:
     recipe: Recipe
     schedule: Schedule
     shared: SharedTraining | None = None
+    mixture: Mixture | None = None
 
 
-def prepared(experiment: Experiment) -> Prepared:
+def prepared(experiment: Experiment, leads: bool = True) -> Prepared:
     """All that is needed to train.
+
+    Args:
+        leads: whether stages before the search may be trained here; workers train trials alone.
 
     Raises:
         ConfigError, DatasetError: data, losses or blocks that do not fit the model, a tolerance that does not fit the
@@ -58,13 +66,16 @@ def prepared(experiment: Experiment) -> Prepared:
     if problem is not None:
         raise experiment.loaded.error(("run", "tolerance", problem[0]), problem[1])
     ready = Prepared(experiment=experiment, data=data, recipe=recipe, schedule=schedule_of(experiment))
-    shares = experiment.loaded.config.run.search_mode.shares
-    return replace(ready, shared=shared_training(ready)) if shares else ready
+    mode = experiment.loaded.config.run.search_mode
+    if not mode.shares:
+        return ready
+    ready = replace(ready, shared=shared_training(ready))
+    return replace(ready, mixture=mixture_of(ready)) if mode.learns and leads else ready
 
 
 def read_prepared(loaded: LoadedConfig) -> Prepared:
-    """The same, from the configuration on."""
-    return prepared(read_experiment(loaded))
+    """The same, from the configuration on, for trials alone."""
+    return prepared(read_experiment(loaded), leads=False)
 
 
 def trainer_of(
@@ -144,6 +155,30 @@ def shared_training(ready: Prepared) -> SharedTraining:
         ) from None
 
 
+def mixture_of(ready: Prepared) -> Mixture:
+    """The model of all options mixed, and the energy as a function of their probabilities.
+
+    Raises:
+        ConfigError: something cannot be mixed, or has no differentiable price; it is named, with the way out.
+    """
+    loaded, experiment, space = ready.experiment.loaded, ready.experiment, ready.schedule.space
+    goal = loaded.config.goal
+    if not isinstance(goal, EnergyGoalConfig):
+        raise loaded.error(
+            ("goal", "type"),
+            f"found {goal.type!r} with mode {loaded.config.run.mode}, which learns at the price of energy; allowed: "
+            "energy; or take mode: pareto",
+        )
+    try:
+        return Mixture.of(experiment.model, space, experiment.costs.pricer)
+    except (NotShareableError, NoExpectationError, ModelError) as error:
+        raise loaded.error(
+            ("run", "mode"),
+            f"found {loaded.config.run.mode!r}, in whose model all options are mixed, and {error}; take what cannot be "
+            "out of limit (or its width out of tune_filters), or take mode: one_shot or pareto",
+        ) from None
+
+
 def _check_nested(reference: keras.Model, space: SearchSpace) -> None:
     """See that the narrowest plan's weights are a part of the widest one's."""
     plan = space.plan(space.at_widths(min))
@@ -161,6 +196,8 @@ def recipe_of_shared(ready: Prepared) -> Recipe:
     epochs = run.epochs_shared
     rate = ready.recipe.optimizer.learning_rate
     given = run.learning_rate_schedule
+    if run.search_mode.learns:  # plans are taken all along, so that it is never time to settle
+        return replace(trainer.usual_recipe, epochs=epochs, patience=None, schedule=RateSchedule(given, rate, epochs))
     # a rate that stays high leaves weights that move from step to step, each plan's in its own direction
     falling = ScheduleConfig(name="cosine") if given.name == "constant" else given
     schedule = RateSchedule(falling, rate, epochs)

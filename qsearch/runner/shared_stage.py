@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, ClassVar
 
 import keras
 
 from qsearch.config import Config
 from qsearch.config.search_modes import SHARED_PLANS
 from qsearch.errors import ConfigError, OutputError, SearchError
+from qsearch.plan import QuantizationPlan
 from qsearch.quantize.apply import apply_plan
 from qsearch.quantize.nested import NestedWeights
 from qsearch.quantize.transfer import transfer_weights
@@ -47,7 +50,12 @@ class SharedStage:
 
     Attributes:
         plans: how many were ranked.
+        taken: how many of them become trials.
+        TRAINED, EPOCHS: what is trained, and the key that says how long, for messages.
     """
+
+    TRAINED: ClassVar[str] = "the shared weights were"
+    EPOCHS: ClassVar[str] = "run.shared_epochs"
 
     ready: Prepared
     directory: RunDirectory
@@ -56,6 +64,7 @@ class SharedStage:
     observer: Observer
     limit: TimeLimit = NO_LIMIT
     plans: int = 0
+    taken: int = 0
     _weights: SharedWeights | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -75,26 +84,31 @@ class SharedStage:
         Raises:
             SearchError: no time is left for it, or it diverges.
         """
+        self.taken = self.config.run.shared_trials or max(ENOUGH, trials // 2)
         try:
             plans = self._read(candidates) or self._made(candidates)
         except OutOfTimeError as error:
             raise SearchError(
-                f"run.time_limit: {self.limit} was over while the shared weights were trained, {error.place}, so that "
-                "nothing was searched; allow more time, or lower run.shared_epochs"
+                f"run.time_limit: {self.limit} was over while {self.TRAINED} trained, {error.place}, so that nothing "
+                f"was searched; allow more time, or lower {self.EPOCHS}"
             ) from None
         self.plans = len(plans)
-        taken = self.config.run.shared_trials or max(ENOUGH, trials // 2)
-        return SharedRanking(plans=plans, taken=taken, worth=self.target.worth, say=self.observer.stage)
+        return SharedRanking(plans=plans, taken=self.taken, worth=self.target.worth, say=self.observer.stage)
 
     def parent(self, proposal: Proposal) -> Parent | None:
         """What a trial starts from: its part of the shared weights, with batch statistics of its own."""
-        weights = self._weights = self._weights or self._stored()
+        weights = self._weights_of(proposal.plan)
         if weights is None:
             return None
         model = apply_plan(self.reference, proposal.plan)
-        model.set_weights(weights.of(proposal.plan))
+        model.set_weights(weights)
         Calibrator(model, traced=False, with_loss=False)(self._samples)
         return Parent(proposal.plan, model.get_weights(), None)
+
+    def _weights_of(self, plan: QuantizationPlan) -> Sequence[Any] | None:
+        """What a plan has of the shared weights; None where they are not there."""
+        self._weights = self._weights or self._stored()
+        return None if self._weights is None else self._weights.of(plan)
 
     @cached_property
     def _samples(self) -> list[Batch]:
@@ -133,14 +147,8 @@ class SharedStage:
         self._weights = training.weights
         count = self.config.run.shared_plans or SHARED_PLANS
         self.observer.stage(f"ranking of plans by the shared weights, {count} at most")
-        objection = objections(self.config, self.reference, self.space)
-        ranked = evolve(
-            draws,
-            self._measure(training, recipe),
-            self.target,
-            count,
-            lambda one: objection is None or objection(one.plan) is None,
-        )
+        measure = self._measure(training.model, training.load, recipe)
+        ranked = evolve(draws, measure, self.target, count, self._usable)
         plans = promising(ranked, self.target)
         self._write(plans)
         return plans
@@ -149,7 +157,7 @@ class SharedStage:
         self.observer.stage(f"shared weights: {recipe.epochs} epochs, a plan a step")
         steps = self.ready.data.train.steps(recipe.batch_size)
         identity = {"space": repr(self.space.dimensions), "recipe": recipe.identity, "seed": self.seed, "steps": steps}
-        try:
+        with diverging(recipe):
             training.train(
                 draws.of_step,
                 self.ready.data,
@@ -160,26 +168,32 @@ class SharedStage:
                 Deadlines(self.limit),
                 self.checkpoints.training("shared", identity),
             )
-        except DivergedError as error:
-            raise DivergedError(
-                f"{error}; lower reference.optimizer.learning_rate ({recipe.optimizer.learning_rate:g}), or give it "
-                "clipnorm: 1.0",
-                error.of_loss,
-            ) from None
         self.checkpoints.save_shared(training.weights.arrays)
         self.checkpoints.forget_training("shared")
 
-    def _measure(self, training: SharedWeightsTraining, recipe: Recipe) -> Callable[[Candidate], float]:
-        """The metric of a plan on the selection set, with statistics of its own."""
-        calibrate, samples = Calibrator(training.model, with_loss=False), self._samples
+    @cached_property
+    def _usable(self) -> Callable[[Candidate], bool]:
+        """Whether a plan may be a trial, as far as exports have a say."""
+        objection = objections(self.config, self.reference, self.space)
+        return lambda one: objection is None or objection(one.plan) is None
+
+    def _measure(
+        self, model: keras.Model, load: Callable[[Candidate], object], recipe: Recipe
+    ) -> Callable[[Candidate], float]:
+        """The metric of a plan on the selection set, with statistics of its own.
+
+        Args:
+            load: has a plan in the model, with its weights.
+        """
+        calibrate, samples = Calibrator(model, with_loss=False), self._samples
         selection, name = self.ready.data.selection, self.target.name.removeprefix("val_")
         deadlines = Deadlines(self.limit)
 
         def measure(candidate: Candidate) -> float:
             deadlines.check(lambda: "in the ranking of plans")
-            training.load(candidate)
+            load(candidate)
             calibrate(samples)
-            return evaluate(training.model, selection, recipe)[name]
+            return evaluate(model, selection, recipe)[name]
 
         return measure
 
@@ -204,3 +218,15 @@ class SharedStage:
             raise OutputError(f"{path}: is damaged ({error}); delete it, and plans are ranked anew") from None
         self.observer.stage(f"shared weights: trained before, {len(found)} plans ranked")
         return [one for one in found if one is not None]
+
+
+@contextmanager
+def diverging(recipe: Recipe) -> Iterator[None]:
+    """Tell what helps where weights diverge."""
+    try:
+        yield
+    except DivergedError as error:
+        rate = recipe.optimizer.learning_rate
+        raise DivergedError(
+            f"{error}; lower reference.optimizer.learning_rate ({rate:g}), or give it clipnorm: 1.0", error.of_loss
+        ) from None

@@ -19,6 +19,7 @@ from qsearch.interrupts import Interrupts
 from qsearch.paths import temporary_folder
 from qsearch.plan import QuantizationPlan
 from qsearch.runner.exportable import objections
+from qsearch.runner.learned_stage import LearnedStage
 from qsearch.runner.lost import best_of, lost, parents
 from qsearch.runner.model_store import ModelStore
 from qsearch.runner.prepared import Prepared, shared, trainer_of
@@ -223,7 +224,8 @@ class StagedSearch:
 
     def _shared_stage(self) -> SharedStage:
         folder, kept, told = self.directory, self.checkpoints, self.observer
-        return SharedStage(
+        kind = LearnedStage if self.config.run.search_mode.learns else SharedStage
+        return kind(
             ready=self.ready, directory=folder, checkpoints=kept, feeds=self.feeds, observer=told, limit=self.limit
         )
 

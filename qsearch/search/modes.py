@@ -35,9 +35,9 @@ class SearchSetting:
     Attributes:
         seed: spread already.
         folder: where KerasTuner keeps files of its own; nothing of ours depends on them.
-        guide: for the modes guided and pareto, and for one_shot where its ranking is not believed.
+        guide: for the modes guided and pareto, and for those with a ranking where it is used up, or not believed.
         ladder: for the mode sensitivity.
-        ranking: for the mode one_shot; None in others.
+        ranking: for the modes one_shot and learned; None in others.
     """
 
     candidates: Candidates
@@ -236,7 +236,7 @@ def _sensitivity(setting: SearchSetting) -> Proposer:
 
 def _one_shot(setting: SearchSetting) -> Proposer:
     if setting.ranking is None:
-        raise ValueError("mode one_shot needs the ranking of a stage before it")
+        raise ValueError(f"mode {setting.run.mode} needs the ranking of a stage before it")
     return OneShot(setting.ranking, setting.guide())
 
 
@@ -248,4 +248,5 @@ PROPOSERS: Mapping[str, Callable[[SearchSetting], Proposer]] = {
     "pareto": _guided,
     "sensitivity": _sensitivity,
     "one_shot": _one_shot,
+    "learned": _one_shot,
 }

@@ -10,6 +10,7 @@ branches meet. In a chain it is a sum over neighbouring layers, and its work is 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +90,7 @@ def spreads(problem: Problem, most: int = MOST_TRANSITIONS) -> list[Spread]:
     return found
 
 
-def least_cost(problem: Problem, found: list[Spread]) -> float:
+def least_cost(found: Sequence[Spread]) -> float:
     """The least cost of all choices."""
     costs: Any = numpy.zeros(1)
     for one in found:

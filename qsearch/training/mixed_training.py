@@ -16,13 +16,15 @@ import numpy
 import tensorflow as tf
 
 from qsearch.datasets import Dataset
+from qsearch.energy.batch import PlanPricer
 from qsearch.graph.walk import head_names
 from qsearch.search.encoding import groups, size
 from qsearch.search.space import Choice, SearchSpace
 from qsearch.search.time_limits import Deadlines
-from qsearch.sensitivity.expectation import least_cost, spreads
+from qsearch.sensitivity.expectation import Spread, least_cost, spreads
 from qsearch.sensitivity.likely import likely
-from qsearch.sensitivity.problem import HUNDREDTHS, Problem
+from qsearch.sensitivity.problem import HUNDREDTHS, Problem, energy_problem
+from qsearch.sensitivity.table import plan_dimensions
 from qsearch.training.batches import Feeds
 from qsearch.training.epochs import DivergedError, EpochEnded
 from qsearch.training.execution import Execution
@@ -43,6 +45,35 @@ _UNKNOWN_STEPS = 100
 """Of an epoch, where the data do not tell."""
 _BELOW = 0.7
 """The part of a budget down to which plans are taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixture:
+    """A mixed model and the energy of its space.
+
+    Attributes:
+        problem: the energy, a term for each call of a layer, in hundredths of a pJ.
+        names: of the problem's dimensions.
+        spreads: what each term can come to.
+    """
+
+    mixed: MixedModel
+    problem: Problem
+    names: tuple[str, ...]
+    spreads: tuple[Spread, ...]
+
+    @classmethod
+    def of(cls, reference: keras.Model, space: SearchSpace, pricer: PlanPricer) -> Mixture:
+        """Of a space.
+
+        Raises:
+            NotShareableError: something cannot be mixed.
+            NoExpectationError: the expected energy cannot be had.
+        """
+        parts = plan_dimensions(space)
+        nothing = {one.name: dict.fromkeys(one.options, 0.0) for one in space.dimensions if one.name in parts}
+        problem, names = energy_problem(space, pricer, nothing)
+        return cls(mixed=MixedModel(reference, space), problem=problem, names=names, spreads=tuple(spreads(problem)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +98,7 @@ class MixedTraining:
 
     def __init__(
         self,
-        mixed: MixedModel,
-        priced: tuple[Problem, Sequence[str]],
+        mixture: Mixture,
         recipe: Recipe,
         steps: int | None,
         points: int,
@@ -77,21 +107,18 @@ class MixedTraining:
     ) -> None:
         """
         Args:
-            priced: the cost of the space, and the names of its dimensions.
             steps: of an epoch.
             points: of the path, at which plans are taken.
             part: of values and of the weights of the model, the weights of their plan.
-            budget: what plans may cost at most, in the unit of the problem; None: the whole range is gone through.
-
-        Raises:
-            NoExpectationError: the expected cost cannot be had.
+            budget: what plans may cost at most, in hundredths of a pJ; None: the whole range is gone through.
         """
-        self.mixed, self.model, self.recipe = mixed, mixed.model, recipe
-        (self._problem, self._names), self._part = priced, part
+        mixed = self.mixed = mixture.mixed
+        self.model, self.recipe, self._part = mixed.model, recipe, part
+        self._problem, self._names = mixture.problem, mixture.names
+        mixed.temperature.assign(1.0)
         mixed.start(tilted(mixed.space))
-        found = spreads(self._problem)
-        self.cost = ExpectedCost(found, self._names)
-        start, least = float(self.cost(mixed.probabilities)), max(least_cost(self._problem, found), 1.0)
+        self.cost = ExpectedCost(mixture.spreads, self._names)
+        start, least = float(self.cost(mixed.probabilities)), max(least_cost(mixture.spreads), 1.0)
         most = start if budget is None else min(budget, start)
         end = least if budget is None else max(least, _BELOW * most)
         self.path = Path.to(max(start, end), end, budget)
@@ -180,6 +207,10 @@ class MixedTraining:
     def _add(self, values: Mapping[str, Choice], arrays: Sequence[Any]) -> None:
         self.taken = [one for one in self.taken if one.values != values]
         self.taken.append(Taken(values=values, weights=self._part(values, arrays)))
+
+    def of(self, values: Mapping[str, Choice]) -> Taken:
+        """A plan, with its part of the weights that there are now."""
+        return Taken(values=values, weights=self._part(values, self.model.get_weights()))
 
     def progress(self, epoch: int, ended: bool) -> Progress:
         """How far it is."""

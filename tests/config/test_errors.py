@@ -105,7 +105,7 @@ CASES = [
     ("goal", "{type: energy, params: {source_quantizers: [int4]}}", "c.yaml:4:51: goal.params.source_quantizers[0]: "
      "found 'int4', allowed: int8, int16, int32, fp16, fp32 or a quantizer; unknown quantizer 'int4'"),
     ("run", "{mode: randm}", "c.yaml:4:13: run.mode: found 'randm', allowed: random, bayesian, hyperband, guided, "
-     "pareto, sensitivity, one_shot; did you mean 'random'?"),
+     "pareto, sensitivity, one_shot, learned; did you mean 'random'?"),
     ("run", "{factor: 1}", "c.yaml:4:15: run.factor: found 1, must be >= 2"),
     ("run", "{budget: {energy: 20 nF}}", "c.yaml:4:24: run.budget.energy: found '20 nF', expected an energy above 0: "
      "a number of pJ, or a text such as '20nJ'"),
