@@ -45,7 +45,7 @@ goal:
   type: energy
   params: {parameters_on_memory: sram, activations_on_memory: sram, rd_wr_on_io: false, source_quantizers: [int8]}
 run: {output_dir: OUT, mode: learned, max_trials: 7, epochs: 2, batch_size: 32, learned_epochs: 4,
-      tune_filters: layer, tune_filters_exceptions: "^head"}
+      steps_per_execution: 1, tune_filters: layer, tune_filters_exceptions: "^head"}
 """
 
 

@@ -243,7 +243,7 @@ def _lines(run: ShownRun, final: BestModel | None) -> list[str]:
     if result.demands is not None and result.demands.met is not False:
         lines.append(_demands(result, result.demands))
     if result.shared_weights is not None:
-        lines.append(shared_weights(result.shared_weights))
+        lines.append(shared_weights(result.shared_weights, result.mode))
     combinations = f"{result.combinations:,}" if result.combinations < 10**9 else f"{result.combinations:.3g}"
     lines.append(f"The search ended: {result.ended}. It chose among {combinations} combinations.")
     return lines

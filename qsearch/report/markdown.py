@@ -77,7 +77,7 @@ def _summary(result: Result) -> str:
     if result.demands is not None:
         selected += f"\n\n{_demands(result.demands, result)}"
     if result.shared_weights is not None:
-        selected += f"\n\n{shared_weights(result.shared_weights)}"
+        selected += f"\n\n{shared_weights(result.shared_weights, result.mode)}"
     counts = result.trials
     return (
         f"{text}\n\n{selected}\n\n{counts.completed} trials completed, {counts.failed} failed, "

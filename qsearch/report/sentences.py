@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qsearch.config.search_modes import SEARCH_MODES
 from qsearch.report.units import cost
 from qsearch.runs.figures import Demands, FinalTraining, Limit, SharedWeightsFigures
 
@@ -52,15 +53,17 @@ def demanded(demands: Demands, metric: str, direction: str, unit: str) -> str:
     return f"Demanded: {', '.join(asked)}."
 
 
-def shared_weights(figures: SharedWeightsFigures) -> str:
-    """What the ranking of a search by shared weights was worth."""
-    text = (
-        f"Weights that all plans share were trained {figures.epochs} epochs and ranked {figures.plans} plans; "
-        f"{figures.epochs_in_all} epochs in all were trained."
-    )
+def shared_weights(figures: SharedWeightsFigures, mode: str) -> str:
+    """What the ranking of a search by shared weights was worth; mode: of the search."""
+    known = SEARCH_MODES.get(mode)
+    if known is not None and known.learns:
+        text = f"A model of all options mixed was trained {figures.epochs} epochs and came to {figures.plans} plans; "
+    else:
+        text = f"Weights that all plans share were trained {figures.epochs} epochs and ranked {figures.plans} plans; "
+    text += f"{figures.epochs_in_all} epochs in all were trained."
     if figures.tau is not None:
         text += (
-            f" Kendall's tau between the order by the shared weights and that after fine-tuning is {figures.tau:.2f}, "
+            f" Kendall's tau between their order by these weights and that after fine-tuning is {figures.tau:.2f}, "
             f"over {figures.compared} trials."
         )
     if figures.fell_back is not None:

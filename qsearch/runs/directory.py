@@ -10,7 +10,7 @@
     checkpoints/       what going on needs: weights of the reference, those that a later trial may start from, and how
                        far the training is that is under way
     sensitivity.json   mode sensitivity: what each option of each choice costs alone
-    shared.json        of mode one_shot: the plans that shared weights rank, the most promising first
+    shared.json        of the modes one_shot and learned: the plans of their stage, the most promising first
     energy.json        reference and best, per layer, pJ
     result.json        the headline figures
     costs.json         what trials cost beside energy, and what is known while the run goes on

@@ -35,7 +35,7 @@ class Result(Part):
         disk_bytes: what the run directory takes, without this file, report.md and energy.json; checkpoint_bytes: of
             these, what going on needs. None in files of versions that did not tell.
         blocks: of a search block by block.
-        shared_weights: of mode one_shot; None in others.
+        shared_weights: of the modes one_shot and learned; None in others.
     """
 
     qsearch: str

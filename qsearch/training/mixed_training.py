@@ -170,6 +170,7 @@ class MixedTraining:
         if not all(numpy.isfinite(array).all() for array in self.model.get_weights()):
             raise DivergedError("the training of the mixed model diverged: its weights are not finite any more", True)
 
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def _step(self, data: Any) -> dict[str, Any]:
         """One step of Keras' `fit`."""
         model, mixed = self.model, self.mixed

@@ -49,7 +49,7 @@ def test_every_mode_leaves_a_trained_best_model(mode: str, tmp_path: Path) -> No
     assert accuracy(tmp_path / "out" / "best") == pytest.approx(result.best.metric, abs=1e-6)
     kept = {path.name for path in (tmp_path / "out" / "checkpoints").iterdir()}
     assert {"reference.npz", "kept.txt"} <= kept
-    assert any(name.startswith("trial_") for name in kept) == (mode in ("guided", "pareto", "one_shot"))
+    assert any(name.startswith("trial_") for name in kept) == (mode in ("guided", "pareto", "one_shot", "learned"))
     unused = [note for note in result.summary["notes"] if note.startswith("run.max_epochs")]
     assert bool(unused) == (mode != "hyperband")
     check_record(result)

@@ -47,7 +47,7 @@ def test_a_search_with_many_slots_goes_on_as_it_was(mode: str, tmp_path: Path) -
 
     whole = searched("whole", 3, [])
     assert len([trial for trial in whole if isinstance(trial, Trial)]) >= 9
-    if mode in ("guided", "pareto", "bayesian", "one_shot"):
+    if mode in ("guided", "pareto", "bayesian", "one_shot", "learned"):
         assert any(trial.told is not None for trial in whole)
     for length in (1, 6, len(whole)):
         for slots in (1, 3):
