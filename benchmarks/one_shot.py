@@ -1,10 +1,12 @@
-"""Mode one_shot against the others at equal epochs in all: best score, hypervolume, test accuracy, Kendall's tau.
+"""Modes one_shot and learned against the others at equal epochs in all: score, hypervolume, test accuracy, tau.
 
     python benchmarks/one_shot.py [--config configs/digits.yaml] [--epochs-in-all 200] [--shared-epochs 30]
-                                  [--seeds 0 1 2] [--modes random guided pareto one_shot] [--set KEY=VALUE]
+                                  [--learned-epochs 60] [--seeds 0 1 2]
+                                  [--modes random guided pareto one_shot learned] [--set KEY=VALUE]
 
 All search the same space on the same data, without final training. Those epochs are the most that may be trained: a
-mode without shared weights has (epochs in all) / run.epochs trials, one_shot has fewer by what its shared weights take.
+mode without a stage before its trials has (epochs in all) / run.epochs trials; one_shot and learned have fewer by what
+their shared weights, or their mixed model, take.
 Trials end early where they gain nothing, so that the epochs that were trained are told too. Scores and hypervolumes (of
 accuracy over 0.8 and doublings of energy saved) are of the selection set; the test set is used once, for the best by
 score. All runs are kept in --folder, and one that is there already is not run again.
@@ -67,8 +69,11 @@ def main() -> None:
     parser.add_argument("--config", default="configs/digits.yaml")
     parser.add_argument("--epochs-in-all", type=int, default=200)
     parser.add_argument("--shared-epochs", type=int, default=30)
+    parser.add_argument("--learned-epochs", type=int, default=60)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
-    parser.add_argument("--modes", nargs="*", default=["random", "guided", "pareto", "one_shot"], choices=MODES)
+    parser.add_argument(
+        "--modes", nargs="*", default=["random", "guided", "pareto", "one_shot", "learned"], choices=MODES
+    )
     parser.add_argument("--set", dest="extra", action="append", default=[], help="an override for every run")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "qsearch-one-shot")
     arguments = parser.parse_args()
@@ -78,8 +83,10 @@ def main() -> None:
         for mode in arguments.modes:
             own, left = list(arguments.extra), arguments.epochs_in_all
             if SEARCH_MODES[mode].shares:
-                own.append(f"run.shared_epochs={arguments.shared_epochs}")
-                left -= arguments.shared_epochs
+                learns = SEARCH_MODES[mode].learns
+                before = arguments.learned_epochs if learns else arguments.shared_epochs
+                own.append(f"run.{'learned' if learns else 'shared'}_epochs={before}")
+                left -= before
             own.append(f"run.max_trials={left // epochs}")
             found.setdefault(mode, []).append(figures(searched(arguments.config, mode, seed, arguments.folder, own)))
             print(f"seed {seed}, {mode}: {shown(found[mode][-1])}", flush=True)

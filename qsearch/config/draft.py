@@ -153,7 +153,7 @@ class Draft:
     def _run(self) -> Iterator[str]:
         training = self.training
         yield "run:"
-        yield _noted(f"  mode: {self.mode}", "random | bayesian | hyperband | guided | pareto | one_shot")
+        yield _noted(f"  mode: {self.mode}", "random | bayesian | hyperband | guided | pareto | one_shot | learned")
         yield f"  max_trials: {self.trials}"
         yield _noted(f"  epochs: {training.trial}", "of each trial")
         yield f"  batch_size: {training.batch_size}"

@@ -1,13 +1,14 @@
 """One Keras model of all plans at once: every quantizer is the mean of its options, every width a gate.
 
-The model is the widest of the space. Of each dimension it has logits, whose softmax at a temperature says how much
-each option counts. The mean of quantized weights is taken before a layer computes, so that a layer computes once
-(Cai and Vasconcelos 2020, arXiv:2004.05795).
+The model is the widest of the space. Of each dimension it has logits, whose softmax says how likely each option is. The
+mean of quantized weights is taken before a layer computes, so that a layer computes once (Cai and Vasconcelos 2020,
+arXiv:2004.05795).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -36,7 +37,7 @@ class MixedModel:
     Attributes:
         model: the Keras model; its weights are those of the widest plan.
         logits: by dimension, of each option; float32 variables.
-        temperature: what logits are divided by before the softmax.
+        temperature: of the mixture; the colder, the more one option of each dimension counts alone.
 
     Raises:
         NotShareableError: something cannot be mixed; the message names it.
@@ -47,6 +48,7 @@ class MixedModel:
             raise NotShareableError("it would be trained on several devices")
         self.space = space
         self.options = {one.name: one.options for one in space.dimensions if one.name != LEARNING_RATE}
+        self._noise: dict[str, Tensor] = {}
         self.temperature = tf.Variable(1.0, trainable=False, name="temperature")
         self.logits = {
             name: keras.Variable(numpy.zeros(len(many), numpy.float32), name=f"logits_{number}")
@@ -58,16 +60,40 @@ class MixedModel:
         install(
             self.model,
             space,
-            lambda options, dimension, layer, role: Mixed(options, partial(self.probabilities, dimension)),
+            lambda options, dimension, layer, role: Mixed(options, partial(self.shares, dimension)),
             _clip,
         )
-        gate_inputs(self.model, space, self.probabilities)
+        gate_inputs(self.model, space, self.shares)
         _check_gates(reference, space)
         self._check(reference)
 
     def probabilities(self, dimension: str) -> Tensor:
-        """softmax(logits / temperature), of a dimension's options."""
-        return tf.nn.softmax(tf.convert_to_tensor(self.logits[dimension]) / self.temperature)
+        """softmax(logits), of a dimension's options: how likely each is."""
+        return tf.nn.softmax(tf.convert_to_tensor(self.logits[dimension]))
+
+    def shares(self, dimension: str) -> Tensor:
+        """What each option counts in the mixture: softmax((logits + noise) / temperature)."""
+        logits = tf.convert_to_tensor(self.logits[dimension])
+        return tf.nn.softmax((logits + self._noise.get(dimension, 0.0)) / self.temperature)
+
+    @contextmanager
+    def drawn(self, seed: Tensor) -> Iterator[None]:
+        """With noise of the Gumbel distribution, so that an option leads as often as it is likely.
+
+        (The Gumbel-softmax: Jang et al. 2017, arXiv:1611.01144.)
+
+        Args:
+            seed: two whole numbers, of a step.
+        """
+        for number, (name, options) in enumerate(self.options.items()):
+            uniform = tf.random.stateless_uniform(
+                [len(options)], tf.identity(seed) + tf.constant([number << 32, 0], tf.int64), 1e-7, 1.0
+            )
+            self._noise[name] = -tf.math.log(-tf.math.log(uniform))
+        try:
+            yield
+        finally:
+            self._noise = {}
 
     def start(self, logits: Mapping[str, Sequence[float]]) -> None:
         """Have these logits."""

@@ -1,8 +1,10 @@
 """Training of a mixed model: weights and the probabilities of options together, the expected cost along a path.
 
 In each step weights and logits follow the gradient of one loss (Cai and Vasconcelos 2020, arXiv:2004.05795), the
-weights by the recipe's optimizer, the logits by Adam. While the target of the cost falls, plans are taken at points of
-the path: the most likely ones below the target, each with its part of the weights that there are then.
+weights by the recipe's optimizer, the logits by Adam. Options count in it as a Gumbel-softmax draws them (Wu et al.
+2018, arXiv:1812.00090), so that the weights meet nearly whole plans, and are of use to them. While the target of the
+cost falls, plans are taken at points of the path: the most likely ones below the target, each with its part of the
+weights that there are then.
 """
 
 from __future__ import annotations
@@ -160,6 +162,7 @@ class MixedTraining:
         """
         seed_all(seed)
         seed_quantizers(self.model, seed)
+        self.steering.seed.assign([seed, 0])
         begun = None if progress is None else progress.read()
         if begun is not None:
             self._restore(begun)
@@ -178,7 +181,8 @@ class MixedTraining:
         mixed.temperature.assign(self.steering.temperature)
         variables = [variable.value for variable in (*model.trainable_variables, *self._logits)]
         with tf.GradientTape() as tape:
-            outputs = model(x, training=True)
+            with mixed.drawn(self.steering.seed):
+                outputs = model(x, training=True)
             loss = model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=weights, training=True)
             cost = self.cost(mixed.probabilities)
             unit = self.steering.weight(cost) * tf.stop_gradient(tf.abs(loss))

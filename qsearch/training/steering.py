@@ -82,6 +82,7 @@ class Steering:
     """The state of the control.
 
     Attributes:
+        seed: of the training, with the number of the step: what is drawn in it.
         variables: what a training that goes on needs.
     """
 
@@ -93,7 +94,8 @@ class Steering:
         self.path, self.step = path, 1.0 / steps
         self.time: Any = tf.Variable(0.0, trainable=False, name="time")
         self.integral: Any = tf.Variable(0.0, trainable=False, name="integral")
-        self.variables = [self.time, self.integral]
+        self.seed: Any = tf.Variable([0, 0], trainable=False, dtype=tf.int64, name="seed_and_step")
+        self.variables = [self.time, self.integral, self.seed]
 
     @property
     def temperature(self) -> Tensor:
@@ -103,5 +105,6 @@ class Steering:
         """Of ln E[cost], in this step, after which time has gone on."""
         error = tf.math.log(cost) - self.path.logarithm(tf.convert_to_tensor(self.time))
         self.integral.assign(tf.clip_by_value(self.integral + _INTEGRAL * self.step * error, 0.0, _GREATEST))
+        self.seed.assign_add([0, 1])
         self.time.assign(tf.minimum(self.time + self.step, 1.0))
         return tf.clip_by_value(self.integral + _PROPORTIONAL * error, 0.0, _GREATEST)
