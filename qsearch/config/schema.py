@@ -21,6 +21,7 @@ from qsearch.config.budget import BudgetConfig, ToleranceConfig
 from qsearch.config.chosen import Chosen, Losses, Metric
 from qsearch.config.class_weight import ClassWeight
 from qsearch.config.durations import Duration
+from qsearch.config.extent import Extent, refused
 from qsearch.config.fields import (
     AutoOrBool,
     AutoOrCount,
@@ -239,6 +240,7 @@ class RunConfig(Section):
     mode: Annotated[Text, named(MODES)] = "random"
     seed: Seed = 0
     max_trials: Count = 10
+    max_epochs_total: Count | None = None
     epochs: Count = 10
     batch_size: Count = 32
     executions_per_trial: Count = 1
@@ -306,6 +308,14 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _epochs_that_end_it(self) -> Self:
+        mode, epochs = self.search_mode, self.max_epochs_total
+        text = refused(self.mode, epochs, self.epochs_shared, mode.trains, mode.continues)
+        if text is not None:
+            raise PlacedError(text, ("max_epochs_total",))
+        return self
+
+    @model_validator(mode="after")
     def _shared_at_once(self) -> Self:
         if self.blocks and self.search_mode.shares:
             raise PlacedError(
@@ -329,6 +339,12 @@ class RunConfig(Section):
     def epochs_shared(self) -> int:
         """Epochs of the weights that plans share, before the trials; 0 in modes without them."""
         return (self.shared_epochs or SHARED_EPOCHS) if self.search_mode.shares else 0
+
+    @property
+    def extent(self) -> Extent:
+        """How much is trained: so many trials, or so many epochs."""
+        each = self.epochs * self.executions_per_trial
+        return Extent.of(self.max_trials, self.max_epochs_total, self.epochs_shared, each)
 
     @property
     def search_mode(self) -> SearchMode:

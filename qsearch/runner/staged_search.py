@@ -27,11 +27,13 @@ from qsearch.runner.reload import reloaded
 from qsearch.runner.remote import setup_of
 from qsearch.runner.shared_stage import SharedStage
 from qsearch.runner.stage_result import StageResult
+from qsearch.runner.stage_title import title
 from qsearch.runner.waiting import Remembering, Waiting
 from qsearch.runs.directory import BEST, MODEL, RunDirectory
 from qsearch.search.candidates import Candidates
 from qsearch.search.cheapest import cheapest
 from qsearch.search.engine import Engine, InProcess
+from qsearch.search.epochs import EpochCounter
 from qsearch.search.failures import in_common
 from qsearch.search.loop import INTERRUPTED, Search, TrialLoop
 from qsearch.search.modes import SearchSetting, proposer
@@ -254,11 +256,6 @@ class StagedSearch:
             whole_front=last and self.config.wants_front,
         )
 
-    def _title(self, stage: Stage) -> str:
-        if stage.block is None:
-            return f"search, {self.config.run.mode}"
-        return f"block {stage.number} of {len(self.schedule.stages)}, {stage.block.pattern}, {self.config.run.mode}"
-
     def _loop(self, stage: Stage, candidates: Candidates, proposals: Proposer, engine: Engine) -> TrialLoop:
         run, store, before = self.config.run, self.store, self.best
         own = self._folder(stage)
@@ -291,7 +288,8 @@ class StagedSearch:
                 proposer=proposals,
                 engine=engine,
                 target=self.recipe.target,
-                max_trials=stage.trials,
+                extent=stage.extent,
+                epochs=EpochCounter.of(run),
                 max_failures=run.max_failures,
                 record=record,
                 keep=keep,
@@ -324,11 +322,12 @@ class StagedSearch:
         return Parent(self.plan_of(number), self.checkpoints.best(number), end)
 
     def _proposer(self, stage: Stage, candidates: Candidates, folder: Path, ranking: SharedRanking | None) -> Proposer:
-        run = self.config.run.model_copy(update={"max_trials": stage.trials})
+        run = self.config.run
         seed = spread(run.seed, SEARCH_SEED, *(() if stage.number is None else (stage.number,)))
         setting = SearchSetting(
             candidates=candidates,
             run=run,
+            trials=stage.trials,
             seed=seed,
             folder=folder,
             guide=lambda: guide_of(self.ready, candidates, stage.trials, seed, self.constraints.metric),
@@ -336,10 +335,7 @@ class StagedSearch:
             ranking=ranking,
         )
         proposals = proposer(setting)
-        count = run.max_trials if proposals.total is None else proposals.total
-        epochs = str(run.epochs) if proposals.total is None else f"up to {run.max_epochs or run.epochs}"
-        told = f"trials of {epochs} epochs" if run.search_mode.trains else "plans, not trained"
-        self.observer.stage(f"{self._title(stage)}: {count} {told}, {_described(candidates.space)}")
+        self.observer.stage(title(stage, len(self.schedule.stages), run, proposals.total, candidates.space))
         return proposals
 
     def _start(self, stage: Stage) -> keras.Model | None:
@@ -383,7 +379,3 @@ class StagedSearch:
         except NotShareableError as error:
             self.observer.stage(f"each trial is trained in a model of its own: {error}")
             return trainer
-
-
-def _described(space: SearchSpace) -> str:
-    return f"{space.size:.3g} combinations of {len(space.dimensions)} choices"
