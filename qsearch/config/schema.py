@@ -254,6 +254,7 @@ class RunConfig(Section):
     shared_epochs: Count | None = None
     shared_plans: Count | None = None
     shared_trials: Count | None = None
+    start: Literal["uniform", "sensitivity"] = "uniform"
     alpha: Positive | None = None
     beta: NotNegative | None = None
     budget: BudgetConfig = BudgetConfig()
@@ -301,6 +302,11 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _whole_network_without_training(self) -> Self:
+        if self.blocks and self.start == "sensitivity":
+            raise PlacedError(
+                "found sensitivity with run.blocks, and sensitivities are of the whole network; take uniform",
+                ("start",),
+            )
         if self.blocks and not self.search_mode.trains:
             raise PlacedError(
                 f"found blocks; mode: {self.mode} is for a whole network, leave one of them out", ("blocks",)

@@ -19,6 +19,7 @@ class SearchMode:
             are, and how long each is.
         trains: whether trials are trained; else each is the reference quantized, its batch statistics taken anew.
         shares: whether weights that all plans share are trained first, which rank plans.
+        starts: whether `run.start` says which plans come first.
     """
 
     name: str
@@ -29,6 +30,7 @@ class SearchMode:
     continues: bool = False
     trains: bool = True
     shares: bool = False
+    starts: bool = False
 
 
 SEARCH_MODES: Mapping[str, SearchMode] = {
@@ -50,12 +52,14 @@ SEARCH_MODES: Mapping[str, SearchMode] = {
             name="guided",
             meaning="children of the best trials, from their trained weights, ranked by the score that they promise",
             transfers=True,
+            starts=True,
         ),
         SearchMode(
             name="pareto",
             meaning="the same for the whole trade-off of metric and cost; every model of the front is saved",
             transfers=True,
             whole_front=True,
+            starts=True,
         ),
         SearchMode(
             name="sensitivity",

@@ -13,7 +13,7 @@ from qsearch.search.trials import FailedTrial, SkippedTrial
 
 def unused_keys(run: RunConfig) -> list[str]:
     """Keys of a configuration that a run had no use for, a line each."""
-    return [*_about_the_end(run), *_about_blocks(run), *_of_other_modes(run)]
+    return [*_about_the_end(run), *_about_the_start(run), *_about_blocks(run), *_of_other_modes(run)]
 
 
 def _about_the_end(run: RunConfig) -> Iterator[str]:
@@ -26,6 +26,12 @@ def _of_other_modes(run: RunConfig) -> Iterator[str]:
         for name in mode.options:
             if getattr(run, name) is not None and mode is not run.search_mode:
                 yield f"run.{name}: is for mode {mode.name}; not used in mode {run.mode}"
+
+
+def _about_the_start(run: RunConfig) -> Iterator[str]:
+    if run.start != RunConfig.model_fields["start"].default and not run.search_mode.starts:
+        modes = " and ".join(mode.name for mode in SEARCH_MODES.values() if mode.starts)
+        yield f"run.start: is for modes {modes}; not used in mode {run.mode}"
 
 
 def _about_blocks(run: RunConfig) -> Iterator[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from qsearch.config.goals import EnergyGoalConfig
-from qsearch.errors import OutputError, told
+from qsearch.errors import ConfigError, ModelError, OutputError, told
 from qsearch.runner.prepared import Prepared
 from qsearch.runner.suggestion import Ladder, check_budgets, measuring_of
 from qsearch.runs.directory import SENSITIVITY, RunDirectory
@@ -16,20 +16,59 @@ from qsearch.search.space import SearchSpace, Values
 from qsearch.search.time_limits import TimeLimit
 from qsearch.sensitivity.table import SensitivityTable
 
+_RUNGS_EACH = 4
+"""Plans of the ladder for each that is taken: some are of one plan, or outside the budget."""
 
-def guide_of(ready: Prepared, candidates: Candidates, trials: int, seed: int, least: float | None) -> Guide:
-    """The guide of a search for so many trials; least: the worst metric that is accepted."""
-    target, mode = ready.recipe.target, ready.experiment.loaded.config.run.search_mode
+
+def guide_of(
+    ready: Prepared,
+    candidates: Candidates,
+    trials: int,
+    seed: int,
+    least: float | None,
+    ladder: Callable[[int], Sequence[Values]],
+) -> Guide:
+    """The guide of a search.
+
+    Args:
+        trials: so many.
+        least: the worst metric that is accepted.
+        ladder: gives plans for so many budgets, from sensitivities; asked only where the run starts with these.
+    """
+    target, run = ready.recipe.target, ready.experiment.loaded.config.run
+    mode = run.search_mode
+    # a ranking has been over the uniform plans already
+    first = 0 if mode.shares else max(3, min(6, trials // 4))
+    by_sensitivity = mode.starts and run.start == "sensitivity"
     return Guide(
         candidates=candidates,
         target=target,
         seed=seed,
-        # a ranking has been over the uniform plans already
-        first=0 if mode.shares else max(3, min(6, trials // 4)),
+        first=first,
+        start=(lambda: ladder(_RUNGS_EACH * first)) if by_sensitivity else tuple,
         least=None if least is None else target.worth(least),
         whole_front=mode.whole_front,
         dearest=ready.experiment.reference.total,
     )
+
+
+def first_plans(
+    ready: Prepared,
+    directory: RunDirectory,
+    count: int,
+    stage: Callable[[str], None],
+    limit: TimeLimit,
+) -> list[Values]:
+    """Those of `ladder_of`; none, which is told, where sensitivities say nothing of this model.
+
+    Raises:
+        OutOfTimeError: the run's time is up.
+    """
+    try:
+        return ladder_of(ready, directory, count, stage, limit)
+    except (ConfigError, ModelError) as error:
+        stage(f"run.start: uniform plans come first, and not those of sensitivities: {error}")
+        return []
 
 
 def ladder_of(

@@ -22,7 +22,7 @@ from qsearch.runner.exportable import objections
 from qsearch.runner.lost import best_of, lost, parents
 from qsearch.runner.model_store import ModelStore
 from qsearch.runner.prepared import Prepared, shared, trainer_of
-from qsearch.runner.proposing import guide_of, ladder_of
+from qsearch.runner.proposing import first_plans, guide_of, ladder_of
 from qsearch.runner.reload import reloaded
 from qsearch.runner.remote import setup_of
 from qsearch.runner.shared_stage import SharedStage
@@ -40,7 +40,7 @@ from qsearch.search.modes import SearchSetting, proposer
 from qsearch.search.one_shot import OneShot, SharedRanking, Standing
 from qsearch.search.proposals import SHARED, Proposal, Proposer
 from qsearch.search.seeds import SEARCH_SEED, spread
-from qsearch.search.space import SearchSpace
+from qsearch.search.space import SearchSpace, Values
 from qsearch.search.time_limits import NO_LIMIT, TimeLimit, run_out
 from qsearch.search.trials import AnyTrial, FailedTrial, Observer, SkippedTrial, Trial
 from qsearch.training.batches import Feeds
@@ -324,13 +324,17 @@ class StagedSearch:
     def _proposer(self, stage: Stage, candidates: Candidates, folder: Path, ranking: SharedRanking | None) -> Proposer:
         run = self.config.run
         seed = spread(run.seed, SEARCH_SEED, *(() if stage.number is None else (stage.number,)))
+
+        def plans(count: int) -> list[Values]:
+            return first_plans(self.ready, self.directory, count, self.observer.stage, self.limit)
+
         setting = SearchSetting(
             candidates=candidates,
             run=run,
             trials=stage.trials,
             seed=seed,
             folder=folder,
-            guide=lambda: guide_of(self.ready, candidates, stage.trials, seed, self.constraints.metric),
+            guide=lambda: guide_of(self.ready, candidates, stage.trials, seed, self.constraints.metric, plans),
             ladder=lambda: ladder_of(self.ready, self.directory, stage.trials, self.observer.stage, self.limit),
             ranking=ranking,
         )
