@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from qsearch.config.goals import EnergyGoalConfig
 from qsearch.errors import ConfigError, ModelError, OutputError, told
+from qsearch.goal.price import budget_of
+from qsearch.runner.experiment import Experiment
 from qsearch.runner.prepared import Prepared
-from qsearch.runner.suggestion import Ladder, check_budgets, measuring_of
+from qsearch.runner.suggestion import Ladder, Proposed, along, check_budgets, measuring_of
 from qsearch.runs.directory import SENSITIVITY, RunDirectory
 from qsearch.search.candidates import Candidates
 from qsearch.search.guide import Guide
 from qsearch.search.space import SearchSpace, Values
 from qsearch.search.time_limits import TimeLimit
+from qsearch.search.uniform import evenly
 from qsearch.sensitivity.table import SensitivityTable
 
 _RUNGS_EACH = 4
 """Plans of the ladder for each that is taken: some are of one plan, or outside the budget."""
+_MORE = 8
+"""Times as many are looked at where some are outside it."""
 
 
 def guide_of(
@@ -80,6 +84,9 @@ def ladder_of(
 ) -> list[Values]:
     """Plans for so many budgets, up to that of the run or to what the reference takes, cheapest first.
 
+    Budgets are of the goal's own cost, where it is a sum over calls, else of the energy. Plans outside of other limits
+    of the run's budget are left out, unless all are.
+
     Sensitivities are measured once, and kept in the run's folder: a run that goes on reads them.
 
     Raises:
@@ -96,12 +103,28 @@ def ladder_of(
             stage(f"each plan is measured in a model of its own: {measuring.why_not_shared}")
         table = measuring.table(limit=limit)
         directory.write_json(SENSITIVITY, table.to_dict())
-    budget, most = experiment.loaded.config.run.budget, experiment.costs.reference_energy.total
-    limits = [most] if budget.energy is None else [most, budget.energy]
-    if budget.cost is not None and isinstance(experiment.loaded.config.goal, EnergyGoalConfig):
-        limits.append(budget.cost)
-    plans = Ladder(experiment.space, experiment.costs, table.losses(experiment.space))
-    return [one.values for one in plans.rungs(count, min(limits))]
+    losses = table.losses(experiment.space)
+    cost = along(experiment)
+    plans = Ladder(experiment.space, experiment.costs, losses, cost)
+    most = min([experiment.costs.reference_of(cost), *_limits_of(experiment, cost)])
+    found = plans.rungs(count, most)
+    inside = [one for one in found if _is_inside(experiment, one)]
+    if len(inside) < len(found):  # another limit of the budget takes some of them
+        inside = [one for one in plans.rungs(_MORE * count, most) if _is_inside(experiment, one)]
+        inside = [inside[place] for place in evenly([one.spent for one in inside], count)]
+    return [one.values for one in inside or found]
+
+
+def _limits_of(experiment: Experiment, cost: str) -> list[float]:
+    """What the budget allows of the cost that a ladder is along."""
+    config = experiment.loaded.config
+    keys = (cost, "cost") if config.goal.type == cost else (cost,)
+    return [most for key, most in config.run.budget.limits.items() if key in keys]
+
+
+def _is_inside(experiment: Experiment, plan: Proposed) -> bool:
+    constraints = budget_of(experiment.loaded.config.run.budget)
+    return constraints.objection(experiment.costs.price(plan.plan)) is None
 
 
 def _kept(directory: RunDirectory, space: SearchSpace) -> SensitivityTable | None:

@@ -5,44 +5,27 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy
 import pytest
+from dense_net import dense
 from run_left import left, same
 
 from qsearch.config import load_config
 from qsearch.errors import ConfigError
+from qsearch.goal.price import Price
 from qsearch.runner.notes import unused_keys
 from qsearch.runner.pipeline import run
 from qsearch.runner.prepared import read_prepared
+from qsearch.runner.proposing import ladder_of
 from qsearch.runner.suggestion import Ladder
+from qsearch.runs.directory import SENSITIVITY, RunDirectory
 from qsearch.runs.record import RunRecord
+from qsearch.search.space import SearchSpace
+from qsearch.search.time_limits import NO_LIMIT
 from qsearch.search.trials import SilentObserver, Trial
+from qsearch.sensitivity.table import Alone, SensitivityTable, plan_dimensions, shown
 
-START = ["run.mode=pareto", "run.start=sensitivity", "run.max_trials=3", "run.epochs=1"]
-NET = """
-import keras
-from keras import layers
-
-def dense():
-    x = inputs = keras.Input((8, 8, 1), name="image")
-    x = layers.Flatten(name="flat")(x)
-    x = layers.Activation("relu", name="act")(layers.Dense(8, name="hidden")(x))
-    return keras.Model(inputs, layers.Dense(10, activation="softmax", name="head")(x))
-"""
-CONFIG = """
-dataset: {name: digits, train_samples: 200, test_samples: 100, validation: 0.2}
-model: {factory: "start_net:dense"}
-reference: {optimizer: {name: adam, learning_rate: 0.01}, metrics: [acc], epochs: 5, batch_size: 32}
-limit: {Dense: [["quantized_bits(8,0,1,alpha=1.0)", ternary], 8, 4], Activation: [4]}
-run: {output_dir: OUT, mode: pareto, batch_size: 32}
-"""
-
-
-def dense(folder: Path) -> Path:
-    """A run of a network of two layers."""
-    (folder / "start_net.py").write_text(NET, encoding="utf-8")
-    path = folder / "start.yaml"
-    path.write_text(CONFIG.replace("OUT", str(folder / "whole")), encoding="utf-8")
-    return path
+START = ["run.mode=guided", "run.start=sensitivity", "run.max_trials=2", "run.epochs=1"]
 
 
 class Lines(SilentObserver):
@@ -90,3 +73,54 @@ def test_blocks_are_refused_and_other_modes_told(tmp_path: Path) -> None:
         load_config(config, [*START, 'run.blocks=["^conv"]'])
     lines = unused_keys(load_config(config, ["run.start=sensitivity", "run.mode=random"]).config.run)
     assert lines == ["run.start: is for modes guided and pareto; not used in mode random"]
+
+
+def table_of(space: SearchSpace) -> SensitivityTable:
+    """By chance."""
+    rng, parts = numpy.random.default_rng(3), plan_dimensions(space)
+    rows = [
+        Alone(
+            dimension=one.name,
+            layers=parts[one.name][0],
+            part=parts[one.name][1],
+            option=shown(option),
+            increase=float(rng.exponential()),
+            fisher=None,
+        )
+        for one in space.dimensions
+        if one.name in parts
+        for option in one.options
+    ]
+    return SensitivityTable(loss=1.0, samples=9, shared=True, rows=tuple(rows))
+
+
+def ladder(folder: Path, sets: list[str], count: int = 5) -> list[Price]:
+    """Prices of the plans of a mode's ladder, of sensitivities that are there already."""
+    ready = read_prepared(load_config(dense(folder), sets))
+    directory = RunDirectory(folder)
+    directory.write_json(SENSITIVITY, table_of(ready.experiment.space).to_dict())
+    space, costs = ready.experiment.space, ready.experiment.costs
+    found = ladder_of(ready, directory, count, lambda line: None, NO_LIMIT)
+    return [costs.price(space.plan(values)) for values in found]
+
+
+def test_the_ladder_is_of_the_goals_own_cost(tmp_path: Path) -> None:
+    most = [one.cost for one in ladder(tmp_path, ["goal.type=bits"])]
+    assert most == sorted(most)
+    assert len(set(most)) >= 3
+    limit = sorted(most)[-2]
+    inside = [one.cost for one in ladder(tmp_path, ["goal.type=bits", f"run.budget.cost={limit}"])]
+    assert inside[0] == most[0]
+    assert inside[-1] <= limit
+    # one that is no sum has its plans along the energy
+    energies = [one.energy for one in ladder(tmp_path, ["goal.type=ram"])]
+    assert energies == [one.energy for one in ladder(tmp_path, [])]
+
+
+def test_plans_outside_of_another_limit_are_left_out(tmp_path: Path) -> None:
+    sets = ["run.budget.peak_activation=1MB"]
+    peaks = [one.spent["peak_activation"] for one in ladder(tmp_path, sets)]
+    limit = (min(peaks) + max(peaks)) / 2
+    found = ladder(tmp_path, [f"run.budget.peak_activation={limit:.0f}B"], 3)
+    assert found
+    assert all(one.spent["peak_activation"] <= limit for one in found)
