@@ -162,7 +162,7 @@ DESCRIPTIONS: Mapping[type[Section], Mapping[str, str]] = {
         "shared_trials": "of one_shot: plans of the ranking that become trials; later ones are their children, as in "
         "pareto; left out: half of max_trials, 6 at least",
         "start": "of guided and pareto: the plans that come first: uniform ones, or the best sums of what each choice "
-        "alone costs, which is measured for it",
+        "alone costs, which is measured; auto: these where one model measures all of a whole network",
         "num_initial_points": "of bayesian: trials that are drawn at random",
         "alpha": "of bayesian: noise of the scores",
         "beta": "of bayesian: weight of what is uncertain",

@@ -254,7 +254,7 @@ class RunConfig(Section):
     shared_epochs: Count | None = None
     shared_plans: Count | None = None
     shared_trials: Count | None = None
-    start: Literal["uniform", "sensitivity"] = "uniform"
+    start: Literal["auto", "uniform", "sensitivity"] = "uniform"
     alpha: Positive | None = None
     beta: NotNegative | None = None
     budget: BudgetConfig = BudgetConfig()

@@ -43,7 +43,7 @@ def guide_of(
     mode = run.search_mode
     # a ranking has been over the uniform plans already
     first = 0 if mode.shares else max(3, min(6, trials // 4))
-    by_sensitivity = mode.starts and run.start == "sensitivity"
+    by_sensitivity = mode.starts and run.start != "uniform" and not run.blocks
     return Guide(
         candidates=candidates,
         target=target,
@@ -69,7 +69,8 @@ def first_plans(
         OutOfTimeError: the run's time is up.
     """
     try:
-        return ladder_of(ready, directory, count, stage, limit)
+        own_models = ready.experiment.loaded.config.run.start != "auto"
+        return ladder_of(ready, directory, count, stage, limit, own_models)
     except (ConfigError, ModelError) as error:
         stage(f"run.start: uniform plans come first, and not those of sensitivities: {error}")
         return []
@@ -81,6 +82,7 @@ def ladder_of(
     count: int,
     stage: Callable[[str], None],
     limit: TimeLimit,
+    own_models: bool = True,
 ) -> list[Values]:
     """Plans for so many budgets, up to that of the run or to what the reference takes, cheapest first.
 
@@ -89,8 +91,11 @@ def ladder_of(
 
     Sensitivities are measured once, and kept in the run's folder: a run that goes on reads them.
 
+    Args:
+        own_models: whether a plan may be measured in a model of its own, which takes long, where one cannot serve all.
+
     Raises:
-        ConfigError: the reference is not trained, or there is nothing to quantize.
+        ConfigError: the reference is not trained, there is nothing to quantize, or models of their own would be needed.
         OutOfTimeError: the run's time is up.
     """
     experiment = ready.experiment
@@ -99,6 +104,8 @@ def ladder_of(
     if table is None:
         stage("sensitivities, of each choice alone")
         measuring = measuring_of(ready)
+        if measuring.why_not_shared is not None and not own_models:
+            raise ConfigError(f"each plan would be measured in a model of its own: {measuring.why_not_shared}")
         if measuring.why_not_shared is not None:
             stage(f"each plan is measured in a model of its own: {measuring.why_not_shared}")
         table = measuring.table(limit=limit)

@@ -59,7 +59,7 @@ class Guide:
         candidates: prices values; asked for hundreds of them a suggestion.
         least: the worst worth that the user accepts; None for any.
         first: how many plans come before anything was learned.
-        start: gives plans to take these from, by rising cost; uniform ones fill up where there are too few.
+        start: gives plans to take these from; uniform ones fill up where there are too few.
         whole_front: whether it is after the whole front, and not after the best score.
         dearest: the cost from which on the front's hypervolume counts.
         seen: completed trials; tried: the identities of all that was told; open: what was not told yet, by number.
@@ -228,7 +228,7 @@ class Guide:
     @cached_property
     def _start(self) -> tuple[Candidate, ...]:
         """Plans to begin with. From the middle outwards: that is where most is learned about both ends."""
-        given = self._allowed(self.start()) if self.first else []
+        given = sorted(self._allowed(self.start()) if self.first else [], key=lambda one: one.price.final_cost)
         chosen = [given[place] for place in evenly([one.price.final_cost for one in given], self.first)]
         if len(chosen) < self.first:
             known = {one.identity for one in chosen}

@@ -13,10 +13,11 @@ from run_left import left, same
 from qsearch.config import load_config
 from qsearch.errors import ConfigError
 from qsearch.goal.price import Price
+from qsearch.runner import proposing
 from qsearch.runner.notes import unused_keys
 from qsearch.runner.pipeline import run
 from qsearch.runner.prepared import read_prepared
-from qsearch.runner.proposing import ladder_of
+from qsearch.runner.proposing import first_plans, ladder_of
 from qsearch.runner.suggestion import Ladder
 from qsearch.runs.directory import SENSITIVITY, RunDirectory
 from qsearch.runs.record import RunRecord
@@ -65,6 +66,25 @@ def test_of_a_reference_that_knows_nothing_uniform_plans_come_first(tmp_path: Pa
     line = next(line for line in told.lines if line.startswith("run.start: uniform plans come first, and not those"))
     assert "the reference is not trained" in line
     assert isinstance(found.trials[0], Trial)
+
+
+def test_left_to_itself_it_measures_only_in_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unshared:
+        why_not_shared = "flat (Odd) is not known"
+
+        def table(self, **_: object) -> SensitivityTable:
+            return table_of(ready.experiment.space)
+
+    monkeypatch.setattr(proposing, "measuring_of", lambda ready: Unshared())
+    found = {}
+    for start in ("auto", "sensitivity"):
+        ready, lines = read_prepared(load_config(dense(tmp_path), [f"run.start={start}"])), list[str]()
+        found[start] = first_plans(ready, RunDirectory(tmp_path), 4, lines.append, NO_LIMIT)
+        assert "flat (Odd) is not known" in lines[-1]
+    assert found["auto"] == []
+    assert found["sensitivity"]
+    blocks = load_config(dense(tmp_path), ["run.start=auto", 'run.blocks=["^hidden"]'])
+    assert blocks.config.run.blocks
 
 
 def test_blocks_are_refused_and_other_modes_told(tmp_path: Path) -> None:
