@@ -2,10 +2,12 @@
 
     python benchmarks/search.py [--config configs/digits.yaml] [--trials 20] [--epochs 10] [--seeds 3]
                                 [--modes random bayesian hyperband guided pareto]
+                                [--starts uniform sensitivity] [--epochs-in-all 120]
 
 Every mode searches the same space on the same data, with trials of equal length and without final training. Scores are
-of the selection set. The hypervolume is that of accuracy over 0.8 and doublings of energy saved. All runs are kept in
---folder.
+of the selection set. The hypervolume is that of accuracy over 0.8 and doublings of energy saved. --starts holds
+`run.start` against each other in the modes that have it; with --epochs-in-all runs end with so many epochs. All
+runs are kept in --folder; those that are there are read, and not made again.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from qsearch.config import load_config
-from qsearch.config.search_modes import MODES
+from qsearch.config.search_modes import MODES, SEARCH_MODES
 from qsearch.goal.forgiving_factor import ForgivingFactor
 from qsearch.runner.experiment import read_experiment
 from qsearch.runs.record import RunRecord
@@ -32,9 +35,13 @@ from qsearch.search.front import Point, hypervolume
 FLOOR = 0.8
 
 
-def ours(config: str, mode: str, seed: int, folder: Path, extra: list[str]) -> tuple[list[list[float]], int]:
+def ours(
+    config: str, mode: str, seed: int, folder: Path, extra: list[str], extra_name: Sequence[str] = ()
+) -> tuple[list[list[float]], int]:
     """([accuracy, energy] of every completed trial, epochs trained), by a process of its own: trials leave memory."""
-    out = folder / f"{mode}_{seed}"
+    out = folder / f"{'_'.join([mode, *extra_name])}_{seed}"
+    if (out / "result.json").exists():
+        return _trials(out)
     overrides = [f"run.output_dir={out}", f"run.mode={mode}", f"run.seed={seed}", "final_training=null", *extra]
     sets = [argument for override in overrides for argument in ("--set", override)]
     subprocess.run(
@@ -42,6 +49,10 @@ def ours(config: str, mode: str, seed: int, folder: Path, extra: list[str]) -> t
         check=True,
         stdout=subprocess.DEVNULL,
     )
+    return _trials(out)
+
+
+def _trials(out: Path) -> tuple[list[list[float]], int]:
     trials = RunRecord.read(out).completed
     epochs = sum(len(trial.trained.curve) for trial in trials)
     return [[trial.metric, trial.price.energy] for trial in trials], epochs
@@ -55,6 +66,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--modes", nargs="*", default=list(MODES), choices=MODES)
     parser.add_argument("--set", dest="extra", action="append", default=[], help="an override for every run of ours")
+    parser.add_argument("--starts", nargs="*", default=[], choices=("uniform", "sensitivity"))
+    parser.add_argument("--epochs-in-all", type=int, default=None)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "qsearch-benchmark")
     arguments = parser.parse_args()
     loaded = load_config(arguments.config)
@@ -63,11 +76,19 @@ def main() -> None:
     forgiving = ForgivingFactor(params.delta_p, params.delta_n, params.rate, params.stress)
     reference = experiment.reference.total
     extra = [f"run.max_trials={arguments.trials}", f"run.epochs={arguments.epochs}", *arguments.extra]
+    if arguments.epochs_in_all is not None:
+        extra.append(f"run.max_epochs_total={arguments.epochs_in_all}")
+    kinds: list[tuple[str, tuple[str, ...]]] = []
+    for mode in arguments.modes:
+        starts = arguments.starts if SEARCH_MODES[mode].starts else []
+        kinds += [(mode, (start,)) for start in starts] or [(mode, ())]
     rows: dict[str, list[tuple[float, ...]]] = {}
     for seed in range(arguments.seeds):
-        for name in arguments.modes:
+        for mode, start in kinds:
+            name = ", start ".join([mode, *start])
             started = time.monotonic()
-            trials, epochs = ours(arguments.config, name, seed, arguments.folder, extra)
+            own = [*extra, *(f"run.start={one}" for one in start)]
+            trials, epochs = ours(arguments.config, mode, seed, arguments.folder, own, start)
             seconds = time.monotonic() - started
             scores = [accuracy * (1 + forgiving.delta(reference, energy)) for accuracy, energy in trials]
             points = [Point(accuracy, energy) for accuracy, energy in trials]

@@ -21,6 +21,7 @@ from qsearch.quantizers.formats import number_format
 from qsearch.search.candidates import Candidates
 from qsearch.search.draws import Draws
 from qsearch.search.engine import Engine, InProcess, Outcome, Stop, Task, Weights, attempt
+from qsearch.search.epochs import EpochCounter
 from qsearch.search.guide import Guide
 from qsearch.search.loop import Search, TrialLoop
 from qsearch.search.modes import SearchSetting, proposer
@@ -174,6 +175,7 @@ def search(
     setting = SearchSetting(
         candidates=candidates,
         run=config,
+        trials=max_trials,
         seed=spread(seed),
         folder=folder,
         guide=guide,
@@ -186,7 +188,8 @@ def search(
             proposer=proposer(setting),
             engine=engine(lambda task: train(task.number, task.proposal, task.price, task.stop)),
             target=target,
-            max_trials=max_trials,
+            extent=config.extent,
+            epochs=EpochCounter.of(config),
             max_failures=config.max_failures,
             record=recorded.append,
             keep=keep,

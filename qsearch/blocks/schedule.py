@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from qsearch.blocks.table import Block, BlockTable
 from qsearch.config import LoadedConfig
+from qsearch.config.extent import Extent
 from qsearch.config.schema import BlockRatesConfig
 from qsearch.errors import ConfigError, shown
 from qsearch.graph.model_graph import ModelGraph
@@ -21,7 +22,7 @@ class Stage:
     Attributes:
         number: of the block, from 1; None for the whole network.
         names: the layers that are searched.
-        trials: to train.
+        extent: how much is trained.
         earlier: layers of the blocks before.
         later: layers that are searched in the blocks to come, and not in this one.
     """
@@ -29,9 +30,14 @@ class Stage:
     number: int | None
     block: Block | None
     names: frozenset[str]
-    trials: int
+    extent: Extent
     earlier: frozenset[str] = frozenset()
     later: frozenset[str] = frozenset()
+
+    @property
+    def trials(self) -> int:
+        """To be trained; see `Extent.trials`."""
+        return self.extent.trials
 
     def rates(self, config: BlockRatesConfig, layers: Iterable[str], factor: float) -> dict[str, float]:
         """By layer, the factor of its learning rate; nothing where the whole network is searched.
@@ -75,11 +81,10 @@ class Schedule:
         return spaces
 
 
-def whole(space: SearchSpace, trials: int) -> Schedule:
+def whole(space: SearchSpace, extent: Extent) -> Schedule:
     """One search of the whole network."""
-    return Schedule(
-        (Stage(number=None, block=None, names=frozenset(layer.name for layer in space.layers), trials=trials),), space
-    )
+    names = frozenset(layer.name for layer in space.layers)
+    return Schedule((Stage(number=None, block=None, names=names, extent=extent),), space)
 
 
 def blockwise(loaded: LoadedConfig, graph: ModelGraph, space: SearchSpace, table: BlockTable) -> Schedule:
@@ -109,7 +114,7 @@ def blockwise(loaded: LoadedConfig, graph: ModelGraph, space: SearchSpace, table
                 number=index + 1,
                 block=block,
                 names=names,
-                trials=block.trials,
+                extent=block.extent,
                 earlier=earlier - block.layers.keys(),
                 later=later,
             )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qsearch.config import LoadedConfig
+from qsearch.config.extent import Extent
 from qsearch.errors import ConfigError, did_you_mean, shown
 from qsearch.search.space import SearchSpace
 
@@ -18,14 +19,19 @@ class Block:
     Attributes:
         layers: by name, the number of candidates; 0 for a layer that is not searched.
         share: part of the reference's cost, 0 to 1.
-        trials: int(max(min_trials_per_block, max_trials · cost / (stress · reference cost))), Coelho et al. 2021,
-            arXiv:2006.10159, where the least number is 10.
+        extent: int(max(min_trials_per_block, max_trials · cost / (stress · reference cost))) trials, Coelho et al.
+            2021, arXiv:2006.10159, where the least number is 10; of max_epochs_total the same share.
     """
 
     pattern: str
     layers: Mapping[str, int]
     share: float
-    trials: int
+    extent: Extent
+
+    @property
+    def trials(self) -> int:
+        """To be trained; see `Extent.trials`."""
+        return self.extent.trials
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def block_table(
                 pattern,
                 {name: searched.get(name, 0) for name in matched[pattern]},
                 cost / total if total else 0.0,
-                int(max(least, run.max_trials * cost / reference)) if reference else least,
+                run.extent.part(cost, reference, least),
             )
         )
     if run.schedule_block == "cost":

@@ -171,7 +171,7 @@ def _searched(loaded: LoadedConfig, schedule: Schedule, timing: Timing | None) -
 
     seconds = [0.0] * len(schedule.stages) if timing is None else timing.stages
     return {
-        stage.block.pattern: _Searched(size, workload(loaded.config.run, stage.trials)[0], taken)
+        stage.block.pattern: _Searched(size, workload(loaded.config.run, stage.extent)[0], taken)
         for stage, size, taken in zip(schedule.stages, schedule.sizes, seconds, strict=True)
         if stage.block is not None
     }

@@ -179,8 +179,9 @@ class LiveObserver(PlainObserver):
         return bars
 
     def _counts(self) -> str:
-        left = self.time_left.left()
-        parts = [] if left is None else [f"about {duration(left)} left"]
+        left, epochs = self.time_left.left(), self.time_left.epochs()
+        parts = [] if epochs is None else [epochs]
+        parts += [] if left is None else [f"about {duration(left)} left"]
         parts += [f"{count} {what}" for count, what in ((self._failed, "failed"), (self._skipped, "skipped")) if count]
         return ", ".join(parts)
 

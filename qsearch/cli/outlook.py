@@ -45,7 +45,8 @@ def show(found: Outlook) -> None:
             say(f"block        {stage.block}: {len(stage.layers)} layers, {combinations} combinations, "
                 f"{stage.trials} trials")  # fmt: skip
     epochs = sum(stage.epochs for stage in found.stages)
-    say(f"trials       {found.trials} at most, {epochs:,} epochs in all, mode {found.mode}")
+    unless = "at most" if found.max_epochs_total is None else "unless some end early, which makes room for more"
+    say(f"trials       {found.trials} {unless}, {epochs:,} epochs in all, mode {found.mode}")
     if found.timing is not None:
         for line in timing_lines(found.timing):
             say(f"time         {line}")

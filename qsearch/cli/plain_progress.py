@@ -74,7 +74,9 @@ class PlainObserver(Observer):
         self._closed(trial.number)
         left = self.time_left.left()
         shown = "?" if left is None else duration(left)
-        self._print(f"[{trained}/{total}] {self._describe(trial, best)}, {shown} left")
+        epochs = self.time_left.epochs()
+        spent = "" if epochs is None else f"{epochs}, "
+        self._print(f"[{trained}/{total}] {self._describe(trial, best)}, {spent}{shown} left")
 
     def _closed(self, number: int) -> None:
         if number in self.open:  # one that is skipped never started

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from qsearch.cli.budget_option import check_sums, read_budget
 from qsearch.cli.json_output import JSON, messages_aside, say_document
 from qsearch.cli.model_choice import chosen_model, model_options
 from qsearch.cli.output import say
@@ -17,8 +18,9 @@ from qsearch.cli.overrides import overrides_option
 from qsearch.cli.tables import csv_of, format_option, print_table
 from qsearch.config.names import DATASETS
 from qsearch.config.shipped import shipped_or
-from qsearch.errors import ConfigError, OutputError, did_you_mean, shown
+from qsearch.errors import ConfigError, OutputError
 from qsearch.paths import as_text, expanded
+from qsearch.report.limits import amount
 from qsearch.report.units import duration, energy
 from qsearch.startup import quiet_start
 
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from qsearch.runs.directory import RunDirectory
     from qsearch.sensitivity.table import SensitivityTable
 
-_BUDGETS = ("energy",)
 _CSV = ("dimension", "layers", "part", "option", "increase", "fisher")
 
 
@@ -37,7 +38,8 @@ _CSV = ("dimension", "layers", "part", "option", "increase", "fisher")
 @click.argument("target", metavar="MODEL_OR_CONFIG")
 @overrides_option
 @click.option("--budget", "budgets", multiple=True, metavar="energy=20nJ",
-              help="Most energy of a plan; may be given again. Without it: a ladder of budgets.")  # fmt: skip
+              help="The most of a cost that a plan has, also weight_memory=64kB and the like; again for another plan.  "
+              "[default: a ladder of budgets]")  # fmt: skip
 @click.option(
     "--rungs", type=click.IntRange(1, 100), default=8, show_default=True, help="Plans of the ladder, at most."
 )
@@ -66,7 +68,7 @@ def suggest(
     MODEL_OR_CONFIG is a configuration, whose reference is trained first where it says so (reference.epochs), or a model
     file, a network's name or module:function with --data. Words KEY=VALUE behind it change values of the configuration.
     """
-    wanted = [_budget(text) for text in budgets]
+    wanted = [read_budget(text) for text in budgets]
     path = expanded(target)
     is_config = path.suffix in (".yaml", ".yml") or shipped_or(Path(target)) != Path(target)
     with messages_aside(output):
@@ -81,26 +83,6 @@ def suggest(
     else:
         found.show()
     say(f"wrote {found.directory.path}", err=True)
-
-
-def _budget(text: str) -> float:
-    """energy=20nJ -> pJ."""
-    from pydantic import TypeAdapter, ValidationError
-
-    from qsearch.config.fields import Energy
-
-    name, equals, value = text.partition("=")
-    if not equals or name not in _BUDGETS:
-        near = did_you_mean(name, _BUDGETS)
-        raise ConfigError(f"--budget {shown(text)}: expected energy=20nJ; allowed: {', '.join(_BUDGETS)}{near}")
-    try:
-        number: float | str = float(value)
-    except ValueError:
-        number = value
-    try:
-        return TypeAdapter(Energy).validate_python(number)
-    except (ValidationError, ValueError):
-        raise ConfigError(f"--budget {shown(text)}: expected an energy above 0, such as energy=20nJ") from None
 
 
 def _refuse_for_config(
@@ -202,14 +184,32 @@ class _Found:
         }
 
     @property
+    def cost(self) -> str:
+        """What all budgets are of; "spent" where they are of several costs."""
+        found = {one.proposed.budget.cost for one in self.answers}
+        return found.pop() if len(found) == 1 else "spent"
+
+    @property
     def headings(self) -> tuple[str, ...]:
-        return ("plan", "budget", "energy", "times less", "loss, predicted", "loss, measured", self.metric, "exact")
+        own = () if self.cost == "energy" else (self.cost,)
+        return (
+            "plan",
+            "budget",
+            *own,
+            "energy",
+            "times less",
+            "loss, predicted",
+            "loss, measured",
+            self.metric,
+            "exact",
+        )
 
     def rows(self) -> list[list[str]]:
         return [
             [
                 name,
-                energy(one.proposed.budget),
+                amount(one.proposed.budget.most, one.proposed.budget.cost, ""),
+                *([] if self.cost == "energy" else [amount(one.proposed.spent, one.proposed.budget.cost, "")]),
                 energy(one.proposed.energy),
                 f"{self.reference_energy / one.proposed.energy:.4g}" if one.proposed.energy else "",
                 f"{one.proposed.predicted:+.3g}",
@@ -247,16 +247,28 @@ class _Found:
 
 
 def _found(
-    loaded: LoadedConfig, budgets: Sequence[float], rungs: int, samples: int, folder: Path | None, stem: str
+    loaded: LoadedConfig, wanted: Sequence[tuple[str, float]], rungs: int, samples: int, folder: Path | None, stem: str
 ) -> _Found:
     with quiet_start():
+        from qsearch.goal.pricer import also_counting
         from qsearch.runner.placed import placed
         from qsearch.runner.prepared import read_prepared
         from qsearch.runner.reference import reference_for_plans
-        from qsearch.runner.suggestion import check_budgets, measuring_of, rank_correlation, suggested
+        from qsearch.runner.suggestion import (
+            SUMS,
+            Budget,
+            check_budgets,
+            measuring_of,
+            rank_correlation,
+            suggested,
+        )
 
+    check_sums(wanted, SUMS)
+    budgets = [Budget(name, most) for name, most in wanted]
     with placed(loaded):
         ready = read_prepared(loaded)
+        costs = also_counting(ready.experiment.costs, loaded.config.goal, [one.cost for one in budgets])
+        ready = replace(ready, experiment=replace(ready.experiment, costs=costs))
         check_budgets(ready.experiment, budgets)
         directory = _directory(folder, stem)
         seconds: dict[str, float] = {}

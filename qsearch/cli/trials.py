@@ -69,6 +69,8 @@ def trials(
             say(line)
         if run.state is State.RUNNING:
             planned = "" if run.planned is None else f"; {run.planned} trials are to be trained"
+            if run.planned_epochs is not None:
+                planned = f"; epochs {run.epochs:,} of {run.planned_epochs:,}"
             say(f"{run.writer} is at it{planned}")
 
 

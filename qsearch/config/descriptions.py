@@ -146,6 +146,8 @@ DESCRIPTIONS: Mapping[type[Section], Mapping[str, str]] = {
         "mode": "how candidates are proposed",
         "seed": "of everything that is drawn",
         "max_trials": "trials that are trained",
+        "max_epochs_total": "in place of max_trials: the search ends with the trial with which the epochs of all "
+        "trials, and shared_epochs, come to so many",
         "epochs": "of each trial",
         "executions_per_trial": "trainings of each trial whose metrics are averaged",
         "trial_timeout": "a trial that takes longer has failed",
@@ -160,6 +162,8 @@ DESCRIPTIONS: Mapping[type[Section], Mapping[str, str]] = {
         "shared_trials": "of one_shot and learned: plans of the ranking that become trials; later ones are their "
         "children, as in pareto; left out: half of max_trials, 6 at least",
         "learned_epochs": "of learned: epochs of the mixed model, beside those of the trials; left out: 60",
+        "start": "of guided and pareto: the plans that come first: uniform ones, or the best sums of what each choice "
+        "alone costs, which is measured; auto: these where one model measures all of a whole network",
         "num_initial_points": "of bayesian: trials that are drawn at random",
         "alpha": "of bayesian: noise of the scores",
         "beta": "of bayesian: weight of what is uncertain",

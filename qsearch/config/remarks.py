@@ -108,13 +108,13 @@ def _training(config: Config) -> Iterator[Remark]:
 def _search(config: Config) -> Iterator[Remark]:
     run = config.run
     drawn = run.num_initial_points if "num_initial_points" in run.search_mode.options else None
-    if drawn is not None and drawn >= run.max_trials:
+    if drawn is not None and drawn >= run.extent.trials:
         yield (
             ("run", "num_initial_points"),
-            f"found {drawn}, of {run.max_trials} trials: all are drawn at random",
+            f"found {drawn}, of {run.extent.trials} trials: all are drawn at random",
         )
-    if not run.search_mode.continues and run.best_models > run.max_trials and not run.blocks:
-        yield ("run", "best_models"), f"found {run.best_models}, of {run.max_trials} trials: all are kept"
+    if not run.search_mode.continues and run.best_models > run.extent.trials and not run.blocks:
+        yield ("run", "best_models"), f"found {run.best_models}, of {run.extent.trials} trials: all are kept"
     if run.tune_filters == "none" and run.tune_filters_exceptions is not None:
         yield ("run", "tune_filters_exceptions"), "not used: run.tune_filters is none"
     rates = run.block_learning_rates

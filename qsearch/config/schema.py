@@ -21,6 +21,7 @@ from qsearch.config.budget import BudgetConfig, ToleranceConfig
 from qsearch.config.chosen import Chosen, Losses, Metric
 from qsearch.config.class_weight import ClassWeight
 from qsearch.config.durations import Duration
+from qsearch.config.extent import Extent, refused
 from qsearch.config.fields import (
     AutoOrBool,
     AutoOrCount,
@@ -239,6 +240,7 @@ class RunConfig(Section):
     mode: Annotated[Text, named(MODES)] = "random"
     seed: Seed = 0
     max_trials: Count = 10
+    max_epochs_total: Count | None = None
     epochs: Count = 10
     batch_size: Count = 32
     executions_per_trial: Count = 1
@@ -253,6 +255,7 @@ class RunConfig(Section):
     shared_plans: Count | None = None
     shared_trials: Count | None = None
     learned_epochs: Count | None = None
+    start: Literal["auto", "uniform", "sensitivity"] = "uniform"
     alpha: Positive | None = None
     beta: NotNegative | None = None
     budget: BudgetConfig = BudgetConfig()
@@ -300,10 +303,23 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _whole_network_without_training(self) -> Self:
+        if self.blocks and self.start == "sensitivity":
+            raise PlacedError(
+                "found sensitivity with run.blocks, and sensitivities are of the whole network; take uniform",
+                ("start",),
+            )
         if self.blocks and not self.search_mode.trains:
             raise PlacedError(
                 f"found blocks; mode: {self.mode} is for a whole network, leave one of them out", ("blocks",)
             )
+        return self
+
+    @model_validator(mode="after")
+    def _epochs_that_end_it(self) -> Self:
+        mode, epochs = self.search_mode, self.max_epochs_total
+        text = refused(self.mode, epochs, self.epochs_shared, mode.trains, mode.continues)
+        if text is not None:
+            raise PlacedError(text, ("max_epochs_total",))
         return self
 
     @model_validator(mode="after")
@@ -332,6 +348,12 @@ class RunConfig(Section):
         if self.search_mode.learns:
             return self.learned_epochs or LEARNED_EPOCHS
         return (self.shared_epochs or SHARED_EPOCHS) if self.search_mode.shares else 0
+
+    @property
+    def extent(self) -> Extent:
+        """How much is trained: so many trials, or so many epochs."""
+        each = self.epochs * self.executions_per_trial
+        return Extent.of(self.max_trials, self.max_epochs_total, self.epochs_shared, each)
 
     @property
     def search_mode(self) -> SearchMode:

@@ -20,6 +20,7 @@ class SearchMode:
         trains: whether trials are trained; else each is the reference quantized, its batch statistics taken anew.
         shares: whether weights that all plans share are trained first, which rank plans.
         learns: whether these are trained with all options mixed, and plans are what their probabilities come to.
+        starts: whether `run.start` says which plans come first.
     """
 
     name: str
@@ -31,6 +32,7 @@ class SearchMode:
     trains: bool = True
     shares: bool = False
     learns: bool = False
+    starts: bool = False
 
 
 SEARCH_MODES: Mapping[str, SearchMode] = {
@@ -52,12 +54,14 @@ SEARCH_MODES: Mapping[str, SearchMode] = {
             name="guided",
             meaning="children of the best trials, from their trained weights, ranked by the score that they promise",
             transfers=True,
+            starts=True,
         ),
         SearchMode(
             name="pareto",
             meaning="the same for the whole trade-off of metric and cost; every model of the front is saved",
             transfers=True,
             whole_front=True,
+            starts=True,
         ),
         SearchMode(
             name="sensitivity",

@@ -175,13 +175,21 @@ class PlanPricer:
         """The list of signals before anything is priced: that of each of the model's inputs, -1 elsewhere."""
         return tuple(self._start)
 
-    def term(self, place: int, plan: LayerPlan | None, inputs: tuple[int, ...]) -> tuple[int, float]:
-        """One of the terms that `total` adds up: (the signal that a step hands on, its energy in pJ).
+    @property
+    def constants(self) -> Sequence[int]:
+        """What calls without a price add to each measure that is a sum, in its parts."""
+        return tuple(self._constant)
+
+    def term(self, place: int, plan: LayerPlan | None, inputs: tuple[int, ...]) -> tuple[int, float, tuple[int, ...]]:
+        """One of the terms that `totals` adds up.
 
         Args:
             place: of the step in `steps`.
             plan: of its layer.
             inputs: the signals that it reads, as other terms gave them.
+
+        Returns:
+            (the signal that the step hands on; its energy in pJ; its part of each measure that is a sum).
 
         Raises:
             ModelError: shapes that do not fit together.
@@ -190,7 +198,7 @@ class PlanPricer:
         prices = self._prices[place]
         if key not in prices:
             prices[key] = self._price(self._steps[place], plan, inputs)
-        return prices[key].signal, math.fsum(prices[key].energies)
+        return prices[key].signal, math.fsum(prices[key].energies), prices[key].sums
 
     def folded(self, plan: QuantizationPlan) -> PlanPricer:
         """The pricer of plans that fold the normalizations that this one does; itself where that is so already."""

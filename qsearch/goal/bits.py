@@ -64,6 +64,7 @@ class BitsGoal:
     """
 
     unit: ClassVar[str] = "bits"
+    kind: ClassVar[str] = "bits"
     forgiving: ForgivingFactor
     counted: Mapping[str, tuple[str, ...]]
     input_bits: int = 8

@@ -18,6 +18,7 @@ from qsearch.energy.batch import PlanPricer
 from qsearch.energy.ebops import most_effective_bit_operations
 from qsearch.energy.estimate import EnergySettings
 from qsearch.energy.footprint import Footprint, footprint_of
+from qsearch.energy.measures import Sum
 from qsearch.energy.metrics import ModelMetrics, model_metrics
 from qsearch.energy.process import Process, process_named
 from qsearch.energy.report import EnergyReport
@@ -69,10 +70,27 @@ class Costs:
         further = [goal.measure for goal in self.counted.values()]
         return PlanPricer(self.graph, self.energy_goal.trial_settings, measures=[*own, *further])
 
+    @cached_property
+    def measured(self) -> tuple[str, ...]:
+        """The costs that `pricer` measures beside energy, in its order, as budgets name them."""
+        own = [self.goal.kind] if isinstance(self.goal, BitsGoal | CountedGoal) else []
+        return (*own, *self.counted)
+
+    def sum_of(self, key: str) -> tuple[int, Sum] | None:
+        """Of a cost that `pricer` measures: (its place among the sums, what it adds up); None where it is a maximum."""
+        goals = [self.goal, *self.counted.values()]
+        measures = [one.measure for one in goals if isinstance(one, BitsGoal | CountedGoal)]
+        found = measures[self.measured.index(key)]
+        if not isinstance(found, Sum):
+            return None
+        return sum(isinstance(one, Sum) for one in measures[: self.measured.index(key)]), found
+
     def reference_of(self, key: str) -> float:
-        """What the reference has of what a key of the budget limits."""
-        if key in ("energy", "cost"):
-            return self.reference_energy.total if key == "energy" else self.reference.total
+        """What the reference has of what a key of the budget limits, or of what the goal saves."""
+        if key == "energy":
+            return self.reference_energy.total
+        if key in ("cost", *self.measured[: len(self.measured) - len(self.counted)]):
+            return self.reference.total
         return self.counted[key].reference(self.graph, self.base).total
 
     def energy(self, plan: QuantizationPlan) -> EnergyReport:
@@ -112,6 +130,16 @@ class Costs:
         spent = dict(zip(self.counted, measured, strict=True))
         delta = self.goal.forgiving.delta(self.reference.total, cost)
         return Price(cost=cost, energy=energy, delta=delta, final_cost=cost, spent=spent)
+
+
+def also_counting(costs: Costs, config: GoalConfig, names: Iterable[str]) -> Costs:
+    """The same prices, which tell further costs too.
+
+    Args:
+        config: the goal that they were made for.
+    """
+    further = dict.fromkeys((*costs.counted, *names))
+    return costs_of(config, costs.graph, costs.base, [name for name in further if name != "energy"])
 
 
 def costs_of(

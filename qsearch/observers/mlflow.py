@@ -65,7 +65,7 @@ class MLflowObserver(EachOnce):
             client = MlflowClient(tracking_uri=self._address or f"sqlite:///{(start.folder / STORE).resolve()}")
             self._log = _Log(client, _experiment(client, self._experiment_name, start, self._address is None))
         parent, kept = self._log.open(start)
-        run = start.config.run
+        run, extent = start.config.run, start.config.run.extent
         if parent:
             facts = {
                 "model": start.config.model.origin,
@@ -73,7 +73,7 @@ class MLflowObserver(EachOnce):
                 "goal": start.config.goal.type,
                 "mode": run.mode,
                 "seed": run.seed,
-                "max_trials": run.max_trials,
+                **({"max_trials": run.max_trials} if extent.epochs is None else {"max_epochs_total": extent.epochs}),
                 "epochs": run.epochs,
             }
             self._log.add(self._log.parent, facts, [("reference_energy_pj", start.reference_energy, 0)])

@@ -108,7 +108,9 @@ class NotebookObserver(Observer):
             name = one_line(best.target.removeprefix("val_"))
             own = "" if self._unit == "pJ" else f"{cost(best.price.cost, self._unit)}, "
             parts.append(f"best: {name} {best.metric:.4f}, {own}{energy(best.price.energy)}{less}")
-        left = self._time_left.left()
+        epochs, left = self._time_left.epochs(), self._time_left.left()
+        if epochs is not None:
+            parts.append(epochs)
         if left is not None:
             parts.append(f"about {duration(left)} left")
         return "; ".join(parts)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from qsearch.config.schema import RunConfig
 from qsearch.observers.observer import RunStart
+from qsearch.search.epochs import EpochCounter
 from qsearch.search.trials import AnyTrial, SkippedTrial, Trial
 
 _ALIKE = 3
@@ -145,6 +147,17 @@ class TimeLeft:
     def end(self) -> None:
         self._is_over = True
 
+    @property
+    def _ends_by_epochs(self) -> bool:
+        return self._start is not None and self._start.config.run.max_epochs_total is not None
+
+    def epochs(self) -> str | None:
+        """ "epochs 120 of 400": of all trials that have ended, where such a sum ends the search; else None."""
+        if self._start is None or not self._ends_by_epochs:
+            return None
+        run = self._start.config.run
+        return f"epochs {run.epochs_shared + self._planned:,} of {run.epochs_shared + self._start.epochs:,}"
+
     def left(self) -> float | None:
         """Seconds; None while nothing is known to tell it from."""
         start, known = self._start, self._took[-_LAST:] or ([self._first] if self._first is not None else [])
@@ -158,7 +171,10 @@ class TimeLeft:
         if start.config.run.search_mode.continues:  # what is skipped takes a place of its own there
             trained = self._trials / max(1, self._seen)
             trials, epochs = round(trials * trained), round(epochs * trained)
-        work = trials * beside + epochs * share_of(known, epochs / max(1, trials)) * pace
+        share = 1.0 if self._ends_by_epochs else share_of(known, epochs / max(1, trials))
+        if self._ends_by_epochs:  # what ends early makes room for another
+            trials = math.ceil(epochs / max(1, start.config.run.extent.each))
+        work = trials * beside + epochs * share * pace
         now = self.clock()
         spent = sum(now - marks.started for marks in [*self._open.values()])
         if self._slots == 1 and self._at is not None:
@@ -171,7 +187,8 @@ class TimeLeft:
         final, now = start.config.final_training, self.clock()
         epochs = 0 if final is None else final.epochs
         evaluation = _EVALUATIONS * self._evaluation
-        is_searched = self._at is None and self._places >= start.trials
+        done = self._planned >= start.epochs if self._ends_by_epochs else self._places >= start.trials
+        is_searched = self._at is None and done
         if not epochs:
             return max(0.0, evaluation - (now - self._staged)) if is_searched else evaluation
         if self._alone is not None:  # it is going on, or was
@@ -194,8 +211,7 @@ class TimeLeft:
     def _counted(self, run: RunConfig, trial: AnyTrial, marks: _Marks | None = None) -> Took | None:
         """What a trial took, where it was trained; counts it."""
         proposal = trial.proposal
-        last = run.epochs if proposal.epochs is None else proposal.epochs
-        planned = (last - proposal.first_epoch) * run.executions_per_trial
+        planned = EpochCounter.of(run).planned(proposal)
         self._seen += 1
         if isinstance(trial, SkippedTrial):
             if run.search_mode.continues:
@@ -204,7 +220,7 @@ class TimeLeft:
             return None
         self._trials += 1
         self._places += 1
-        self._planned += planned
+        self._planned += planned if run.max_epochs_total is None else EpochCounter.of(run).spent(trial)
         seen = 0 if marks is None else marks.epoch
         if isinstance(trial, Trial):
             seen = trial.trained.epochs

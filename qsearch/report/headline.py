@@ -13,6 +13,7 @@ from qsearch.report.shown_run import ShownRun
 from qsearch.report.units import bits, cost, count, duration, energy, priced, saving, size
 from qsearch.runs.costs import PlanCosts
 from qsearch.runs.figures import BestModel, Demands
+from qsearch.runs.overview import epochs_so_far, planned_trials
 from qsearch.runs.result import Result
 from qsearch.runs.state import State
 
@@ -79,15 +80,17 @@ def headline(run: ShownRun) -> Headline:
 
 def _subtitle(run: ShownRun) -> str:
     record, config = run.record, run.record.config
-    most = config.run.max_trials  # of each block, and of modes without a number of their own
-    counts = not config.run.blocks and not config.run.search_mode.continues and len(record.completed) <= most
-    total = f" of {most}" if run.is_live and counts else ""
+    most = planned_trials(config.run)
+    total = f" of {most}" if run.is_live and most is not None and len(record.completed) <= most else ""
     parts = [
         f"{len(record.completed)}{total} trials completed, {len(run.failed)} failed, {len(run.skipped)} skipped",
         f"mode {config.run.mode}",
         f"goal {config.goal.type}",
         f"seed {config.run.seed}",
     ]
+    if config.run.max_epochs_total is not None:
+        spent = f"{epochs_so_far(config.run, record.trials):,}"
+        parts.insert(1, f"epochs {spent}{f' of {config.run.max_epochs_total:,}' if run.is_live else ''}")
     if record.result is not None and not run.is_live:
         parts.insert(1, duration(record.result.seconds))
     return " · ".join(parts)

@@ -66,6 +66,8 @@ def facts(run: Overview) -> dict[str, Any]:
         "budget": run.config.run.budget.limits,
         "counts": run.counts.model_dump(),
         "planned": run.planned,
+        "planned_epochs": run.planned_epochs,
+        "epochs": run.epochs,
         "best": None if run.best is None else run.best.number,
         "front": [trial.number for trial in run.front],
         "knee": None if run.knee is None else run.knee.number,

@@ -188,7 +188,7 @@ def schedule_of(experiment: Experiment) -> Schedule:
     """
     run = experiment.loaded.config.run
     if not run.blocks:
-        return whole(experiment.space, run.max_trials)
+        return whole(experiment.space, run.extent)
     return blockwise(experiment.loaded, experiment.graph, experiment.space, table_of(experiment))
 
 

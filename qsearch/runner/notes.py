@@ -13,7 +13,12 @@ from qsearch.search.trials import FailedTrial, SkippedTrial
 
 def unused_keys(run: RunConfig) -> list[str]:
     """Keys of a configuration that a run had no use for, a line each."""
-    return [*_about_blocks(run), *_of_other_modes(run)]
+    return [*_about_the_end(run), *_about_the_start(run), *_about_blocks(run), *_of_other_modes(run)]
+
+
+def _about_the_end(run: RunConfig) -> Iterator[str]:
+    if run.max_epochs_total is not None and run.max_trials != RunConfig.model_fields["max_trials"].default:
+        yield f"run.max_trials: not used, as max_epochs_total says when the search ends: {run.max_epochs_total} epochs"
 
 
 def _of_other_modes(run: RunConfig) -> Iterator[str]:
@@ -22,6 +27,12 @@ def _of_other_modes(run: RunConfig) -> Iterator[str]:
         if getattr(run, name) is not None and name not in run.search_mode.options:
             readers = " and ".join(mode.name for mode in SEARCH_MODES.values() if name in mode.options)
             yield f"run.{name}: is for mode {readers}; not used in mode {run.mode}"
+
+
+def _about_the_start(run: RunConfig) -> Iterator[str]:
+    if run.start != RunConfig.model_fields["start"].default and not run.search_mode.starts:
+        modes = " and ".join(mode.name for mode in SEARCH_MODES.values() if mode.starts)
+        yield f"run.start: is for modes {modes}; not used in mode {run.mode}"
 
 
 def _about_blocks(run: RunConfig) -> Iterator[str]:

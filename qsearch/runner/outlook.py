@@ -108,6 +108,7 @@ class Outlook:
 
     Attributes:
         unit: of costs: pJ, bits, ...
+        max_epochs_total: with which the search ends; None where a number of trials decides.
         budget: its limits.
         candidates: by searched layer, the number of its different plans.
         combinations: of the whole network at once.
@@ -119,6 +120,7 @@ class Outlook:
 
     mode: str
     unit: str
+    max_epochs_total: int | None
     data: DataOutlook
     reference: ReferenceOutlook
     budget: tuple[LimitOutlook, ...]
@@ -142,6 +144,7 @@ class Outlook:
         return {
             "mode": self.mode,
             "unit": self.unit,
+            "max_epochs_total": self.max_epochs_total,
             "data": asdict(self.data),
             "reference": asdict(self.reference),
             "budget": [asdict(limit) for limit in self.budget],
@@ -189,6 +192,7 @@ def outlook(loaded: LoadedConfig, timed: bool = False) -> Outlook:
     return Outlook(
         mode=loaded.config.run.mode,
         unit=experiment.costs.unit,
+        max_epochs_total=loaded.config.run.max_epochs_total,
         data=_data(ready.data),
         reference=_reference(experiment),
         budget=_budget(experiment, space),
@@ -250,7 +254,7 @@ def _reference(experiment: Experiment) -> ReferenceOutlook:
 def _stages(ready: Prepared) -> tuple[StageOutlook, ...]:
     run, found = ready.experiment.loaded.config.run, []
     for stage, size in zip(ready.schedule.stages, ready.schedule.sizes, strict=True):
-        trials, epochs = workload(run, stage.trials)
+        trials, epochs = workload(run, stage.extent)
         names = [layer.name for layer in ready.schedule.space.layers if layer.name in stage.names]
         found.append(
             StageOutlook(

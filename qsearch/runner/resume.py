@@ -19,6 +19,7 @@ from qsearch.search.trials import AnyTrial
 
 _MAY_CHANGE = (
     "run.max_trials",
+    "run.max_epochs_total",
     "run.trial_timeout",
     "run.time_limit",
     "run.max_failures",

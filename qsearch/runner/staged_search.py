@@ -23,23 +23,25 @@ from qsearch.runner.learned_stage import LearnedStage
 from qsearch.runner.lost import best_of, lost, parents
 from qsearch.runner.model_store import ModelStore
 from qsearch.runner.prepared import Prepared, shared, trainer_of
-from qsearch.runner.proposing import guide_of, ladder_of
+from qsearch.runner.proposing import first_plans, guide_of, ladder_of
 from qsearch.runner.reload import reloaded
 from qsearch.runner.remote import setup_of
 from qsearch.runner.shared_stage import SharedStage
 from qsearch.runner.stage_result import StageResult
+from qsearch.runner.stage_title import title
 from qsearch.runner.waiting import Remembering, Waiting
 from qsearch.runs.directory import BEST, MODEL, RunDirectory
 from qsearch.search.candidates import Candidates
 from qsearch.search.cheapest import cheapest
 from qsearch.search.engine import Engine, InProcess
+from qsearch.search.epochs import EpochCounter
 from qsearch.search.failures import in_common
 from qsearch.search.loop import INTERRUPTED, Search, TrialLoop
 from qsearch.search.modes import SearchSetting, proposer
 from qsearch.search.one_shot import OneShot, SharedRanking, Standing
 from qsearch.search.proposals import SHARED, Proposal, Proposer
 from qsearch.search.seeds import SEARCH_SEED, spread
-from qsearch.search.space import SearchSpace
+from qsearch.search.space import SearchSpace, Values
 from qsearch.search.time_limits import NO_LIMIT, TimeLimit, run_out
 from qsearch.search.trials import AnyTrial, FailedTrial, Observer, SkippedTrial, Trial
 from qsearch.training.batches import Feeds
@@ -256,11 +258,6 @@ class StagedSearch:
             whole_front=last and self.config.wants_front,
         )
 
-    def _title(self, stage: Stage) -> str:
-        if stage.block is None:
-            return f"search, {self.config.run.mode}"
-        return f"block {stage.number} of {len(self.schedule.stages)}, {stage.block.pattern}, {self.config.run.mode}"
-
     def _loop(self, stage: Stage, candidates: Candidates, proposals: Proposer, engine: Engine) -> TrialLoop:
         run, store, before = self.config.run, self.store, self.best
         own = self._folder(stage)
@@ -293,7 +290,8 @@ class StagedSearch:
                 proposer=proposals,
                 engine=engine,
                 target=self.recipe.target,
-                max_trials=stage.trials,
+                extent=stage.extent,
+                epochs=EpochCounter.of(run),
                 max_failures=run.max_failures,
                 record=record,
                 keep=keep,
@@ -326,22 +324,24 @@ class StagedSearch:
         return Parent(self.plan_of(number), self.checkpoints.best(number), end)
 
     def _proposer(self, stage: Stage, candidates: Candidates, folder: Path, ranking: SharedRanking | None) -> Proposer:
-        run = self.config.run.model_copy(update={"max_trials": stage.trials})
+        run = self.config.run
         seed = spread(run.seed, SEARCH_SEED, *(() if stage.number is None else (stage.number,)))
+
+        def plans(count: int) -> list[Values]:
+            return first_plans(self.ready, self.directory, count, self.observer.stage, self.limit)
+
         setting = SearchSetting(
             candidates=candidates,
             run=run,
+            trials=stage.trials,
             seed=seed,
             folder=folder,
-            guide=lambda: guide_of(self.ready, candidates, stage.trials, seed, self.constraints.metric),
+            guide=lambda: guide_of(self.ready, candidates, stage.trials, seed, self.constraints.metric, plans),
             ladder=lambda: ladder_of(self.ready, self.directory, stage.trials, self.observer.stage, self.limit),
             ranking=ranking,
         )
         proposals = proposer(setting)
-        count = run.max_trials if proposals.total is None else proposals.total
-        epochs = str(run.epochs) if proposals.total is None else f"up to {run.max_epochs or run.epochs}"
-        told = f"trials of {epochs} epochs" if run.search_mode.trains else "plans, not trained"
-        self.observer.stage(f"{self._title(stage)}: {count} {told}, {_described(candidates.space)}")
+        self.observer.stage(title(stage, len(self.schedule.stages), run, proposals.total, candidates.space))
         return proposals
 
     def _start(self, stage: Stage) -> keras.Model | None:
@@ -385,7 +385,3 @@ class StagedSearch:
         except NotShareableError as error:
             self.observer.stage(f"each trial is trained in a model of its own: {error}")
             return trainer
-
-
-def _described(space: SearchSpace) -> str:
-    return f"{space.size:.3g} combinations of {len(space.dimensions)} choices"

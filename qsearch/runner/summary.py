@@ -38,6 +38,7 @@ from qsearch.runs.figures import (
     UnsearchedLayer,
 )
 from qsearch.runs.result import Result
+from qsearch.search.epochs import EpochCounter
 from qsearch.search.front import Point, front, hypervolume, knee
 from qsearch.search.one_shot import Standing
 from qsearch.search.trials import AnyTrial, FailedTrial, SkippedTrial, Trained, Trial
@@ -131,14 +132,14 @@ class RunSummary:
         if self.standing is None:
             return None
         run, trained = self.experiment.loaded.config.run, [trial for trial in self.trials if isinstance(trial, Trial)]
-        epochs = sum(trial.trained.epochs - trial.proposal.first_epoch for trial in trained)
+        epochs = sum(map(EpochCounter.of(run).spent, trained))
         return SharedWeightsFigures(
             epochs=run.epochs_shared,
             plans=self.plans,
             compared=self.standing.compared,
             tau=self.standing.tau,
             fell_back=self.standing.fell_back,
-            epochs_in_all=run.epochs_shared + epochs * run.executions_per_trial,
+            epochs_in_all=run.epochs_shared + epochs,
         )
 
     def _unsearched(self) -> tuple[UnsearchedLayer, ...]:

@@ -116,7 +116,7 @@ def _measured(experiment: Experiment, schedule: Schedule) -> Timing:
     final = config.final_training
     stages = []
     for stage in schedule.stages:
-        trials, epochs = workload(config.run, stage.trials)
+        trials, epochs = workload(config.run, stage.extent)
         stages.append(trials * config.run.executions_per_trial * trial.start + epochs * trial.epoch)
     return Timing(
         reference_epoch=reference.epoch,

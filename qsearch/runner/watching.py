@@ -37,10 +37,7 @@ def observing(loaded: LoadedConfig, observers: Sequence[Observer]) -> Observers:
 def start_of(ready: Prepared, folder: Path, recorded: Sequence[AnyTrial]) -> RunStart:
     """What observers are told of a run before anything is trained."""
     config, costs = ready.experiment.loaded.config, ready.experiment.costs
-    works = [
-        workload(config.run.model_copy(update={"max_trials": stage.trials}), stage.trials)
-        for stage in ready.schedule.stages
-    ]
+    works = [workload(config.run, stage.extent) for stage in ready.schedule.stages]
     return RunStart(
         folder=folder,
         config=config,

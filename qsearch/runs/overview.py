@@ -9,6 +9,7 @@ from functools import cached_property
 
 from qsearch.config import Config
 from qsearch.config.costs import COST_KINDS
+from qsearch.config.schema import RunConfig
 from qsearch.goal.forgiving_factor import ForgivingFactor
 from qsearch.goal.target import Target
 from qsearch.runs.chosen import best_of, of_last_block, result_of, target_of
@@ -17,6 +18,7 @@ from qsearch.runs.lock import holder
 from qsearch.runs.record import RunRecord
 from qsearch.runs.result import Result
 from qsearch.runs.state import State, state_of
+from qsearch.search.epochs import EpochCounter
 from qsearch.search.front import Point, front, knee
 from qsearch.search.trials import AnyTrial, FailedTrial, SkippedTrial, Trial
 
@@ -71,8 +73,18 @@ class Overview:
     @property
     def planned(self) -> int | None:
         """How many trials there are to be trained, where the configuration says it."""
+        return planned_trials(self.config.run)
+
+    @property
+    def planned_epochs(self) -> int | None:
+        """With how many epochs of all trials the search ends; None where it ends otherwise, or is of blocks."""
         run = self.config.run
-        return None if run.blocks or run.search_mode.continues else run.max_trials
+        return None if run.blocks else run.max_epochs_total
+
+    @property
+    def epochs(self) -> int:
+        """Of all trials so far, and of weights that they shared."""
+        return epochs_so_far(self.config.run, self.trials)
 
     @property
     def metric(self) -> str:
@@ -139,6 +151,18 @@ def overview(record: RunRecord) -> Overview:
         reference_cost=cost,
         reference_energy=_reference_energy(record, cost),
     )
+
+
+def planned_trials(run: RunConfig) -> int | None:
+    """How many trials a run is to train; None where blocks, epochs or the mode decide that."""
+    if run.blocks or run.search_mode.continues or run.max_epochs_total is not None:
+        return None
+    return run.max_trials
+
+
+def epochs_so_far(run: RunConfig, trials: Sequence[AnyTrial]) -> int:
+    """That a run has spent on its search, as `run.max_epochs_total` counts them."""
+    return run.epochs_shared + sum(map(EpochCounter.of(run).spent, trials))
 
 
 def unit_of(config: Config) -> str:

@@ -1,6 +1,7 @@
 """What to try next, when the cost of everything is known and only the metric has to be learned.
 
-First a few uniform plans, spread over the costs. Then, again and again: children of the best trials so far are made by
+First a few plans that are known to be sensible, spread over the costs: uniform ones, or those of the best sums of
+sensitivities. Then, again and again: children of the best trials so far are made by
 changing a few of their choices; a model of the metric, learned from all trials, and the exact cost of every child tell
 what score it promises; the most promising one is tried, starting from the weights of the trial that it is nearest to.
 The promise is the expected improvement (Mockus 1975; Jones et al. 1998, doi:10.1023/A:1008306431147) of the best score,
@@ -10,8 +11,9 @@ or of the hypervolume of the front (Emmerich et al. 2006, doi:10.1109/TEVC.2005.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence, Set
+from collections.abc import Callable, Hashable, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeGuard
 
 import numpy
@@ -26,7 +28,7 @@ from qsearch.search.front import Point, front, hypervolume
 from qsearch.search.proposals import Feedback, Proposal
 from qsearch.search.space import Choice, Values
 from qsearch.search.surrogate import NODES, WEIGHTS, Surrogate
-from qsearch.search.uniform import spread_out, uniform_values
+from qsearch.search.uniform import evenly, spread_out, uniform_values
 
 _POOL = 200
 """Children of one generation; generations for one suggestion; parents of the next one."""
@@ -56,7 +58,8 @@ class Guide:
     Attributes:
         candidates: prices values; asked for hundreds of them a suggestion.
         least: the worst worth that the user accepts; None for any.
-        first: how many uniform plans come first.
+        first: how many plans come before anything was learned.
+        start: gives plans to take these from; uniform ones fill up where there are too few.
         whole_front: whether it is after the whole front, and not after the best score.
         dearest: the cost from which on the front's hypervolume counts.
         seen: completed trials; tried: the identities of all that was told; open: what was not told yet, by number.
@@ -66,6 +69,7 @@ class Guide:
     target: Target
     seed: int
     first: int
+    start: Callable[[], Sequence[Values]] = tuple
     least: float | None = None
     whole_front: bool = False
     dearest: float = math.inf
@@ -76,7 +80,6 @@ class Guide:
     def __post_init__(self) -> None:
         self._space = self.candidates.space
         self._encoding = Encoding.of(self._space)
-        self._start = self._uniform()
 
     @property
     def total(self) -> int | None:
@@ -222,15 +225,28 @@ class Guide:
         best = max((seen.score for seen in self._accepted(self.seen)), default=None)
         return best is None or bound > best
 
-    def _uniform(self) -> tuple[Candidate, ...]:
-        candidates = [self.candidates.of(values) for values in uniform_values(self._space)]
-        allowed = [one for one in candidates if isinstance(one, Candidate) and one.price.objection is None]
-        costs = [candidate.price.final_cost for candidate in allowed]
-        chosen = spread_out([candidate.values for candidate in allowed], costs, self._space, self.first)
-        # from the middle outwards: that is where most is learned about both ends
+    @cached_property
+    def _start(self) -> tuple[Candidate, ...]:
+        """Plans to begin with. From the middle outwards: that is where most is learned about both ends."""
+        given = sorted(self._allowed(self.start()) if self.first else [], key=lambda one: one.price.final_cost)
+        chosen = [given[place] for place in evenly([one.price.final_cost for one in given], self.first)]
+        if len(chosen) < self.first:
+            known = {one.identity for one in chosen}
+            chosen += [one for one in self._uniform() if one.identity not in known][: self.first - len(chosen)]
+            chosen.sort(key=lambda one: one.price.final_cost)
         middle = (len(chosen) - 1) / 2
         order = sorted(range(len(chosen)), key=lambda index: (abs(index - middle), index))
-        return tuple(allowed[chosen[index]] for index in order)
+        return tuple(chosen[index] for index in order)
+
+    def _uniform(self) -> list[Candidate]:
+        allowed = self._allowed(uniform_values(self._space))
+        costs = [candidate.price.final_cost for candidate in allowed]
+        chosen = spread_out([candidate.values for candidate in allowed], costs, self._space, self.first)
+        return [allowed[index] for index in chosen]
+
+    def _allowed(self, values: Sequence[Values]) -> list[Candidate]:
+        candidates = map(self.candidates.of, values)
+        return [one for one in candidates if isinstance(one, Candidate) and one.price.objection is None]
 
     def _pool(self, values: Sequence[Values], tried: Set[Hashable]) -> list[Candidate]:
         """Those of the candidates that may be tried, each plan once."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from qsearch.config.extent import Extent
 from qsearch.goal.price import Constraints
 from qsearch.goal.target import Target
 from qsearch.interrupts import Interrupts
@@ -19,6 +20,7 @@ from qsearch.plan import QuantizationPlan
 from qsearch.search.candidates import Candidate
 from qsearch.search.curves import EarlyStop, LearningCurves
 from qsearch.search.engine import Engine, Outcome, Task, Weights
+from qsearch.search.epochs import EpochCounter
 from qsearch.search.known import again, check_same
 from qsearch.search.proposals import Feedback, Proposal, Proposer
 from qsearch.search.space import SearchSpace
@@ -40,7 +42,8 @@ class Search:
     Attributes:
         objection: why a plan is not to be trained that its price does not rule out, or None; asked last, and once.
         engine: trains what is proposed, one or several at a time.
-        max_trials: trials to train; ignored where the proposer has a number of its own.
+        extent: how much to train; ignored where the proposer has a number of trials of its own.
+        epochs: counts those of trials.
         max_failures: failed trials, with none completed, after which the search ends.
         out_of_time: why the search has to end now, or None; asked before each proposal. A trial whose training raises
             OutOfTimeError is dropped, and the search ends.
@@ -63,7 +66,8 @@ class Search:
     proposer: Proposer
     engine: Engine
     target: Target
-    max_trials: int
+    extent: Extent
+    epochs: EpochCounter
     max_failures: int
     record: Callable[[AnyTrial], None]
     keep: Callable[[Trial, Weights, bool], None]
@@ -128,9 +132,7 @@ class TrialLoop:
         self._completed: list[Trial] = []
         self._told: dict[Hashable, Feedback] = {}
         self._open: list[_Open] = []
-        self._trained = self._idle = 0
-        self._shown = search.max_trials if search.proposer.total is None else search.proposer.total
-        """How many trials an observer is told that there will be."""
+        self._trained = self._idle = self._epochs = 0
 
     def run(self) -> TrialLoop:
         """Run trials until enough of them were trained, or nothing is left that could win.
@@ -170,8 +172,8 @@ class TrialLoop:
         search, total = self._search, self._search.proposer.total
         if self._trained >= search.max_failures and not self._completed:
             return f"the first {self._trained} trials all failed"
-        if total is None and self._trained >= search.max_trials:
-            return f"all {search.max_trials} trials done"
+        if total is None and (reached := search.extent.reached(self._trained, self._epochs)) is not None:
+            return reached
         return self._exhausted() if total is None and self._idle >= MAX_IDLE else None
 
     @property
@@ -198,8 +200,18 @@ class TrialLoop:
         running = sum(one.trains and one.outcome is None for one in self._open)
         if running >= slots or len(self._open) >= (1 if slots == 1 else _AHEAD * slots):
             return False
-        total = search.proposer.total
-        return total is not None or self._trained + sum(one.trains for one in self._open) < search.max_trials
+        return search.proposer.total is not None or search.extent.reached(*self._at_most()) is None
+
+    def _at_most(self) -> tuple[int, int]:
+        """(trials, their epochs), once all that are open are trained to their end."""
+        going_on = [one.proposal for one in self._open if one.trains]
+        return self._trained + len(going_on), self._epochs + sum(map(self._search.epochs.planned, going_on))
+
+    @property
+    def _shown(self) -> int:
+        """How many trials an observer is told that there will be."""
+        search = self._search
+        return search.extent.expected(*self._at_most()) if search.proposer.total is None else search.proposer.total
 
     def _ask(self) -> bool:
         """Open another proposal, and let it be trained where nothing speaks against it; whether there was one."""
@@ -235,7 +247,7 @@ class TrialLoop:
         if not isinstance(candidate, Candidate):
             one.outcome = Outcome(reason=candidate.reason)
             return
-        trained = self._trained + sum(other.trains for other in self._open)
+        trained, _ = self._at_most()
         search.observer.trial_started(one.number, one.proposal, trained, self._shown)
         least = self._least() if search.early_stop else None
         stop = None if least is None else EarlyStop(self._curves, search.target, candidate.price.delta, least)
@@ -340,6 +352,7 @@ class TrialLoop:
         """What a trial that counts is written down as; a completed one's weights are kept where they may be wanted."""
         self._idle = 0
         self._trained += 1
+        self._epochs += self._search.epochs.spent(trial)
         self._record(trial)
         if not isinstance(trial, Trial):
             return trial, Feedback(trial=trial.number)

@@ -17,6 +17,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 
+from qsearch.config.extent import Extent
 from qsearch.config.schema import RunConfig
 from qsearch.quantizers.spec import QuantizerSpec
 from qsearch.search.candidates import Candidate, Candidates, Unpriced
@@ -33,6 +34,7 @@ class SearchSetting:
     """What an algorithm needs.
 
     Attributes:
+        trials: that will be trained, as far as that is known.
         seed: spread already.
         folder: where KerasTuner keeps files of its own; nothing of ours depends on them.
         guide: for the modes guided and pareto, and for those with a ranking where it is used up, or not believed.
@@ -42,6 +44,7 @@ class SearchSetting:
 
     candidates: Candidates
     run: RunConfig
+    trials: int
     seed: int
     folder: Path
     guide: Callable[[], Guide]
@@ -192,7 +195,7 @@ def _bayesian(setting: SearchSetting) -> Proposer:
     run = setting.run
     dimensions = sum(len(dimension.options) > 1 for dimension in setting.space.dimensions)
     # KerasTuner's own default, 3 points a dimension, would leave many searches purely random.
-    initial = run.num_initial_points or max(3, min(3 * dimensions, math.ceil(run.max_trials / 3)))
+    initial = run.num_initial_points or max(3, min(3 * dimensions, math.ceil(setting.trials / 3)))
     oracle = DiscreteBayesianOracle(
         max_trials=None,
         num_initial_points=initial,
@@ -216,14 +219,17 @@ def _hyperband_oracle(run: RunConfig, **options: Any) -> SteadyHyperbandOracle:
     )
 
 
-def workload(run: RunConfig, trials: int) -> tuple[int, int]:
-    """How many trials a search trains at most, and epochs in all; Hyperband has numbers of its own."""
+def workload(run: RunConfig, extent: Extent) -> tuple[int, int]:
+    """How many trials a search trains, and epochs of them in all; Hyperband has numbers of its own.
+
+    Trials may end early: then it trains fewer epochs, or, where epochs are its end, more trials.
+    """
     if run.search_mode.continues:
         oracle = _hyperband_oracle(run, objective=keras_tuner.Objective("score", "max"))
-        trials, epochs = oracle.trial_count(), oracle.epoch_count()
-    else:
-        epochs = trials * run.epochs if run.search_mode.trains else 0
-    return trials, epochs * run.executions_per_trial
+        return oracle.trial_count(), oracle.epoch_count() * run.executions_per_trial
+    if extent.of_trials is not None:
+        return extent.trials, extent.of_trials
+    return extent.trials, extent.trials * extent.each if run.search_mode.trains else 0
 
 
 def _guided(setting: SearchSetting) -> Proposer:

@@ -43,15 +43,24 @@ def spread_out(values: Sequence[Values], costs: Sequence[float], space: SearchSp
     for index in order:
         if not best or noises[index] < noises[best[-1]]:
             best.append(index)
-    if len(best) <= count:
-        return best
-    low, high = logarithms[best[0]], logarithms[best[-1]]
+    return [best[place] for place in evenly([costs[index] for index in best], count)]
+
+
+def evenly(costs: Sequence[float], count: int) -> list[int]:
+    """Indexes of `count` of these costs at even steps of their logarithm, by rising cost; of all where there are fewer.
+
+    Args:
+        costs: by rising cost.
+    """
+    if len(costs) <= count:
+        return list(range(len(costs)))
+    logarithms = [math.log(max(cost, 1e-12)) for cost in costs]
     chosen: list[int] = []
     for step in range(count):
-        goal = low + (high - low) * (step + 0.5) / count
-        left = [index for index in best if index not in chosen]
+        goal = logarithms[0] + (logarithms[-1] - logarithms[0]) * (step + 0.5) / count
+        left = [index for index in range(len(costs)) if index not in chosen]
         chosen.append(min(left, key=lambda index: (abs(logarithms[index] - goal), index)))
-    return sorted(chosen, key=lambda index: logarithms[index])
+    return sorted(chosen)
 
 
 def _levels(space: SearchSpace, kinds: dict[str, str], group: str) -> list[float]:

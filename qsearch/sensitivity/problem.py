@@ -27,8 +27,24 @@ Signals: TypeAlias = tuple[int, ...]
 Priced: TypeAlias = tuple[int, float]
 """(the signal that is handed on, a cost); the cost is infinite where shapes do not fit together."""
 
-HUNDREDTHS = 100.0
+HUNDREDTHS = 100
 """Energies have two decimals: counted in hundredths of a pJ they are whole numbers, whose sums are exact."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How a cost is counted in whole parts of its unit, whose sums are exact.
+
+    Attributes:
+        parts: of one of the unit: 100 of a pJ, 8 bits of a byte.
+        place: of the cost among the pricer's sums; None for the energy.
+    """
+
+    parts: int
+    place: int | None = None
+
+
+ENERGY = Scale(parts=HUNDREDTHS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +117,16 @@ class Problem:
         return itertools.product(*(range(len(losses)) for losses in self.losses))
 
 
-def energy_problem(
-    space: SearchSpace, pricer: PlanPricer, losses: Mapping[str, Mapping[Choice, float]]
-) -> tuple[Problem, tuple[str, ...]]:
-    """(the problem of a space whose cost is the energy, in hundredths of a pJ; the names of its dimensions, in order).
+def cost_problem(
+    space: SearchSpace,
+    pricer: PlanPricer,
+    losses: Mapping[str, Mapping[Choice, float]],
+    scale: Scale = ENERGY,
+) -> tuple[Problem, tuple[str, ...], int]:
+    """The problem of a space whose cost is the energy, or another sum over calls.
+
+    Returns:
+        (the problem, its cost in whole parts; the names of its dimensions, in order; parts that every plan has more).
 
     Args:
         losses: by dimension and option; dimensions without an entry are left out, as they change no plan.
@@ -125,12 +147,13 @@ def energy_problem(
                 dimensions=tuple(numbers[name] for name in own),
                 inputs=step.inputs,
                 output=step.output,
-                price=_price(pricer, place, plan),
+                price=_price(pricer, place, plan, scale),
             )
         )
     sources = {place: signal for place, signal in enumerate(pricer.sources) if signal >= 0}
     found = tuple(tuple(losses[one.name][option] for option in one.options) for one in named)
-    return Problem(losses=found, terms=tuple(terms), sources=sources), tuple(numbers)
+    constant = 0 if scale.place is None else pricer.constants[scale.place]
+    return Problem(losses=found, terms=tuple(terms), sources=sources), tuple(numbers), constant
 
 
 def own_dimensions(layer: SearchedLayer) -> tuple[str, ...]:
@@ -160,7 +183,7 @@ def _planner(
 
 
 def _price(
-    pricer: PlanPricer, place: int, plan: Callable[[Chosen], LayerPlan | None]
+    pricer: PlanPricer, place: int, plan: Callable[[Chosen], LayerPlan | None], scale: Scale
 ) -> Callable[[Chosen, Signals], Priced]:
     known: dict[tuple[Chosen, Signals], Priced] = {}
 
@@ -168,8 +191,9 @@ def _price(
         key = (chosen, signals)
         if key not in known:
             try:
-                signal, energy = pricer.term(place, plan(chosen), signals)
-                known[key] = signal, float(round(energy * HUNDREDTHS))
+                signal, energy, sums = pricer.term(place, plan(chosen), signals)
+                parts = round(energy * scale.parts) if scale.place is None else sums[scale.place]
+                known[key] = signal, float(parts)
             except ModelError:
                 known[key] = -1, math.inf
         return known[key]

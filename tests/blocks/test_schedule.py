@@ -13,6 +13,7 @@ from keras import layers
 from qsearch.blocks.schedule import Schedule, blockwise, whole
 from qsearch.blocks.table import BlockTable, block_table
 from qsearch.config import load_config
+from qsearch.config.extent import Extent
 from qsearch.config.schema import BlockRatesConfig
 from qsearch.errors import ConfigError
 from qsearch.graph.from_keras import read_model
@@ -76,7 +77,7 @@ def test_each_group_of_layers_has_its_rate(tmp_path: Path) -> None:
     assert rates["stem_conv"] == 0.2
     assert rates["res0_conv0"] == rates["res0_bn1"] == 0.4
     assert rates["res1_conv0"] == rates["dense"] == 0.5
-    flat = whole(schedule.space, 7)
+    flat = whole(schedule.space, Extent(trials=7))
     assert flat.stages[0].rates(BlockRatesConfig(), COSTS, 0.5) == {}
     assert flat.stages[0].trials == 7
 

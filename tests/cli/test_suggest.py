@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from dense_net import dense
 from few import few
 
 import qsearch
@@ -83,9 +84,15 @@ def test_its_plan_is_one_that_quantize_takes_and_its_model_one_to_suggest_for(
 def test_what_cannot_be_answered_is_told_before_anything_is_trained(config: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (("--budget", "energy=1pJ"), r"--budget energy=1pJ: no plan keeps to it; the cheapest takes .* pJ \(.*pJ\)"),
-        (("--budget", "latency=1ms"), "--budget 'latency=1ms': expected energy=20nJ; allowed: energy"),
+        (
+            ("--budget", "latency=1ms"),
+            "--budget 'latency=1ms': expected COST=AMOUNT, such as energy=20nJ; costs: energy",
+        ),
+        (("--budget", "flash=1"), r"--budget flash=1B: no plan keeps to it; the cheapest takes .* bytes \(.* bytes\)"),
+        (("--budget", "ram=9kB"), r"--budget ram: is the most that is alive at once, .* keeps to it: run\.budget\.ram"),
+        (("--budget", "flash=9pJ"), "--budget 'flash=9pJ': found '9pJ', with the unit 'pJ', allowed"),
         (("--budget", "energi=20nJ"), "did you mean 'energy'"),
-        (("--budget", "energy=much"), "--budget 'energy=much': expected an energy above 0, such as energy=20nJ"),
+        (("--budget", "energy=much"), "--budget 'energy=much': found 'much', expected an energy above 0"),
         (("--data", "digits"), "--data: is for a MODEL; a configuration has it in its sections"),
     ):
         result = done(config, "-o", tmp_path / "none", *arguments)
@@ -103,6 +110,19 @@ def test_a_model_needs_data_and_training(tmp_path: Path) -> None:
     untrained = done(model, "--data", "digits", "--samples", 32, "-o", tmp_path / "out")
     assert isinstance(untrained.exception, ConfigError)
     assert "the reference is not trained: its loss is" in str(untrained.exception)
+
+
+def test_budgets_of_other_costs_each_have_their_plan(tmp_path: Path) -> None:
+    budgets = ("--budget", "weight_memory=1kB", "--budget", "bops=20k", "--budget", "energy=1uJ")
+    result = done(dense(tmp_path), "-o", tmp_path / "found", *budgets, "--samples", 32, "--format", "json")
+    assert result.exception is None, result.output
+    plans = json.loads(result.stdout)["plans"]
+    assert {one["cost"] for one in plans} <= {"weight_memory", "bops", "energy"}
+    assert len(plans) >= 2
+    for one in plans:
+        assert one["spent"] <= one["budget"]
+        assert one["exact"] is True
+    assert [one["energy"] for one in plans] == sorted(one["energy"] for one in plans)
 
 
 def test_a_folder_that_is_taken_stays(config: Path, tmp_path: Path) -> None:

@@ -118,6 +118,25 @@ def run(trials: Sequence[Made], mode: str, final: int, slots: int, folder: Path)
     return [(end - at, seconds) for at, seconds in told]
 
 
+def test_epochs_that_end_a_search_are_told_and_reckoned_with(tmp_path: Path) -> None:
+    now = 0.0
+    left = TimeLeft(lambda: now)
+    assert left.epochs() is None
+    sets = ["run.max_epochs_total=60", "run.mode=one_shot", "run.shared_epochs=10", "final_training=null"]
+    known = [completed(1, seconds=6.0, epochs=5, planned=10), skipped(2), failed(3)]
+    left.run_started(start(tmp_path, known, sets, trials=5, epochs=50))
+    assert left.epochs() == "epochs 25 of 60"  # the failed one counts whole
+    left.stage()
+    for number, epochs in ((4, 4), (5, 10)):
+        left.trial_started(number)
+        for epoch in range(1, epochs + 1):
+            now += 1.0
+            left.epoch_ended(epoch, number)
+        left.trial_ended(completed(number, seconds=float(epochs), epochs=epochs, planned=10))
+    assert left.epochs() == "epochs 39 of 60"
+    assert left.left() == pytest.approx(21.0, rel=0.3)  # that others ended early leaves no fewer epochs
+
+
 @pytest.mark.parametrize(
     ("trials", "mode", "final", "slots"),
     [

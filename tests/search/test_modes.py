@@ -190,8 +190,10 @@ def test_the_workload_is_what_a_search_trains(max_epochs: int, factor: int, tmp_
     _, recorded, _ = search(tmp_path, space(layers=8), 5, mode="hyperband", train=learned, run=options, prune=False)
     trials = completed(recorded)
     epochs = sum((trial.proposal.epochs or 0) - trial.proposal.first_epoch for trial in trials)
-    assert workload(RunConfig(mode="hyperband", **options), 5) == (len(trials), epochs)
-    assert workload(RunConfig(mode="guided", epochs=7, executions_per_trial=2), 5) == (5, 70)
+    hyperband = RunConfig(mode="hyperband", **options)
+    assert workload(hyperband, hyperband.extent) == (len(trials), epochs)
+    guided = RunConfig(mode="guided", epochs=7, executions_per_trial=2, max_trials=5)
+    assert workload(guided, guided.extent) == (5, 70)
 
 
 def test_bayesian_search_repeats_nothing_and_answers_fast(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ def made(mode: str, folder: Path, searched: SearchSpace | None = None) -> Propos
     setting = SearchSetting(
         candidates=candidates,
         run=run,
+        trials=20,
         seed=5,
         folder=folder,
         guide=guide,

@@ -10,12 +10,13 @@ import numpy
 import pytest
 
 from qsearch.config import load_config
+from qsearch.goal.pricer import also_counting
 from qsearch.runner.experiment import Experiment, read_experiment
-from qsearch.runner.suggestion import Ladder, cheapest_energy
+from qsearch.runner.suggestion import SUMS, Ladder, cheapest_of
 from qsearch.search.space import Choice, Dimension, SearchSpace
 from qsearch.sensitivity.frontier import frontier
 from qsearch.sensitivity.milp import Program
-from qsearch.sensitivity.problem import HUNDREDTHS, energy_problem
+from qsearch.sensitivity.problem import HUNDREDTHS, cost_problem
 from qsearch.sensitivity.table import plan_dimensions
 
 NETS = """
@@ -105,12 +106,12 @@ def test_optima_are_those_of_all_plans(experiment: Experiment) -> None:
     losses = _losses(space, 1)
     plans = _all(experiment, losses)
     assert len(plans) >= 32
-    problem, _ = energy_problem(space, experiment.costs.pricer, losses)
+    problem, _, _ = cost_problem(space, experiment.costs.pricer, losses)
     found, program = frontier(problem), Program(problem)
     ladder = Ladder(space, experiment.costs, losses)
     least, most = min(energy for energy, _ in plans), max(energy for energy, _ in plans)
     assert ladder.ends[0] == pytest.approx(least)
-    assert cheapest_energy(space, experiment.costs) == pytest.approx(least)
+    assert cheapest_of(space, experiment.costs) == pytest.approx(least)
     for budget in numpy.linspace(least, most, 6):
         wanted = min(loss for energy, loss in plans if energy <= budget + 1e-6)
         proposed = ladder.within(float(budget) + 1e-6)
@@ -126,9 +127,40 @@ def test_optima_are_those_of_all_plans(experiment: Experiment) -> None:
     assert ladder.within(least - 0.02) is None
 
 
+@pytest.mark.parametrize("cost", [name for name in SUMS if name != "energy"])
+def test_other_sums_have_their_optima(experiment: Experiment, cost: str) -> None:
+    space, config = experiment.space, experiment.loaded.config
+    costs = also_counting(experiment.costs, config.goal, [cost])
+    losses = _losses(space, 3)
+    names = [one.name for one in space.dimensions if one.name in losses]
+    plans = []
+    for options in itertools.product(*(one.options for one in space.dimensions)):
+        values = dict(zip((one.name for one in space.dimensions), options, strict=True))
+        plans.append((costs.price(space.plan(values)).of(cost), sum(losses[name][values[name]] for name in names)))
+    ladder = Ladder(space, costs, losses, cost)
+    least, most = min(spent for spent, _ in plans), max(spent for spent, _ in plans)
+    assert ladder.ends[0] == least
+    for budget in numpy.linspace(least, most, 5):
+        proposed = ladder.within(float(budget))
+        assert proposed is not None
+        assert proposed.spent <= budget
+        assert proposed.spent == costs.price(proposed.plan).of(cost)
+        assert proposed.predicted == pytest.approx(min(loss for spent, loss in plans if spent <= budget))
+    assert ladder.within(least - 1) is None
+    rungs = ladder.rungs(4, most)
+    assert [one.spent for one in rungs] == sorted(one.spent for one in rungs)
+    assert all(one.spent <= one.budget.most for one in rungs)
+
+
+def test_a_maximum_has_none(experiment: Experiment) -> None:
+    costs = also_counting(experiment.costs, experiment.loaded.config.goal, ["ram"])
+    with pytest.raises(ValueError, match="ram is no sum"):
+        Ladder(experiment.space, costs, _losses(experiment.space, 3), "ram")
+
+
 def test_the_sum_of_terms_is_the_price(experiment: Experiment) -> None:
     space = experiment.space
-    problem, names = energy_problem(space, experiment.costs.pricer, _losses(space, 2))
+    problem, names, _ = cost_problem(space, experiment.costs.pricer, _losses(space, 2))
     options = {one.name: one.options for one in space.dimensions}
     rng = numpy.random.default_rng(5)
     for _ in range(20):
