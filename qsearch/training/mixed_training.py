@@ -25,7 +25,7 @@ from qsearch.search.space import Choice, SearchSpace
 from qsearch.search.time_limits import Deadlines
 from qsearch.sensitivity.expectation import Spread, least_cost, spreads
 from qsearch.sensitivity.likely import likely
-from qsearch.sensitivity.problem import HUNDREDTHS, Problem, energy_problem
+from qsearch.sensitivity.problem import HUNDREDTHS, Problem, cost_problem
 from qsearch.sensitivity.table import plan_dimensions
 from qsearch.training.batches import Feeds
 from qsearch.training.epochs import DivergedError, EpochEnded
@@ -74,7 +74,7 @@ class Mixture:
         """
         parts = plan_dimensions(space)
         nothing = {one.name: dict.fromkeys(one.options, 0.0) for one in space.dimensions if one.name in parts}
-        problem, names = energy_problem(space, pricer, nothing)
+        problem, names, _ = cost_problem(space, pricer, nothing)
         return cls(mixed=MixedModel(reference, space), problem=problem, names=names, spreads=tuple(spreads(problem)))
 
 
