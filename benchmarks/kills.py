@@ -1,17 +1,19 @@
 """Searches that are killed at random moments and gone on with, against the same searches left alone.
 
-    python benchmarks/kills.py [--kills 100] [--seed 0] [--searches random guided hyperband blocks]
+    python benchmarks/kills.py [--kills 100] [--seed 0] [--searches random guided hyperband blocks workers]
 
 Each process is killed by SIGKILL at one of its moments, drawn at random: an event of the run (a stage, the begin or the
 end of a trial, an epoch) or a write to the disk. Then `resume` goes on, and is killed again, until a process gets to
 the end. The journal, result.json and the best model's weights must then be those of the run that was left alone.
 Trainings are saved after every epoch here, not about once a second, so that most of them go on in their middle.
+Processes are forked from one that has imported TensorFlow, and done nothing with it, which saves each the import.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import multiprocessing
 import os
 import random
 import signal
@@ -21,6 +23,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +48,10 @@ SEARCHES = {
     "guided": ["run.mode=guided", "run.max_trials=8", "run.max_drop=0.2"],
     "hyperband": ["run.mode=hyperband", "run.max_epochs=4", "run.factor=2"],
     "blocks": ["run.blocks=['^conv', '^(?!conv)']", "run.schedule_block=sequential", "run.max_trials=4"],
+    "workers": ["run.max_trials=8"],
 }
+WORKERS = {"workers": 2}
+"""Searches that have workers, and how many: the process that drives them is the one that is killed."""
 
 
 class Moments:
@@ -60,7 +66,8 @@ class Moments:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def serve(config: str, deadly: int, sets: list[str]) -> None:
+def serve(config: str, deadly: int, sets: list[str], workers: int | None, told: Connection) -> None:
+    """Run or go on in this process until its deadly moment, or to the end, and tell how many moments that took."""
     import qsearch
     from qsearch.runner import pipeline
     from qsearch.search.trials import SilentObserver
@@ -78,19 +85,24 @@ def serve(config: str, deadly: int, sets: list[str]) -> None:
     os.fsync = synced
     for name in ("stage", "trial_started", "epoch_ended", "trial_ended"):
         setattr(observer, name, moments.next)
-    qsearch.run(config, sets, observer, resume=True)
-    print("moments", moments.count)
+    qsearch.run(config, sets, observer, resume=True, workers=workers)
+    told.send(moments.count)
 
 
-def attempt(config: Path, deadly: int, sets: list[str]) -> int | None:
+def attempt(config: Path, deadly: int, sets: list[str], workers: int | None) -> int | None:
     """The moments of a run that got to its end; None for one that was killed."""
-    command = [sys.executable, __file__, "--serve", str(config), str(deadly), *sets]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == -signal.SIGKILL:
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["tensorflow", "keras", "qsearch.runner.pipeline"])
+    heard, told = processes.Pipe(duplex=False)
+    process = processes.Process(target=serve, args=(str(config), deadly, sets, workers, told))
+    process.start()
+    told.close()
+    process.join()
+    if process.exitcode == -signal.SIGKILL:
         return None
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)}\nended with {done.returncode}\n{done.stderr[-3000:]}")
-    return int(done.stdout.split("moments ")[1].split()[0])
+    if process.exitcode:
+        raise SystemExit(f"a process ended with {process.exitcode}: {config}, {sets}, moment {deadly}")
+    return int(heard.recv())
 
 
 def left(folder: Path) -> tuple[Any, ...]:
@@ -122,15 +134,16 @@ class Outcome:
 def tried(name: str, kills: int, drawn: random.Random, folder: Path) -> Outcome:
     config = folder / "run.yaml"
     config.write_text(CONFIG, encoding="utf-8")
-    sets = SEARCHES[name]
-    count = attempt(config, 0, [*sets, f"run.output_dir={folder / name}"])
+    sets, workers = SEARCHES[name], WORKERS.get(name)
+    count = attempt(config, 0, [*sets, f"run.output_dir={folder / name}"], workers)
     assert count is not None
     expected, outcome = left(folder / name), Outcome(count)
     while outcome.kills < kills:
         outcome.runs += 1
         own = folder / f"{name}_killed_{outcome.runs}"
-        while attempt(config, drawn.randint(1, count), [*sets, f"run.output_dir={own}"]) is None:
+        while attempt(config, drawn.randint(1, count), [*sets, f"run.output_dir={own}"], workers) is None:
             outcome.kills += 1
+            print(f"{name}: {outcome.kills} kills in {outcome.runs} runs", file=sys.stderr, flush=True)
         outcome.different += left(own) != expected
         outcome.leftovers += sum(1 for pattern in (".partial*", "training_*") for _ in own.rglob(pattern))
     return outcome
@@ -141,11 +154,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100, help="in all searches together")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--searches", nargs="+", choices=SEARCHES, default=list(SEARCHES))
-    parser.add_argument("--serve", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.serve:
-        serve(given.serve[0], int(given.serve[1]), given.serve[2:])
-        return
     drawn, started = random.Random(given.seed), time.monotonic()
     print("| search | moments of a run | kills | runs | of these different | files left behind |")
     print("|---|---|---|---|---|---|")

@@ -28,6 +28,7 @@ from qsearch.training.batches import Feeds, take_steps
 from qsearch.training.deadlines import Clock
 from qsearch.training.epochs import BestEpoch, EndsWithoutLoss, EpochEnded, Patience
 from qsearch.training.execution import Execution
+from qsearch.training.first_trace import make_variables
 from qsearch.training.objective import Objective
 from qsearch.training.progress import ProgressFile, ProgressSaver
 from qsearch.training.rates import variable_factors, with_factors
@@ -193,6 +194,7 @@ def train(
         begun.restore(model)
     else:
         with failures_told(model), feeding(data.name), data.train.reading(), data.selection.reading(), changing:
+            make_variables(model, data.train, training=True)
             model.fit(
                 **shared(fed),
                 validation_data=feeds.validation(data.selection, _large(recipe)),
@@ -270,6 +272,7 @@ def evaluate(model: keras.Model, source: Source, recipe: Recipe) -> dict[str, fl
         ConfigError: a metric gives several values, or one of all predictions fails.
     """
     with feeding("the data"), source.reading():
+        make_variables(model, source, training=False)
         metrics = model.evaluate(**shared(source.evaluation(_large(recipe))), verbose=0, return_dict=True)
     single = {name: _number(name, value) for name, value in metrics.items()}
     whole_set = recipe.objective.whole_set
