@@ -147,7 +147,7 @@ DESCRIPTIONS: Mapping[type[Section], Mapping[str, str]] = {
         "seed": "of everything that is drawn",
         "max_trials": "trials that are trained",
         "max_epochs_total": "in place of max_trials: the search ends with the trial with which the epochs of all "
-        "trials, and shared_epochs, come to so many",
+        "trials, and shared_epochs or learned_epochs, come to so many",
         "epochs": "of each trial",
         "executions_per_trial": "trainings of each trial whose metrics are averaged",
         "trial_timeout": "a trial that takes longer has failed",

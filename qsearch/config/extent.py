@@ -82,5 +82,5 @@ def refused(mode: str, epochs: int | None, shared: int, trains: bool, continues:
             "max_epochs, factor or hyperband_iterations, or take mode guided"
         )
     if shared >= epochs:
-        return f"found {epochs}, of which {shared} are shared_epochs: none is left for a trial; allow more"
+        return f"found {epochs}, and mode {mode} spends {shared} before its first trial: none is left; allow more"
     return None

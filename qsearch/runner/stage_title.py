@@ -28,6 +28,6 @@ def _length(stage: Stage, run: RunConfig, total: int | None) -> str:
         return f"{stage.trials} plans, not trained"
     extent = stage.extent
     if extent.epochs is not None:
-        shared = f", {extent.before} of them of the shared weights" if extent.before else ""
+        shared = f", {extent.before} of them before the first one" if extent.before else ""
         return f"trials of {run.epochs} epochs until {extent.epochs:,} are trained{shared}"
     return f"{extent.trials} trials of {run.epochs} epochs"

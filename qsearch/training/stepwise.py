@@ -18,6 +18,7 @@ from qsearch.training.augmented import augmented
 from qsearch.training.batches import Feeds, take_steps
 from qsearch.training.deadlines import Clock
 from qsearch.training.epochs import EndsWithoutLoss, EpochEnded
+from qsearch.training.first_trace import make_variables
 from qsearch.training.fit import Recipe, failures_told, single_steps_for
 from qsearch.training.progress import Progress, ProgressFile
 
@@ -60,6 +61,7 @@ def fit_epochs(
         fed = augmented(fed, recipe.augment, seed, first)
     changing = nullcontext() if recipe.augment is None else surfaced(recipe.augment.trouble)
     with failures_told(model), feeding(data.name), data.train.reading(), changing:
+        make_variables(model, data.train, training=False)
         model.fit(
             **shared(fed),
             initial_epoch=first,

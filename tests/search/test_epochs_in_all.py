@@ -114,7 +114,8 @@ def test_what_a_search_of_epochs_trains() -> None:
     [
         ({"mode": "hyperband"}, "mode hyperband has a number of epochs of its own"),
         ({"mode": "sensitivity"}, "mode sensitivity trains nothing; leave it out, and set max_trials"),
-        ({"mode": "one_shot", "shared_epochs": 40}, "found 40, of which 40 are shared_epochs: none is left"),
+        ({"mode": "one_shot", "shared_epochs": 40}, "found 40, and mode one_shot spends 40 before its first trial"),
+        ({"mode": "learned", "learned_epochs": 50}, "found 40, and mode learned spends 50 before its first trial"),
     ],
 )
 def test_where_it_says_nothing_it_is_refused(options: dict[str, Any], told: str) -> None:
