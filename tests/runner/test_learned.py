@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,54 +10,29 @@ import pytest
 from mixed_net import config
 from run_left import left, same
 from run_record import check_record
+from stopped_stage import Killed, Watching, save_every_epoch
 
 from qsearch.config import load_config
 from qsearch.errors import ConfigError, SearchError
 from qsearch.runner.outlook import outlook
 from qsearch.runner.pipeline import run
 from qsearch.search.proposals import SHARED
-from qsearch.search.trials import SilentObserver
-from qsearch.training.checkpoints import Checkpoints
-from qsearch.training.progress import Pace
 
-
-class Killed(BaseException):
-    """As final as a signal: nothing of qsearch handles it."""
-
-
-class Watching(SilentObserver):
-    """Notes what is told, and kills the run at an epoch of the mixed model or after a trial."""
-
-    def __init__(self, epoch: int | None = None, trial: int | None = None) -> None:
-        self.epoch, self.trial = epoch, trial
-        self.lines: list[str] = []
-        self.mixed: list[int] = []
-
-    def stage(self, title: str) -> None:
-        self.lines.append(title)
-
-    def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float], trial: int | None = None) -> None:
-        if trial is None and any("mixed model" in line for line in self.lines):
-            self.mixed.append(epoch)
-            if epoch == self.epoch:
-                raise Killed
-
-    def trial_ended(self, trial: Any, *_: Any) -> None:
-        if trial.number == self.trial:
-            raise Killed
+TITLE = "mixed model"
+"""Of the stage before the trials."""
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Watching]:
     """A run that nothing stops."""
-    folder, watching = tmp_path_factory.mktemp("whole"), Watching()
+    folder, watching = tmp_path_factory.mktemp("whole"), Watching(TITLE)
     return folder / "out", run(config(folder, "mixed_net_run"), observer=watching), watching
 
 
 @pytest.mark.slow
 def test_the_plans_that_are_learned_become_trials(whole: tuple[Path, Any, Watching]) -> None:
     out, result, watching = whole
-    assert watching.mixed == [1, 2, 3, 4]
+    assert watching.epochs == [1, 2, 3, 4]
     ranking = json.loads((out / "shared.json").read_text(encoding="utf-8"))
     assert ranking["epochs"] == 4
     trials = [json.loads(line) for line in (out / "trials.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -87,17 +61,12 @@ def test_a_killed_run_goes_on_to_the_same_end(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def always(self: Checkpoints) -> None:
-        original(self)
-        self.pace = Pace(least=0.0, share=1e9)
-
-    original = Checkpoints.__post_init__
-    monkeypatch.setattr(Checkpoints, "__post_init__", always)
+    save_every_epoch(monkeypatch)
     with pytest.raises(Killed):
-        run(config(tmp_path, "mixed_net_run"), observer=Watching(epoch, trial))
-    later = Watching()
+        run(config(tmp_path, "mixed_net_run"), observer=Watching(TITLE, epoch, trial))
+    later = Watching(TITLE)
     run(tmp_path / "config.yaml", observer=later, resume=True)
-    assert later.mixed == ([3, 4] if trial is None else [])
+    assert later.epochs == ([3, 4] if trial is None else [])
     same(left(tmp_path / "out"), left(whole[0]))
 
 
@@ -105,7 +74,7 @@ def test_a_killed_run_goes_on_to_the_same_end(
 def test_trials_keep_to_a_budget(whole: tuple[Path, Any, Watching], tmp_path: Path) -> None:
     energies = sorted(plan["energy"] for plan in json.loads((whole[0] / "shared.json").read_text())["plans"])
     budget = round((energies[0] * energies[-1]) ** 0.5, 2)
-    watching = Watching()
+    watching = Watching(TITLE)
     result = run(config(tmp_path, "mixed_net_run"), [f"run.budget.energy={budget}"], observer=watching)
     assert any(f"from dear plans to {budget:,.0f} pJ" in line for line in watching.lines)
     plans = json.loads((tmp_path / "out" / "shared.json").read_text(encoding="utf-8"))["plans"]

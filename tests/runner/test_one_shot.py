@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy
 import pytest
 from run_left import left, same
 from run_record import check_record
+from stopped_stage import Killed, Watching, save_every_epoch
 
 from qsearch.config import load_config
 from qsearch.errors import ConfigError, OutputError, SearchError
@@ -18,9 +18,8 @@ from qsearch.runner.outlook import outlook
 from qsearch.runner.pipeline import run
 from qsearch.search.one_shot import OneShot
 from qsearch.search.proposals import SHARED
-from qsearch.search.trials import SilentObserver, Trial
+from qsearch.search.trials import Trial
 from qsearch.training.checkpoints import Checkpoints
-from qsearch.training.progress import Pace
 
 NET = """
 import keras
@@ -45,30 +44,8 @@ run: {output_dir: OUT, mode: one_shot, max_trials: 7, epochs: 2, batch_size: 32,
 """
 
 
-class Killed(BaseException):
-    """As final as a signal: nothing of qsearch handles it."""
-
-
-class Watching(SilentObserver):
-    """Notes what is told, and kills the run at an epoch of the shared weights or after a trial."""
-
-    def __init__(self, epoch: int | None = None, trial: int | None = None) -> None:
-        self.epoch, self.trial = epoch, trial
-        self.lines: list[str] = []
-        self.shared: list[int] = []
-
-    def stage(self, title: str) -> None:
-        self.lines.append(title)
-
-    def epoch_ended(self, epoch: int, epochs: int, metrics: Mapping[str, float], trial: int | None = None) -> None:
-        if trial is None and any("shared weights" in line for line in self.lines):
-            self.shared.append(epoch)
-            if epoch == self.epoch:
-                raise Killed
-
-    def trial_ended(self, trial: Any, *_: Any) -> None:
-        if trial.number == self.trial:
-            raise Killed
+TITLE = "shared weights"
+"""Of the stage before the trials."""
 
 
 def config(folder: Path) -> Path:
@@ -81,14 +58,14 @@ def config(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Watching]:
     """A run that nothing stops."""
-    folder, watching = tmp_path_factory.mktemp("whole"), Watching()
+    folder, watching = tmp_path_factory.mktemp("whole"), Watching(TITLE)
     return folder / "out", run(config(folder), observer=watching), watching
 
 
 @pytest.mark.slow
 def test_trials_are_the_most_promising_plans_from_the_shared_weights(whole: tuple[Path, Any, Watching]) -> None:
     out, result, watching = whole
-    assert watching.shared == [1, 2, 3]
+    assert watching.epochs == [1, 2, 3]
     ranking = json.loads((out / "shared.json").read_text(encoding="utf-8"))
     assert len(ranking["plans"]) == 20
     assert ranking["epochs"] == 3
@@ -127,17 +104,12 @@ def test_a_killed_run_goes_on_to_the_same_end(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def always(self: Checkpoints) -> None:
-        original(self)
-        self.pace = Pace(least=0.0, share=1e9)
-
-    original = Checkpoints.__post_init__
-    monkeypatch.setattr(Checkpoints, "__post_init__", always)
+    save_every_epoch(monkeypatch)
     with pytest.raises(Killed):
-        run(config(tmp_path), observer=Watching(epoch, trial))
-    later = Watching()
+        run(config(tmp_path), observer=Watching(TITLE, epoch, trial))
+    later = Watching(TITLE)
     run(tmp_path / "config.yaml", observer=later, resume=True)
-    assert later.shared == ([3] if trial is None else [])
+    assert later.epochs == ([3] if trial is None else [])
     same(left(tmp_path / "out"), left(whole[0]))
     ours, theirs = (Checkpoints(out / "checkpoints").shared() for out in (tmp_path / "out", whole[0]))
     assert ours is not None
@@ -149,7 +121,7 @@ def test_a_killed_run_goes_on_to_the_same_end(
 def test_an_order_that_is_wrong_is_told_and_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = OneShot._tau
     monkeypatch.setattr(OneShot, "_tau", lambda self: None if original(self) is None else -0.3)
-    watching = Watching()
+    watching = Watching(TITLE)
     result = run(config(tmp_path), ["run.max_trials=8", "run.epochs=1"], observer=watching)
     assert result.summary["shared_weights"]["fell_back"] == 6
     assert any("not believed" in line for line in watching.lines)
@@ -170,7 +142,7 @@ def test_an_order_that_is_wrong_is_told_and_given_up(tmp_path: Path, monkeypatch
     ],
 )
 def test_what_cannot_be_shared_is_told_before_training(override: str, told: str, tmp_path: Path) -> None:
-    watching = Watching()
+    watching = Watching(TITLE)
     with pytest.raises(ConfigError) as caught:
         run(config(tmp_path), [override], observer=watching)
     assert told in str(caught.value)
@@ -181,7 +153,7 @@ def test_what_cannot_be_shared_is_told_before_training(override: str, told: str,
 @pytest.mark.slow
 def test_a_damaged_ranking_is_told(whole: tuple[Path, Any, Watching], tmp_path: Path) -> None:
     with pytest.raises(Killed):
-        run(config(tmp_path), observer=Watching(trial=1))
+        run(config(tmp_path), observer=Watching(TITLE, trial=1))
     (tmp_path / "out" / "shared.json").write_text('{"plans": 7}', encoding="utf-8")
     with pytest.raises(OutputError, match="delete it, and plans are ranked anew"):
         run(tmp_path / "config.yaml", resume=True)
