@@ -86,7 +86,7 @@ def test_models_are_files_and_names(folder: Path) -> None:
 
 def test_keys_of_a_configuration() -> None:
     assert completed("run", "digits", "run.max_") == [
-        f"run.max_{name}=" for name in ("trials", "failures", "epochs", "drop")
+        f"run.max_{name}=" for name in ("trials", "epochs_total", "failures", "epochs", "drop")
     ]
     assert completed("blocks", "digits", "run.epochs=3", "fin") == [
         *(f"final_training.{name}" for name in ("optimizer.", "optimizer=", "epochs=", "batch_size=")),
