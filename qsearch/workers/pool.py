@@ -137,6 +137,8 @@ def _local(distributed: Any, count: int) -> Iterator[Pool]:
             threads_per_worker=1,
             processes=True,
             dashboard_address=None,
+            # its server for metrics: at 8787 two runs on a machine would be in each other's way
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             memory_limit=0,  # one would pause workers for ever, whose TensorFlow keeps what it has
             env={**quiet, "DASK_LOGGING__DISTRIBUTED": "critical"},
             preload=["qsearch.workers.preload"],

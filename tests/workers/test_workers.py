@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +128,13 @@ def test_several_devices_of_one_process_are_no_workers(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="distribution_strategy: found 'mirrored'"):
         run(workers=1)
     assert not (tmp_path / "out").exists()
+
+
+def test_workers_start_beside_another_cluster() -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):  # another test run has it: as well
+            other.bind(("127.0.0.1", 8787))
+            other.listen()
+        with pool(1, None) as workers:
+            assert workers is not None and workers.count == 1
