@@ -24,6 +24,7 @@ def done(*arguments: object) -> Result:
     return CliRunner().invoke(quantize, [*map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_the_plan_of_a_run_costs_what_the_run_says(tiny_result: RunResult, tmp_path: Path) -> None:
     folder = tiny_result.run_directory
     reference, best = tmp_path / "reference.keras", folder / "best" / "plan.yaml"

@@ -167,6 +167,7 @@ def test_scores_look_ahead_to_the_blocks_to_come(blocked: tuple[RunResult, Any])
         assert block["after"]["score"] == result.trials[block["trial"] - 1].score  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_autoqkeras_way_counts_what_is_there(tmp_path: Path) -> None:
     result = run(tiny(tmp_path, tmp_path / "out"), [*QUICK, BLOCKS, "run.blocks_to_come=reference"])
     for trial in result.trials:
@@ -188,6 +189,7 @@ def test_the_report_tells_of_every_block(blocked: tuple[RunResult, Any]) -> None
     assert "act_1: activation `" in rows[0]
 
 
+@pytest.mark.slow
 def test_layers_of_rate_0_stay_as_they_are(tmp_path: Path) -> None:
     """Only the block that is searched has moved; it is the rates that reach the training."""
     rates = "run.block_learning_rates={quantized: 0, current: 1, rest: 0}"

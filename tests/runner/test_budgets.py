@@ -150,6 +150,7 @@ def test_a_run_with_a_goal_of_operations_and_two_budgets(mode: str, tmp_path: Pa
     assert "at most 1.5 kB" in page
 
 
+@pytest.mark.slow
 def test_a_budget_that_an_earlier_run_did_not_have(tmp_path: Path) -> None:
     """A journal without what the new limits are about; the best of its trials within them is taken."""
     config = tiny(tmp_path, tmp_path / "out")
@@ -195,6 +196,7 @@ def test_a_residual_network_with_tied_widths(tmp_path: Path) -> None:
     assert result.summary["unit"] == "bytes"
 
 
+@pytest.mark.slow
 def test_a_regression_with_an_error_to_keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "diabetes_mse.py").write_text(REGRESSION, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -224,6 +226,7 @@ run: {output_dir: out, max_trials: 3, epochs: 5, mode: guided, seed: 1}
         run("c.yaml", ["tolerance={metric: -2}", "run.output_dir=out_wrong"])
 
 
+@pytest.mark.slow
 def test_blocks_keep_to_every_limit(tmp_path: Path) -> None:
     blocks = ['run.blocks=["^.*_0$", "^.*_1$", "^.*_2$|^dense"]', "run.min_trials_per_block=1"]
     found = experiment(tmp_path, *blocks, "budget={weight_memory: 1GB, peak_activation: 1GB}")

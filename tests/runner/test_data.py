@@ -201,6 +201,7 @@ def test_labels_of_one_unit_need_no_axis(one: str, other: str, reference: str, a
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_lists_of_inputs_and_heads() -> None:
     reference = "loss: {kind: categorical_crossentropy, size: mse}"
     path = config("lists", "two", reference, ", validation: 0.25")

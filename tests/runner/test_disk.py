@@ -106,6 +106,7 @@ class After(SilentObserver):
             self.do()
 
 
+@pytest.mark.slow
 def test_a_run_directory_that_is_moved_away(whole: Path, tmp_path: Path) -> None:
     config, out, moved = tiny(tmp_path, tmp_path / "out"), tmp_path / "out", tmp_path / "moved"
     with pytest.raises(OutputError, match=r"out is gone: deleted, moved, or") as caught:

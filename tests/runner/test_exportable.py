@@ -94,6 +94,7 @@ def test_options_of_a_target_are_checked(tmp_path: Path) -> None:
         read(tmp_path, "target={name: c, options: {packd: true}}")
 
 
+@pytest.mark.slow
 def test_a_front_is_exported_whole(tmp_path: Path) -> None:
     sets = [*QUICK, "run.max_trials=3", "export=[{name: codes, models: front}]", "run.best_models=1"]
     result = qsearch.run(tiny(tmp_path, tmp_path / "out"), sets)

@@ -125,6 +125,7 @@ def test_the_drop_that_the_user_allows(most: str, met: bool, tmp_path: Path) -> 
     assert ("No trial keeps to it" in report) == (not met)
 
 
+@pytest.mark.slow
 def test_executions_are_averaged(tmp_path: Path) -> None:
     result = run(tiny(tmp_path, tmp_path / "out"), [*QUICK, "run.max_trials=1", "run.executions_per_trial=3"])
     assert result.best is not None
@@ -138,6 +139,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "trials.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.slow
 def test_the_journal_tells_parents_and_curves(tmp_path: Path) -> None:
     run(tiny(tmp_path, tmp_path / "out"), [*QUICK, "run.mode=guided", "run.epochs=2", "run.max_trials=4"])
     journal = [line for line in lines(tmp_path / "out") if line["status"] == "completed"]

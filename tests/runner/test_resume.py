@@ -157,6 +157,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
+@pytest.mark.slow
 def test_a_finished_run_has_more_trials(finished: Path, tmp_path: Path) -> None:
     config = tiny(tmp_path, tmp_path / "whole")
     qsearch.run(config, [*ONE, "run.max_trials=2"])

@@ -60,6 +60,7 @@ def test_the_first_plans_are_of_sensitivities_and_the_same_after_a_kill(tmp_path
     assert RunRecord.read(cut).sensitivity == table
 
 
+@pytest.mark.slow
 def test_of_a_reference_that_knows_nothing_uniform_plans_come_first(tmp_path: Path) -> None:
     told = Lines()
     found = run(dense(tmp_path), [*START, "run.max_trials=1", "reference.epochs=0"], told)

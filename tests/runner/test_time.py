@@ -96,6 +96,7 @@ def test_all_executions_of_a_trial_count_together(tmp_path: Path, clock: Made) -
     assert failed.reason == "took longer than run.trial_timeout, 1 h, after epoch 2 of 2"
 
 
+@pytest.mark.slow
 def test_a_run_ends_in_order_when_its_time_is_up(tmp_path: Path, clock: Made) -> None:
     config = tiny(tmp_path, tmp_path / "whole")
     qsearch.run(config, ALL)

@@ -121,6 +121,7 @@ def test_a_budget_is_kept_to(made: Made) -> None:
     assert min(energies) > 0.4 * budget / 100  # it is not gone on to the cheapest
 
 
+@pytest.mark.slow
 def test_a_training_that_was_cut_off_goes_on_to_the_same_bits(made: Made, tmp_path: Path) -> None:
     whole = made.fresh()
     made.train(whole)

@@ -191,6 +191,7 @@ def test_optimizers_start_anew(optimizer: str, tmp_path: Path) -> None:
     same_training(tmp_path, "sequence", optimizer, trials=2)
 
 
+@pytest.mark.slow
 def test_a_schedule_is_traced_once_for_each_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[float] = []
     original = shared_training.optimizer_of
@@ -205,10 +206,12 @@ def test_a_schedule_is_traced_once_for_each_rate(tmp_path: Path, monkeypatch: py
     assert sorted(set(made)) == sorted(made)
 
 
+@pytest.mark.slow
 def test_layers_have_rates_of_their_own(tmp_path: Path) -> None:
     same_training(tmp_path, "sequence", trials=2, epochs=1, rates={"head": 0.5})
 
 
+@pytest.mark.slow
 def test_what_cannot_be_shared_is_told(tmp_path: Path) -> None:
     experiment, _, _ = prepared(tmp_path, "reshaped")
     with pytest.raises(NotShareableError, match="line"):
