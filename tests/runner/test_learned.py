@@ -10,6 +10,7 @@ import pytest
 from mixed_net import config
 from run_left import left, same
 from run_record import check_record
+from slow import by_hand, slow
 from stopped_stage import Killed, Watching, save_every_epoch
 
 from qsearch.config import load_config
@@ -52,8 +53,7 @@ def test_the_plans_that_are_learned_become_trials(whole: tuple[Path, Any, Watchi
     check_record(result)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("epoch", "trial"), [(2, None), (None, 3)])
+@pytest.mark.parametrize(("epoch", "trial"), [slow(2, None), by_hand(None, 3)])
 def test_a_killed_run_goes_on_to_the_same_end(
     epoch: int | None,
     trial: int | None,
@@ -83,7 +83,7 @@ def test_trials_keep_to_a_budget(whole: tuple[Path, Any, Watching], tmp_path: Pa
     assert result.best.price.energy <= budget
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 def test_without_time_nothing_is_searched(tmp_path: Path) -> None:
     with pytest.raises(SearchError, match=r"while the mixed model was trained.*lower run\.learned_epochs"):
         overrides = ["run.time_limit=25s", "run.learned_epochs=100000", "reference.epochs=0"]

@@ -10,6 +10,7 @@ import numpy
 import pytest
 from run_left import left, same
 from run_record import check_record
+from slow import by_hand, slow
 from stopped_stage import Killed, Watching, save_every_epoch
 
 from qsearch.config import load_config
@@ -95,8 +96,7 @@ def test_a_trial_starts_from_its_part_of_the_shared_weights(whole: tuple[Path, A
     assert Checkpoints(out / "checkpoints").shared() is not None
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("epoch", "trial"), [(2, None), (None, 3)])
+@pytest.mark.parametrize(("epoch", "trial"), [slow(2, None), by_hand(None, 3)])
 def test_a_killed_run_goes_on_to_the_same_end(
     epoch: int | None,
     trial: int | None,
@@ -165,7 +165,7 @@ def test_without_time_nothing_is_searched(tmp_path: Path) -> None:
         run(config(tmp_path), ["run.time_limit=20s", "run.shared_epochs=100000", "reference.epochs=0"])
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 def test_epochs_of_the_shared_weights_are_told_before(tmp_path: Path) -> None:
     found = outlook(load_config(config(tmp_path)))
     assert [stage.epochs for stage in found.stages] == [7 * 2 + 3]
